@@ -1,0 +1,11 @@
+/* Functions that have hurt others, made compile errors. Forced into every file by the Makefile,
+ * after the system's headers that declare them. */
+#ifndef BASE_BANNED_H
+#define BASE_BANNED_H
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#pragma GCC poison strcpy strcat sprintf vsprintf gets atoi atol atof strtok strncpy strncat
+#pragma GCC poison gmtime localtime ctime asctime tmpnam tempnam mktemp rand srand
+#endif

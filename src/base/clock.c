@@ -1,0 +1,83 @@
+#include "base/clock.h"
+
+#include <stdatomic.h>
+#include <stdio.h>
+#include <time.h>
+
+static _Atomic int64_t offset_ms_now;
+
+void clock_set_offset_ms(int64_t offset_ms)
+{
+    atomic_store(&offset_ms_now, offset_ms);
+}
+
+static int64_t read_us(clockid_t id)
+{
+    struct timespec ts;
+    clock_gettime(id, &ts);
+    return (int64_t)ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}
+
+int64_t clock_now_ms(void)
+{
+    return read_us(CLOCK_REALTIME) / 1000 +
+           atomic_load_explicit(&offset_ms_now, memory_order_relaxed);
+}
+
+int64_t clock_mono_us(void)
+{
+    return read_us(CLOCK_MONOTONIC);
+}
+
+int64_t clock_mono_ms(void)
+{
+    return read_us(CLOCK_MONOTONIC) / 1000;
+}
+
+struct str clock_rfc3339(struct arena *a, int64_t at_ms, bool ms)
+{
+    time_t t = (time_t)(at_ms / 1000);
+    struct tm tm;
+    char text[40];
+    gmtime_r(&t, &tm);
+    strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
+    if (ms)
+        return arena_printf(a, "%s.%03dZ", text, (int)(at_ms % 1000));
+    return arena_printf(a, "%sZ", text);
+}
+
+/* Not strftime: its names follow the locale. */
+void clock_http_date(int64_t at_ms, char out[30])
+{
+    static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    time_t t = (time_t)(at_ms / 1000);
+    struct tm tm;
+    char text[64];
+    gmtime_r(&t, &tm);
+    snprintf(text, sizeof text, "%s, %02d %s %04d %02d:%02d:%02d GMT", days[tm.tm_wday], tm.tm_mday,
+             months[tm.tm_mon], tm.tm_year + 1900, tm.tm_hour, tm.tm_min, tm.tm_sec);
+    memcpy(out, text, 29);
+    out[29] = '\0';
+}
+
+struct str clock_in_words(struct arena *a, int64_t at_ms, const char *lang, bool with_time)
+{
+    static const char *const fr[12] = {"janvier", "février", "mars",      "avril",
+                                       "mai",     "juin",    "juillet",   "août",
+                                       "septembre", "octobre", "novembre", "décembre"};
+    static const char *const en[12] = {"January", "February", "March",     "April",
+                                       "May",     "June",     "July",      "August",
+                                       "September", "October", "November", "December"};
+    bool is_en = lang && strcmp(lang, "en") == 0;
+    time_t t = (time_t)(at_ms / 1000);
+    struct tm tm;
+    localtime_r(&t, &tm);
+    const char *month = (is_en ? en : fr)[tm.tm_mon];
+    const char *ord = !is_en && tm.tm_mday == 1 ? "er" : "";
+    if (!with_time)
+        return arena_printf(a, "%d%s %s %d", tm.tm_mday, ord, month, tm.tm_year + 1900);
+    return arena_printf(a, "%d%s %s %d %s %02d:%02d", tm.tm_mday, ord, month, tm.tm_year + 1900,
+                        is_en ? "at" : "à", tm.tm_hour, tm.tm_min);
+}

@@ -1,0 +1,51 @@
+/* The keys process and what the others may ask of it. It alone reads private keys (folder
+ * `<data>/keys`, mode 0700); it opens no network socket; it answers over channels.
+ *
+ * A key has a purpose and an algorithm; keys are made at first start. Purposes:
+ *   "issuer"     ES256 and RS256: ID tokens, access tokens, signed userinfo (JWKS published)
+ *   "journal"    Ed25519: checkpoints of this node
+ *   "client"     ES256: this platform as a client elsewhere (private_key_jwt)
+ * Secrets, never leaving the process: MAC keys "pairwise", "blind", "client_secret"; wrapping key
+ * "subject". Secrets handed to web at its start: "token-seal", "cookie" (shared by nodes). */
+#ifndef CRYPTO_KEYS_H
+#define CRYPTO_KEYS_H
+
+#include "base/arena.h"
+#include "base/err.h"
+#include "crypto/jose.h"
+#include "sys/chan.h"
+#include "sys/proc.h"
+
+struct keys_conf {
+    const char *folder;
+};
+int keys_main(struct proc *self, void *keys_conf); /* serves the channels labelled "keys" */
+
+/* In one process without channels, for units and `socle` commands: the same operations, direct. */
+struct keys;
+enum err keys_open_local(const char *folder, struct keys **out) MUST_CHECK;
+/* Over a channel. Safe from every thread. */
+struct keys *keys_connect(int fd);
+void keys_close(struct keys *k);
+
+/* Raw signature over data (ES256: r||s 64 bytes; RS256 and PS256: modulus size; EdDSA 64). kid_out
+ * may be NULL. */
+enum err keys_sign(struct keys *k, const char *purpose, enum jose_alg alg, struct str data,
+                   struct arena *a, struct str *sig, struct str *kid_out) MUST_CHECK;
+/* A whole compact JWS: the header is {"alg","kid","typ"} with typ as given ("at+jwt", "JWT"). */
+enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, const char *typ,
+                       struct str payload, struct arena *a, struct str *compact) MUST_CHECK;
+/* Public keys of a purpose, as a JWKS document. For "journal" also see keys_public_raw. */
+enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a, struct str *json) MUST_CHECK;
+enum err keys_public_raw(struct keys *k, const char *purpose, uint8_t out[32]) MUST_CHECK;
+/* HMAC-SHA256 under the named secret. */
+enum err keys_mac(struct keys *k, const char *name, struct str data, uint8_t out[32]) MUST_CHECK;
+/* Data keys of subjects, wrapped for storage. keys_unwrap gives the 32 bytes back. */
+enum err keys_wrap(struct keys *k, const char *name, struct str context, struct str plain,
+                   struct arena *a, struct str *wrapped) MUST_CHECK;
+enum err keys_unwrap(struct keys *k, const char *name, struct str context, struct str wrapped,
+                     struct arena *a, struct str *plain) MUST_CHECK;
+/* "token-seal" or "cookie". */
+enum err keys_shared_secret(struct keys *k, const char *name, uint8_t out[32]) MUST_CHECK;
+
+#endif
