@@ -1,0 +1,103 @@
+/* What every service stands on: the process-wide handles, and the table in which a service declares
+ * all it is (routes, migrations, calls, commands). A service's folder has a service.c that defines
+ * `const struct service service_<folder>`; the Makefile finds it (tools/services.sh). */
+#ifndef PLATFORM_PLATFORM_H
+#define PLATFORM_PLATFORM_H
+
+#include "base/err.h"
+#include "crypto/keys.h"
+#include "data/db.h"
+#include "data/json.h"
+#include "journal/journal.h"
+#include "platform/settings.h"
+#include "sys/loop.h"
+#include "web/server.h"
+
+struct ctx;
+struct platform {
+    const struct settings *settings;
+    struct db *db;
+    struct keys *keys;
+    struct journal *journal;         /* blocking client for handlers */
+    const int *loop_journal_fds;     /* one channel per loop, for the fast lane; NULL elsewhere */
+    size_t n_loop_journal_fds;
+    uint8_t token_seal[32];          /* shared secrets handed out by keys at start */
+    uint8_t cookie_secret[32];
+    struct arena arena;              /* process lifetime */
+};
+
+/* ---- routes ----------------------------------------------------------------------------------- */
+/* Whose page it is. A request's host chooses the site: the portal is settings.base_url's host; other
+ * hosts are sites of organisations (table `site`: host -> organisation, its client of the issuer). */
+enum site_kind { SITE_PORTAL, SITE_ORG, SITE_ANY };
+enum role {
+    ROLE_PUBLIC,
+    ROLE_USER,   /* signed in as a person on this site; pages redirect to the site's sign-in */
+    ROLE_AGENT,  /* signed in as an agent of the site's organisation */
+    ROLE_ADMIN,  /* operator */
+    ROLE_CLIENT, /* an API that authenticates its caller itself */
+    ROLE_COUNT
+};
+enum {
+    ROUTE_API = 1,        /* errors as problem+json, no session, no CSRF */
+    ROUTE_CROSS_SITE = 2, /* POST allowed from other origins (OpenID authorize) */
+    ROUTE_CALLS_SELF = 4, /* its handler calls this platform over HTTP: such handlers never take the
+                             last half of the pool, so the calls they make find a thread */
+};
+typedef enum err route_handler(struct ctx *c);
+struct route {
+    const char *method, *path; /* "/dossiers/{id}": one segment a name */
+    enum site_kind site;
+    enum role role;
+    unsigned flags;
+    route_handler *handler;
+    const char *handler_name, *file;
+    int line;
+    const char *help; /* one English sentence: --help, explain, OpenAPI */
+};
+#define ROUTE(method, path, site, role, flags, fn, help) \
+    {method, path, site, role, flags, fn, #fn, __FILE__, __LINE__, help}
+
+/* ---- calls between services: by name, JSON in and out (the list is docs/CALLS.md) -------------- */
+typedef enum err call_handler(struct ctx *c, const json_t *args, json_t **out);
+struct call {
+    const char *name; /* "registers.find" */
+    call_handler *fn;
+    const char *help;
+};
+
+/* ---- commands ---------------------------------------------------------------------------------- */
+struct command {
+    const char *name, *help;
+    /* argv[0] is the command's name; the platform is opened for it (database, local or running keys).
+     * Returns the exit code: 0, 1 failed, 2 usage. */
+    int (*fn)(struct platform *pf, int argc, char **argv);
+};
+
+struct service {
+    const char *name;
+    const struct route *routes;
+    size_t n_routes;
+    const struct db_migration *migrations;
+    size_t n_migrations;
+    const struct call *calls;
+    size_t n_calls;
+    const struct command *commands;
+    size_t n_commands;
+    enum err (*start)(struct platform *pf); /* in web, before serving; NULL: none */
+    void (*tick)(struct platform *pf, int64_t now_ms); /* in jobs, every second; NULL: none */
+    /* The fast lane's owner (one service): see web_server_conf. */
+    void *(*loop_start)(struct platform *pf, struct loop *l, unsigned index);
+    bool (*fast)(struct platform *pf, struct fast *x);
+};
+extern const struct service *const services[];
+extern const size_t services_n;
+
+/* Runs a call of another service in this request's context. ERR_NOT_FOUND: no such call (its service
+ * is left out): callers go on without it where they can. *out is owned by the context's pool. */
+enum err platform_call(struct ctx *c, const char *name, const json_t *args, json_t **out) MUST_CHECK;
+
+/* All migrations of the platform and of every service. */
+enum err platform_migrate(struct platform *pf) MUST_CHECK;
+
+#endif

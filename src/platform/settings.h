@@ -1,0 +1,38 @@
+/* Every setting of the platform: one table in settings.c gives each its name, default and help, and
+ * `socle serve --help` and packaging/socle.conf are printed from it. Read once at start from
+ * `<data>/socle.conf` or --config, then from the environment (SOCLE_<NAME>), then from options. */
+#ifndef PLATFORM_SETTINGS_H
+#define PLATFORM_SETTINGS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include "base/arena.h"
+#include "base/err.h"
+
+struct settings {
+    const char *data;       /* folder of everything that is kept */
+    const char *database;   /* "sqlite:<data>/socle.db" or "postgresql://..." */
+    const char *listen;     /* "127.0.0.1" */
+    int64_t port;           /* 8080 */
+    const char *base_url;   /* "http://localhost:8080": the portal and the issuer; no final '/' */
+    const char *journal_origin; /* "localhost/socle-journal": the log's name in its checkpoints */
+    int64_t loops;          /* 0: one per core */
+    int64_t handlers;       /* 16 */
+    const char *trusted_proxies;
+    bool allow_inside;      /* outgoing calls to loopback and private addresses */
+    bool demo;              /* the demonstration world is loaded and its processes run */
+    const char *brand_name;
+    const char *brand_note; /* shown on every page; "" none */
+    const char *help_line;  /* whom to call */
+    const char *log_level;
+    int64_t session_idle_s, session_max_s;
+    int64_t body_max;
+};
+
+/* Fills every field; texts live in `a`. argc/argv: "--name=value" or "--name value" for any setting
+ * of the table; the ones it took are removed from argv. ERR_INVALID logs which line or option. */
+enum err settings_load(struct arena *a, int *argc, char **argv, struct settings *out) MUST_CHECK;
+/* The documented file with every default, for packaging and --help. */
+void settings_print(void);
+
+#endif
