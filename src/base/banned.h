@@ -7,5 +7,7 @@
 #include <string.h>
 #include <time.h>
 #pragma GCC poison strcpy strcat sprintf vsprintf gets atoi atol atof strtok strncpy strncat
-#pragma GCC poison gmtime localtime ctime asctime tmpnam tempnam mktemp rand srand
+#pragma GCC poison gmtime localtime ctime asctime tmpnam tempnam mktemp srand
+/* OpenSSL's headers have parameters of this name, so only a call is an error. */
+#define rand() banned_use_rand_bytes()
 #endif

@@ -6,6 +6,9 @@
 #include "base/arena.h"
 #include "base/err.h"
 
+/* Callers refuse longer ones (asserted); password_matches answers false. */
+enum { PASSWORD_BYTES_MAX = 1024 };
+
 struct str password_hash(struct arena *a, struct str password);
 /* Same time for a wrong password and for phc.p == NULL (no such account). */
 bool password_matches(struct str phc, struct str password);
