@@ -185,7 +185,8 @@ enum err pages_render(const char *page, const char *lang, const json_t *data, st
         return ERR_NOT_FOUND;
     }
     struct place place = {pg->module, lang_index(lang)};
-    struct template_env env = {.partial = page_find, .text = text_find, .arg = &place};
+    struct template_env env = {
+        .partial = page_find, .text = text_find, .arg = &place, .lang = lang_names[place.lang]};
     return template_render(pg->t, data, &env, out);
 }
 
@@ -197,8 +198,12 @@ struct str pages_text(struct arena *a, const char *module, const char *key, cons
     const struct template *t = text_find(&place, str_from(key));
     if (!t)
         return STR_NONE;
-    struct template_env env = {
-        .partial = page_find, .text = text_find, .arg = &place, .plain = true, .is_text = true};
+    struct template_env env = {.partial = page_find,
+                               .text = text_find,
+                               .arg = &place,
+                               .lang = lang_names[place.lang],
+                               .plain = true,
+                               .is_text = true};
     struct buf b;
     buf_init(&b, 64 * 1024);
     struct str s =

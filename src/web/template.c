@@ -42,20 +42,30 @@ struct render {
 /* ---- looking up --------------------------------------------------------------------------------
  */
 
-/* "a.b.c": the first part anywhere on the stack, the others only inside what it gave. */
+static const json_t *member(const json_t *obj, struct str key)
+{
+    return json_is_object(obj) ? json_object_getn(obj, key.p, key.n) : NULL;
+}
+
+/* "a.b.c": the first part anywhere on the stack, the others only inside what it gave. ".a" is
+ * anchored: asked of the innermost object only, so that a component's optional value is never taken
+ * from the page around it. */
 static const json_t *lookup(const struct render *r, struct str name)
 {
     if (name.n == 1 && name.p[0] == '.')
         return r->stack[r->n_stack - 1];
-    struct str rest = name, part;
+    bool anchored = name.p[0] == '.';
+    struct str rest = anchored ? str_after(name, 1) : name, part;
     if (!str_split(&rest, '.', &part))
         return NULL;
     const json_t *v = NULL;
-    for (size_t i = r->n_stack; i-- > 0 && !v;)
-        if (json_is_object(r->stack[i]))
-            v = json_object_getn(r->stack[i], part.p, part.n);
+    for (size_t i = r->n_stack; i-- > 0 && !v;) {
+        v = member(r->stack[i], part);
+        if (anchored && json_is_object(r->stack[i]))
+            break;
+    }
     while (v && rest.n && str_split(&rest, '.', &part))
-        v = json_is_object(v) ? json_object_getn(v, part.p, part.n) : NULL;
+        v = member(v, part);
     return v;
 }
 
@@ -146,6 +156,11 @@ static void put_value(struct render *r, const json_t *v, bool escape)
         break;
     case JSON_FALSE:
         buf_add_z(r->out, "false");
+        break;
+    case JSON_OBJECT: /* {"fr": ..., "en": ...}: words in two languages */
+        v = r->env && r->env->lang ? json_object_get(v, r->env->lang) : NULL;
+        if (json_is_string(v))
+            put(r, str_of(json_string_value(v), json_string_length(v)), escape);
         break;
     default:
         break;

@@ -3,10 +3,14 @@
  * default: {{x}} is HTML-escaped, {{{x}}} and {{&x}} are not and `make lint` lists each use. An
  * empty string and 0 are false, as an empty list is.
  *
- * One addition: {{@key}} is a text of the module's language file (or of the common one), itself a
+ * Additions:
+ * {{@key}} is a text of the module's language file (or of the common one), itself a
  * template rendered in the same context: "texts are templates". A text is words, never markup: its
  * own characters are escaped too. {{@*name}} takes the key from the data. A missing key renders the
- * key in brackets and fails the test that walks all templates. */
+ * key in brackets and fails the test that walks all templates.
+ * {{.name}} is asked of the innermost object only ({{name}} climbs to the page's data): for what a
+ * component may be given or not.
+ * An object {"fr": ..., "en": ...} written as a value gives the words of env->lang. */
 #ifndef WEB_TEMPLATE_H
 #define WEB_TEMPLATE_H
 
@@ -26,6 +30,7 @@ struct template_env {
     /* A text by key, or NULL. */
     const struct template *(*text)(void *arg, struct str key);
     void *arg;
+    const char *lang; /* "fr" | "en"; may be NULL */
     bool plain;   /* escape nothing: mails, titles that a page will escape */
     bool is_text; /* the template given is itself a text */
 };

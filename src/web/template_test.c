@@ -46,7 +46,8 @@ static enum err render(const char *tpl, const json_t *data, struct world *w, boo
     enum err e = template_compile(str_from(tpl), "test", &t, NULL);
     if (e != ERR_OK)
         return e;
-    struct template_env env = {.partial = partial, .text = text, .arg = w, .plain = plain};
+    struct template_env env = {
+        .partial = partial, .text = text, .arg = w, .lang = "fr", .plain = plain};
     buf_init(out, 1 << 20);
     e = template_render(t, data, &env, out);
     template_free(t);
@@ -141,6 +142,21 @@ static void texts_are_words(void **state)
           "<p>D&#39;accord &amp; &lt;&lt;b&gt;&gt;</p>Adieu[none]");
 }
 
+static void a_component_does_not_take_the_page_s_values(void **state)
+{
+    (void)state;
+    check("{{#list}}{{>c}}{{/list}}",
+          "{\"e\":\"page\",\"list\":[{\"id\":1},{\"id\":2,\"e\":\"own\"}]}",
+          "{\"c\":\"{{#.e}}{{.id}}{{.e}}{{.}} {{/.e}}{{e}} \"}", "{}", "page 2ownown own ");
+}
+
+static void words_in_two_languages_are_chosen(void **state)
+{
+    (void)state;
+    check("{{t}}{{o}}", "{\"t\":{\"fr\":\"d<u\",\"en\":\"of\"},\"o\":{\"x\":1}}", "{}", "{}",
+          "d&lt;u");
+}
+
 static void plain_text_is_not_escaped(void **state)
 {
     (void)state;
@@ -228,6 +244,8 @@ int main(void)
         cmocka_unit_test(values_are_escaped),
         cmocka_unit_test(emptiness_is_false),
         cmocka_unit_test(texts_are_words),
+        cmocka_unit_test(a_component_does_not_take_the_page_s_values),
+        cmocka_unit_test(words_in_two_languages_are_chosen),
         cmocka_unit_test(plain_text_is_not_escaped),
         cmocka_unit_test(a_layout_takes_blocks),
         cmocka_unit_test(bad_templates_are_refused_with_their_line),
