@@ -51,6 +51,9 @@ struct ctx {
     struct str fault_detail;
     json_t *fault_extra; /* more members for the problem+json */
     struct str path_value[8];
+    const char *page; /* set by ctx_page, drawn by the RENDER stage */
+    json_t *page_data;
+    struct buf form_action; /* more origins for the CSP's form-action */
 };
 
 struct ctx *ctx_make(struct platform *pf, struct arena *a); /* for commands and jobs */
@@ -90,7 +93,7 @@ enum err session_end_all(struct ctx *c, struct str host, struct str subject) MUS
  * the journal has them durable. The entries' ids are set by the caller (id_new). ERR_UNAVAILABLE
  * after the commit means: done, and the journal will have it as soon as it is back. */
 struct act {
-    struct journal_entry entry; /* see journal/journal.h */
+    struct journal_record record; /* see journal/journal.h */
 };
 enum err act_write(struct ctx *c, db_closure *fn, void *arg, const struct act *acts, size_t n) MUST_CHECK;
 

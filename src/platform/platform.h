@@ -89,6 +89,8 @@ struct service {
     /* The fast lane's owner (one service): see web_server_conf. */
     void *(*loop_start)(struct platform *pf, struct loop *l, unsigned index);
     bool (*fast)(struct platform *pf, struct fast *x);
+    /* Prints the stages of a fast-lane path for `socle explain`; false: not its path. */
+    bool (*explain)(struct str method, struct str path);
 };
 extern const struct service *const services[];
 extern const size_t services_n;

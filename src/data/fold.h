@@ -1,0 +1,11 @@
+/* Text folded for searching: what people type without accents finds what is written with them. */
+#ifndef DATA_FOLD_H
+#define DATA_FOLD_H
+
+#include "base/arena.h"
+
+/* Lower case ASCII letters and digits, one space between words; Latin diacritics and ligatures become
+ * their letters; everything else separates words. "L'Haÿ-les-Roses" gives "l hay les roses". */
+struct str text_fold(struct arena *a, struct str utf8);
+
+#endif

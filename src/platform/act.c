@@ -1,0 +1,191 @@
+/* Acts. The row in the outbox commits with the change it proves; the caller goes on once the journal
+ * has the entry durable. A crash in between leaves the row, and start-up sends it again: the journal
+ * drops what it already has, by the entry's id. So no act is unsealed and none sealed twice. */
+#include "platform/act.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "platform/boot.h"
+
+enum { WAIT_MS = 5000, BATCH = 500, YOUNG_MS = 3000, CONFIRM_EVERY_MS = 500 };
+
+/* ---- confirmed rows are deleted in batches, off the caller's way -------------------------------- */
+static struct {
+    pthread_mutex_t lock;
+    pthread_cond_t more;
+    pthread_t thread;
+    char (*ids)[ID_LEN + 1];
+    size_t n, cap;
+    bool stopping, running;
+} done = {.lock = PTHREAD_MUTEX_INITIALIZER, .more = PTHREAD_COND_INITIALIZER};
+
+struct id_list {
+    char (*ids)[ID_LEN + 1];
+    size_t n;
+};
+
+static enum err rows_delete(struct db_conn *db, void *arg)
+{
+    struct id_list *l = arg;
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < l->n && e == ERR_OK; i++)
+        e = db_exec(db, "DELETE FROM outbox WHERE id = $1", "z", l->ids[i]);
+    return e;
+}
+
+static void confirm(const char *id)
+{
+    pthread_mutex_lock(&done.lock);
+    if (done.n == done.cap) {
+        done.cap = done.cap ? done.cap * 2 : 64;
+        done.ids = realloc(done.ids, done.cap * sizeof *done.ids);
+        if (!done.ids)
+            abort();
+    }
+    memcpy(done.ids[done.n++], id, ID_LEN + 1);
+    pthread_cond_signal(&done.more);
+    pthread_mutex_unlock(&done.lock);
+}
+
+static void *confirmer_run(void *arg)
+{
+    struct platform *pf = arg;
+    pthread_mutex_lock(&done.lock);
+    while (!done.stopping || done.n) {
+        if (done.n == 0) {
+            pthread_cond_wait(&done.more, &done.lock);
+            continue;
+        }
+        struct id_list l = {done.ids, done.n};
+        done.ids = NULL;
+        done.n = done.cap = 0;
+        pthread_mutex_unlock(&done.lock);
+        /* A failure leaves rows that start-up or jobs will send again: harmless. */
+        enum err e = db_write(pf->db, rows_delete, &l);
+        if (e != ERR_OK)
+            log_warn("outbox_confirm_failed", "error", err_name(e));
+        free(l.ids);
+        pthread_mutex_lock(&done.lock);
+        if (!done.stopping) {
+            struct timespec until;
+            clock_gettime(CLOCK_REALTIME, &until);
+            until.tv_nsec += CONFIRM_EVERY_MS * 1000000LL;
+            until.tv_sec += until.tv_nsec / 1000000000;
+            until.tv_nsec %= 1000000000;
+            while (!done.stopping &&
+                   pthread_cond_timedwait(&done.more, &done.lock, &until) == 0)
+                ;
+        }
+    }
+    pthread_mutex_unlock(&done.lock);
+    return NULL;
+}
+
+/* ---- replay ------------------------------------------------------------------------------------ */
+static enum err send_row(struct platform *pf, const struct db_result *r, size_t i, bool repeat)
+{
+    struct journal_record rec = {.id = db_str(r, i, 0), .leaf = db_str(r, i, 1),
+                                 .subject = db_str(r, i, 2), .side = db_str(r, i, 3),
+                                 .maybe_repeat = repeat};
+    uint64_t index;
+    enum err e = journal_append(pf->journal, &rec, WAIT_MS, &index);
+    if (e == ERR_OK)
+        confirm(db_z(r, i, 0));
+    return e;
+}
+
+enum err outbox_replay(struct platform *pf, bool all)
+{
+    struct arena a;
+    struct db_result r = {0};
+    enum err e = ERR_OK;
+    arena_init(&a);
+    struct db_conn *db = db_read(pf->db);
+    if (!db)
+        e = ERR_UNAVAILABLE;
+    else
+        e = db_query(db, &a, &r,
+                     "SELECT id, entry, subject, side FROM outbox WHERE created_at <= $1 "
+                     "ORDER BY id LIMIT 500",
+                     "i", all ? INT64_MAX : clock_now_ms() - YOUNG_MS);
+    struct id_list sent = {arena_alloc_array(&a, r.n_rows + 1, ID_LEN + 1), 0};
+    for (size_t i = 0; i < r.n_rows && e == ERR_OK; i++) {
+        e = send_row(pf, &r, i, true);
+        if (e == ERR_OK)
+            memcpy(sent.ids[sent.n++], db_z(&r, i, 0), ID_LEN + 1);
+    }
+    if (sent.n && !done.running) { /* jobs has no confirmer */
+        enum err e2 = db_write(pf->db, rows_delete, &sent);
+        e = e == ERR_OK ? e2 : e;
+        done.n = 0;
+    }
+    if (r.n_rows)
+        log_info("outbox_replayed", "entries", LOG_NUM(sent.n));
+    arena_free(&a);
+    return e;
+}
+
+enum err act_start(struct platform *pf)
+{
+    enum err e = outbox_replay(pf, true);
+    if (e != ERR_OK)
+        log_warn("outbox_replay_failed", "error", err_name(e)); /* jobs tries again */
+    done.running = pthread_create(&done.thread, NULL, confirmer_run, pf) == 0;
+    return done.running ? ERR_OK : ERR_INTERNAL;
+}
+
+void act_stop(void)
+{
+    pthread_mutex_lock(&done.lock);
+    done.stopping = true;
+    pthread_cond_signal(&done.more);
+    pthread_mutex_unlock(&done.lock);
+    pthread_join(done.thread, NULL);
+}
+
+/* ---- writing ----------------------------------------------------------------------------------- */
+struct act_job {
+    db_closure *fn;
+    void *arg;
+    const struct act *acts;
+    size_t n;
+    int64_t now_ms;
+};
+
+static enum err act_closure(struct db_conn *db, void *arg)
+{
+    struct act_job *job = arg;
+    enum err e = job->fn ? job->fn(db, job->arg) : ERR_OK;
+    for (size_t i = 0; i < job->n && e == ERR_OK; i++) {
+        const struct journal_record *rec = &job->acts[i].record;
+        e = db_exec(db,
+                    "INSERT INTO outbox(id, entry, subject, side, created_at) "
+                    "VALUES($1, $2, $3, $4, $5)",
+                    "sbsbi", rec->id, rec->leaf, rec->subject.p ? rec->subject : STR(""),
+                    rec->side.p ? rec->side : STR(""), job->now_ms);
+    }
+    return e;
+}
+
+enum err act_write(struct ctx *c, db_closure *fn, void *arg, const struct act *acts, size_t n)
+{
+    struct act_job job = {fn, arg, acts, n, clock_now_ms()};
+    enum err e = db_write(c->pf->db, act_closure, &job);
+    if (e != ERR_OK || !c->pf->journal) /* a command: the running platform's jobs send it */
+        return e;
+    for (size_t i = 0; i < n; i++) {
+        uint64_t index;
+        e = journal_append(c->pf->journal, &acts[i].record, WAIT_MS, &index);
+        if (e != ERR_OK) {
+            log_error("act_not_sealed_yet", "trace", c->trace_id, "error", err_name(e));
+            return ERR_UNAVAILABLE;
+        }
+        char id[ID_LEN + 1] = {0};
+        memcpy(id, acts[i].record.id.p, ID_LEN);
+        confirm(id);
+    }
+    return ERR_OK;
+}

@@ -1,0 +1,266 @@
+/* From settings to running processes. The supervisor opens the listening socket and lays the
+ * channels, then starts keys, journal, web and jobs, in that order: each finds the ones it asks. */
+#include "platform/boot.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "platform/act.h"
+#include "platform/change.h"
+#include "platform/ctx.h"
+#include "platform/metrics.h"
+#include "platform/session.h"
+#include "sys/file.h"
+#include "sys/sandbox.h"
+#include "web/client.h"
+#include "web/pages.h"
+
+enum { LOOPS_MAX = 16, GRACE_MS = 5000 };
+
+static unsigned n_loops_of(const struct settings *s)
+{
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    int64_t n = s->loops > 0 ? s->loops : cores;
+    return n < 1 ? 1 : n > LOOPS_MAX ? LOOPS_MAX : (unsigned)n;
+}
+
+enum err platform_migrate(struct platform *pf)
+{
+    const struct service *s;
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && (s = boot_service(i)) != NULL; i++)
+        if (s->n_migrations)
+            e = db_migrate(pf->db, s->migrations, s->n_migrations, NULL);
+    return e;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------- */
+static enum err open_secrets(struct platform *pf)
+{
+    enum err e = keys_shared_secret(pf->keys, "token-seal", pf->token_seal);
+    return e == ERR_OK ? keys_shared_secret(pf->keys, "cookie", pf->cookie_secret) : e;
+}
+
+enum err boot_open_local(const struct settings *s, struct platform *pf)
+{
+    *pf = (struct platform){.settings = s};
+    arena_init(&pf->arena);
+    const char *folder = arena_printf(&pf->arena, "%s/keys", s->data).p;
+    enum err e = file_make_dirs(s->data, 0700);
+    if (e == ERR_OK)
+        e = db_open(s->database, &pf->db);
+    if (e == ERR_OK)
+        e = keys_open_local(folder, &pf->keys);
+    if (e == ERR_OK)
+        e = open_secrets(pf);
+    return e;
+}
+
+void boot_close(struct platform *pf)
+{
+    if (pf->keys)
+        keys_close(pf->keys);
+    if (pf->db)
+        db_close(pf->db);
+    arena_free(&pf->arena);
+    mem_wipe(pf->token_seal, sizeof pf->token_seal);
+    mem_wipe(pf->cookie_secret, sizeof pf->cookie_secret);
+}
+
+/* What web and jobs have in common. */
+static enum err open_in_process(struct proc *self, const struct settings *s, struct platform *pf)
+{
+    *pf = (struct platform){.settings = s};
+    arena_init(&pf->arena);
+    client_global_start();
+    enum err e = db_open(s->database, &pf->db);
+    if (e != ERR_OK)
+        return e;
+    pf->keys = keys_connect(proc_fd(self, "keys"));
+    int fds[LOOPS_MAX + 1];
+    size_t n = proc_fds(self, "journal", fds, COUNT_OF(fds));
+    pf->journal = journal_connect(fds[0]);
+    int *loop_fds = arena_array(&pf->arena, int, n);
+    for (size_t i = 1; i < n; i++)
+        loop_fds[i - 1] = fds[i];
+    pf->loop_journal_fds = loop_fds;
+    pf->n_loop_journal_fds = n - 1;
+    return open_secrets(pf);
+}
+
+static enum err confine(const struct settings *s)
+{
+    static const char *const read_paths[] = {
+        "/etc/ssl", "/etc/resolv.conf", "/etc/hosts", "/etc/localtime", "/usr/share/zoneinfo",
+        "/usr/share/ca-certificates", "/usr/lib/ssl", "/dev/urandom", "/proc/self", NULL};
+    const char *write_paths[] = {s->data, "/dev/null", "/run/postgresql", NULL};
+    struct sandbox box = {.flags = SANDBOX_NET | SANDBOX_FILES | SANDBOX_THREADS,
+                          .read_paths = read_paths, .write_paths = write_paths};
+    return sandbox_enter(&box);
+}
+
+/* ---- web --------------------------------------------------------------------------------------- */
+static const struct service *fast_owner;
+
+static void *loop_start(struct loop *l, unsigned index, void *pf)
+{
+    return fast_owner ? fast_owner->loop_start(pf, l, index) : NULL;
+}
+
+static bool fast(struct fast *x, void *pf)
+{
+    return fast_owner && fast_owner->fast(pf, x);
+}
+
+static enum err services_start(struct platform *pf)
+{
+    const struct service *s;
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && (s = boot_service(i)) != NULL; i++) {
+        if (s->fast)
+            fast_owner = s;
+        if (s->start)
+            e = s->start(pf);
+        if (e != ERR_OK)
+            log_error("service_start_failed", "service", s->name, "error", err_name(e));
+    }
+    return e;
+}
+
+static void serve_until_stopped(struct proc *self, struct platform *pf)
+{
+    const struct settings *s = pf->settings;
+    int listen_fds[4];
+    struct web_server_conf conf = {
+        .listen_fds = listen_fds, .n_loops = n_loops_of(s), .n_handlers = (unsigned)s->handlers,
+        .limits = web_limits_default, .spool_folder = arena_printf(&pf->arena, "%s/spool", s->data).p,
+        .handler = dispatch, .arg = pf, .loop_start = loop_start, .fast = fast,
+        .trusted_proxies = str_from(s->trusted_proxies)};
+    conf.limits.body_max = (uint64_t)s->body_max;
+    conf.n_listen_fds = proc_fds(self, "http", listen_fds, COUNT_OF(listen_fds));
+    struct web_server *server = web_server_start(&conf);
+    metrics_set_server(server);
+    proc_ready(self);
+    log_info("web_ready", "sandbox", sandbox_state(), "loops", LOG_NUM(conf.n_loops));
+    char stop;
+    while (!proc_stopping)
+        if (read(proc_stop_fd(), &stop, 1) < 0 && errno != EINTR)
+            break;
+    web_server_stop(server, GRACE_MS);
+}
+
+int boot_web_main(struct proc *self, void *settings)
+{
+    struct platform pf;
+    log_set_process("web");
+    enum err e = confine(settings);
+    if (e == ERR_OK)
+        e = pages_load();
+    if (e == ERR_OK)
+        e = open_in_process(self, settings, &pf);
+    if (e == ERR_OK)
+        e = route_table_start(&pf.arena);
+    if (e == ERR_OK)
+        e = site_table_start(&pf);
+    if (e == ERR_OK)
+        e = services_start(&pf);
+    if (e == ERR_OK)
+        e = act_start(&pf);
+    if (e == ERR_OK)
+        e = change_start(&pf);
+    if (e != ERR_OK) {
+        log_error("web_start_failed", "error", err_name(e));
+        return 1;
+    }
+    serve_until_stopped(self, &pf);
+    change_stop();
+    act_stop();
+    return 0;
+}
+
+/* ---- jobs -------------------------------------------------------------------------------------- */
+int boot_jobs_main(struct proc *self, void *settings)
+{
+    struct platform pf;
+    const struct service *s;
+    log_set_process("jobs");
+    if (confine(settings) != ERR_OK || pages_load() != ERR_OK ||
+        open_in_process(self, settings, &pf) != ERR_OK)
+        return 1;
+    proc_ready(self);
+    for (int64_t turn = 0; !proc_stopping; turn++) {
+        int64_t now_ms = clock_now_ms();
+        for (size_t i = 0; (s = boot_service(i)) != NULL; i++)
+            if (s->tick)
+                s->tick(&pf, now_ms);
+        enum err e = outbox_replay(&pf, false);
+        if (e != ERR_OK)
+            log_warn("outbox_replay_failed", "error", err_name(e));
+        if (turn % 60 == 0 && session_sweep(&pf) != ERR_OK)
+            log_warn("session_sweep_failed");
+        for (int i = 0; i < 10 && !proc_stopping; i++)
+            usleep(100 * 1000);
+    }
+    return 0;
+}
+
+/* ---- supervisor -------------------------------------------------------------------------------- */
+static int listen_on(const struct settings *s)
+{
+    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port)};
+    int one = 1;
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0 || inet_pton(AF_INET, s->listen, &addr.sin_addr) != 1)
+        return -1;
+    setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* inherited by accepted sockets */
+    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) != 0 || listen(fd, 4096) != 0) {
+        fprintf(stderr, "socle: cannot listen on %s:%d: %s\n", s->listen, (int)s->port,
+                strerror(errno));
+        close(fd);
+        return -1;
+    }
+    return fd;
+}
+
+int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n_extra,
+               void (*ready)(void *arg), void *arg)
+{
+    struct arena a;
+    arena_init(&a);
+    int fd = listen_on(s);
+    if (fd < 0)
+        return 1;
+    struct keys_conf keys_conf = {.folder = arena_printf(&a, "%s/keys", s->data).p};
+    struct journal_conf journal_conf = {.folder = arena_printf(&a, "%s/journal", s->data).p,
+                                        .origin = s->journal_origin};
+    struct proc_plan *plan = proc_plan_new();
+    struct proc_spec keys_spec = {"keys", keys_main, &keys_conf};
+    struct proc_spec journal_spec = {"journal", journal_main, &journal_conf};
+    struct proc_spec web_spec = {"web", boot_web_main, (void *)s};
+    struct proc_spec jobs_spec = {"jobs", boot_jobs_main, (void *)s};
+    size_t keys_at = proc_plan_add(plan, &keys_spec);
+    size_t journal_at = proc_plan_add(plan, &journal_spec);
+    size_t web_at = proc_plan_add(plan, &web_spec);
+    size_t jobs_at = proc_plan_add(plan, &jobs_spec);
+    proc_plan_channel(plan, journal_at, keys_at, "keys");
+    proc_plan_channel(plan, web_at, keys_at, "keys");
+    proc_plan_channel(plan, jobs_at, keys_at, "keys");
+    for (unsigned i = 0; i < n_loops_of(s) + 1; i++)
+        proc_plan_channel(plan, web_at, journal_at, "journal");
+    proc_plan_channel(plan, jobs_at, journal_at, "journal");
+    proc_plan_socket(plan, web_at, fd, "http");
+    for (size_t i = 0; i < n_extra; i++)
+        proc_plan_add(plan, &extra[i]);
+    log_set_process("supervisor");
+    int code = proc_supervise(plan, ready, arg);
+    arena_free(&a);
+    return code;
+}

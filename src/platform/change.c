@@ -1,0 +1,140 @@
+/* The change feed. One thread polls; on SQLite that is one indexed read each 200 ms. */
+#include "platform/change.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "platform/boot.h"
+#include "sys/proc.h"
+
+enum { SUBSCRIBERS_MAX = 8, POLL_MS = 200, BATCH = 1000 };
+
+static struct {
+    change_fn *fn;
+    void *arg;
+} subscribers[SUBSCRIBERS_MAX];
+static size_t n_subscribers;
+static _Atomic int64_t confirmed_ms;
+static pthread_t thread;
+static _Atomic bool stopping;
+
+void change_subscribe(struct platform *pf, change_fn *fn, void *arg)
+{
+    (void)pf;
+    if (n_subscribers == SUBSCRIBERS_MAX)
+        abort();
+    subscribers[n_subscribers].fn = fn;
+    subscribers[n_subscribers++].arg = arg;
+}
+
+int64_t change_confirmed_ms(void)
+{
+    return atomic_load_explicit(&confirmed_ms, memory_order_relaxed);
+}
+
+enum err change_add(struct db_conn *c, const char *kind, struct str key, int64_t until_ms)
+{
+    /* One counter row makes the numbers appear in commit order on both engines: a sequence alone
+     * could show 8 before 7, and a poller that saw 8 would never read 7. */
+    enum err e = db_exec(c, "UPDATE change_counter SET seq = seq + 1 WHERE id = 1", "");
+    if (e != ERR_OK)
+        return e;
+    return db_exec(c,
+                   "INSERT INTO change(seq, kind, item, until_ms) "
+                   "SELECT seq, $1, $2, $3 FROM change_counter WHERE id = 1",
+                   "zsi", kind, key, until_ms);
+}
+
+static void tell(struct platform *pf, const struct change *list, size_t n)
+{
+    for (size_t i = 0; i < n_subscribers; i++)
+        subscribers[i].fn(pf, list, n, subscribers[i].arg);
+}
+
+static struct change *to_list(struct arena *a, const struct db_result *r)
+{
+    struct change *list = arena_array(a, struct change, r->n_rows + 1);
+    for (size_t i = 0; i < r->n_rows; i++)
+        list[i] = (struct change){db_i64(r, i, 0), db_str(r, i, 1), db_str(r, i, 2),
+                                  db_i64(r, i, 3)};
+    return list;
+}
+
+/* Reads what came after *seq; tells; moves *seq. */
+static enum err poll_once(struct platform *pf, struct arena *a, int64_t *seq)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(pf->db);
+    int64_t started_ms = clock_mono_ms();
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query(db, a, &r,
+                          "SELECT seq, kind, item, until_ms FROM change WHERE seq > $1 "
+                          "ORDER BY seq LIMIT 1000",
+                          "i", *seq);
+    if (e != ERR_OK)
+        return e;
+    if (r.n_rows) {
+        tell(pf, to_list(a, &r), r.n_rows);
+        *seq = db_i64(&r, r.n_rows - 1, 0);
+    }
+    if (r.n_rows < BATCH)
+        atomic_store(&confirmed_ms, started_ms);
+    return ERR_OK;
+}
+
+/* The state at start: everybody builds, then hears the denials that still count. */
+static enum err begin(struct platform *pf, struct arena *a, int64_t *seq)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query_one(db, a, &r, "SELECT seq FROM change_counter WHERE id = 1", "");
+    if (e != ERR_OK)
+        return e;
+    *seq = db_i64(&r, 0, 0);
+    tell(pf, NULL, 0);
+    e = db_query(db, a, &r,
+                 "SELECT seq, kind, item, until_ms FROM change WHERE kind = 'deny' AND "
+                 "until_ms > $1 AND seq <= $2 ORDER BY seq",
+                 "ii", clock_now_ms(), *seq);
+    if (e == ERR_OK && r.n_rows)
+        tell(pf, to_list(a, &r), r.n_rows);
+    if (e == ERR_OK)
+        atomic_store(&confirmed_ms, clock_mono_ms());
+    return e;
+}
+
+static void *poll_run(void *arg)
+{
+    struct platform *pf = arg;
+    struct arena a;
+    int64_t seq = 0;
+    bool begun = false;
+    arena_init(&a);
+    while (!atomic_load(&stopping)) {
+        enum err e = begun ? poll_once(pf, &a, &seq) : begin(pf, &a, &seq);
+        if (e == ERR_OK)
+            begun = true;
+        else
+            log_warn("change_poll_failed", "error", err_name(e));
+        arena_reset(&a);
+        usleep(POLL_MS * 1000);
+    }
+    arena_free(&a);
+    return NULL;
+}
+
+enum err change_start(struct platform *pf)
+{
+    return pthread_create(&thread, NULL, poll_run, pf) == 0 ? ERR_OK : ERR_INTERNAL;
+}
+
+void change_stop(void)
+{
+    atomic_store(&stopping, true);
+    pthread_join(thread, NULL);
+}

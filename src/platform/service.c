@@ -1,0 +1,159 @@
+/* The platform's own tables and pages: styles, legal pages, health, what programs look for. */
+#include "platform/boot.h"
+
+#include <stdio.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "platform/ctx.h"
+#include "platform/metrics.h"
+#include "platform/rp.h"
+#include "web/assets.h"
+
+static const struct db_migration migrations[] = {
+    {"platform", 1,
+     "CREATE TABLE organisation("
+     " id TEXT PRIMARY KEY, siret TEXT NOT NULL UNIQUE, name_fr TEXT NOT NULL,"
+     " name_en TEXT NOT NULL, kind TEXT NOT NULL, created_at BIGINT NOT NULL);"
+     "CREATE TABLE site("
+     " host TEXT PRIMARY KEY, org_id TEXT NOT NULL REFERENCES organisation(id),"
+     " client_id TEXT NOT NULL, client_secret BLOB NOT NULL);"
+     "CREATE TABLE session("
+     " id TEXT PRIMARY KEY, host TEXT NOT NULL, subject TEXT NOT NULL, role BIGINT NOT NULL,"
+     " data BLOB NOT NULL, created_at BIGINT NOT NULL, seen_at BIGINT NOT NULL);"
+     "CREATE INDEX session_subject ON session(host, subject);"
+     "CREATE INDEX session_seen ON session(seen_at);"
+     "CREATE TABLE subject_key("
+     " subject TEXT PRIMARY KEY, wrapped BLOB NOT NULL, created_at BIGINT NOT NULL);"
+     "CREATE TABLE outbox("
+     " id TEXT PRIMARY KEY, entry BLOB NOT NULL, subject TEXT NOT NULL, side BLOB NOT NULL,"
+     " created_at BIGINT NOT NULL);"
+     "CREATE INDEX outbox_created ON outbox(created_at);"
+     "CREATE TABLE change_counter(id BIGINT PRIMARY KEY, seq BIGINT NOT NULL);"
+     "INSERT INTO change_counter(id, seq) VALUES(1, 0);"
+     "CREATE TABLE change("
+     " seq BIGINT PRIMARY KEY, kind TEXT NOT NULL, item TEXT NOT NULL, until_ms BIGINT NOT NULL);"
+     "CREATE INDEX change_kind ON change(kind, until_ms);"
+     "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL);"},
+};
+
+static enum err static_file(struct ctx *c)
+{
+    static const struct {
+        const char *ending, *type;
+    } types[] = {{".css", "text/css; charset=utf-8"}, {".svg", "image/svg+xml"},
+                 {".png", "image/png"}, {".ico", "image/x-icon"},
+                 {".txt", "text/plain; charset=utf-8"}};
+    struct str name = ctx_path(c, "file");
+    struct str path = arena_printf(c->arena, "src/platform/static/" STR_FMT, STR_ARG(name));
+    struct str content = asset_get(path.p);
+    for (size_t i = 0; content.p && i < COUNT_OF(types); i++) {
+        if (!str_ends(name, str_from(types[i].ending)))
+            continue;
+        web_header(c->rs, "Cache-Control", STR("public, max-age=3600"));
+        web_header(c->rs, "X-Content-Type-Options", STR("nosniff"));
+        return ctx_text(c, 200, types[i].type, content);
+    }
+    return ERR_NOT_FOUND;
+}
+
+static enum err legal(struct ctx *c)
+{
+    return ctx_page(c, "platform/legal", NULL);
+}
+
+static enum err accessibility(struct ctx *c)
+{
+    return ctx_page(c, "platform/accessibility", NULL);
+}
+
+static enum err privacy(struct ctx *c)
+{
+    return ctx_page(c, "platform/privacy", NULL);
+}
+
+static enum err sitemap(struct ctx *c)
+{
+    return ctx_page(c, "platform/sitemap", NULL);
+}
+
+/* ready: the database answers. The journal and keys are asked by /sante?complet. */
+static bool is_ready(struct ctx *c)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    return db && db_query_one(db, c->arena, &r, "SELECT 1", "") == ERR_OK;
+}
+
+static enum err status(struct ctx *c)
+{
+    json_t *d = json_object();
+    json_object_set_new(d, "ok", json_boolean(is_ready(c)));
+    struct str now = clock_in_words(c->arena, clock_now_ms(), c->lang, true);
+    json_object_set_new(d, "at", json_string(now.p));
+    return ctx_page(c, "platform/status", d);
+}
+
+static enum err health(struct ctx *c)
+{
+    bool ok = is_ready(c);
+    return ctx_json(c, ok ? 200 : 503, json_pack("{s:b,s:s}", "ready", ok, "version",
+                                                 SOCLE_VERSION));
+}
+
+static enum err security_txt(struct ctx *c)
+{
+    struct str until = clock_rfc3339(c->arena, clock_now_ms() + 180LL * 86400 * 1000, false);
+    struct str text = arena_printf(
+        c->arena, "Contact: %s/mentions-legales\nExpires: %s\nPreferred-Languages: fr, en\n"
+                  "Canonical: %s/.well-known/security.txt\n",
+        c->pf->settings->base_url, until.p, c->pf->settings->base_url);
+    return ctx_text(c, 200, "text/plain; charset=utf-8", text);
+}
+
+static enum err change_password(struct ctx *c)
+{
+    return ctx_redirect(c, portal_url(c, "/compte"));
+}
+
+static enum err robots(struct ctx *c)
+{
+    return ctx_text(c, 200, "text/plain; charset=utf-8",
+                    STR("User-agent: *\nDisallow: /compte\nDisallow: /api/\n"));
+}
+
+static const struct route routes[] = {
+    ROUTE("GET", "/static/{file}", SITE_ANY, ROLE_PUBLIC, ROUTE_API, static_file,
+          "Styles and pictures."),
+    ROUTE("GET", "/mentions-legales", SITE_ANY, ROLE_PUBLIC, 0, legal, "Legal mentions."),
+    ROUTE("GET", "/accessibilite", SITE_ANY, ROLE_PUBLIC, 0, accessibility,
+          "Accessibility statement."),
+    ROUTE("GET", "/donnees-personnelles", SITE_ANY, ROLE_PUBLIC, 0, privacy,
+          "Personal data and cookies."),
+    ROUTE("GET", "/plan-du-site", SITE_ANY, ROLE_PUBLIC, 0, sitemap, "Site map."),
+    ROUTE("GET", "/etat", SITE_ANY, ROLE_PUBLIC, 0, status, "Status of the service."),
+    ROUTE("GET", "/sante", SITE_ANY, ROLE_CLIENT, ROUTE_API, health,
+          "200 when requests can be served."),
+    ROUTE("GET", "/metrics", SITE_ANY, ROLE_CLIENT, ROUTE_API, metrics_page,
+          "Counters in Prometheus text format; loopback and private addresses only."),
+    ROUTE("GET", "/robots.txt", SITE_ANY, ROLE_PUBLIC, ROUTE_API, robots, "Robots exclusion."),
+    ROUTE("GET", "/.well-known/security.txt", SITE_ANY, ROLE_PUBLIC, ROUTE_API, security_txt,
+          "Security contact (RFC 9116)."),
+    ROUTE("GET", "/.well-known/change-password", SITE_ANY, ROLE_PUBLIC, 0, change_password,
+          "Where passwords are changed."),
+    ROUTE("GET", "/connexion", SITE_ORG, ROLE_PUBLIC, 0, rp_sign_in,
+          "Sends a person to the issuer to sign in for this site."),
+    ROUTE("GET", "/agent/connexion", SITE_ORG, ROLE_PUBLIC, 0, rp_sign_in_agent,
+          "Sends an agent to the issuer."),
+    ROUTE("GET", "/oidc/retour", SITE_ORG, ROLE_PUBLIC, ROUTE_CALLS_SELF, rp_callback,
+          "Where the issuer sends people back."),
+    ROUTE("GET", "/deconnexion", SITE_ORG, ROLE_PUBLIC, 0, rp_sign_out,
+          "Ends the session here and at the issuer."),
+};
+
+const struct service service_platform = {
+    .name = "platform",
+    .routes = routes,
+    .n_routes = COUNT_OF(routes),
+    .migrations = migrations,
+    .n_migrations = COUNT_OF(migrations),
+};

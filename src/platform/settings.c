@@ -1,0 +1,203 @@
+/* The table of settings is the only list of them: reading, help and the packaged file all come from
+ * it. A wrong setting stops the start with the line at fault: a half-configured State is worse than
+ * a stopped one. */
+#include "platform/settings.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/log.h"
+#include "sys/file.h"
+
+enum kind { TEXT, NUMBER, YES_NO };
+struct setting {
+    const char *name;
+    enum kind kind;
+    size_t at; /* offset in struct settings */
+    const char *absent, *help;
+};
+#define S(field, kind, absent, help) {#field, kind, offsetof(struct settings, field), absent, help}
+
+static const struct setting table[] = {
+    S(data, TEXT, "var", "Folder of everything that is kept: database, keys, journal, spool."),
+    S(database, TEXT, "", "sqlite:FILE or postgresql://... ; empty: sqlite:<data>/socle.db"),
+    S(listen, TEXT, "127.0.0.1", "Address to listen on."),
+    S(port, NUMBER, "8080", "Port to listen on."),
+    S(base_url, TEXT, "", "Public address of the portal and the issuer; empty: http://localhost:PORT"),
+    S(journal_origin, TEXT, "", "Name of this node's log in its checkpoints; empty: from base_url."),
+    S(loops, NUMBER, "0", "Event loops; 0: one per core."),
+    S(handlers, NUMBER, "16", "Threads that run handlers."),
+    S(trusted_proxies, TEXT, "", "Addresses whose X-Forwarded-* and Forwarded headers count."),
+    S(allow_inside, YES_NO, "no", "Outgoing calls may reach loopback and private addresses."),
+    S(demo, YES_NO, "no", "Load the demonstration world and run its processes."),
+    S(brand_name, TEXT, "Socle", "Name shown on every page."),
+    S(brand_note, TEXT, "", "Sentence shown on every page; used to say that this is a demonstration."),
+    S(help_line, TEXT, "", "Whom people can call or write to."),
+    S(log_level, TEXT, "info", "debug, info, warn or error."),
+    S(session_idle_s, NUMBER, "1800", "Seconds without a request that end a session."),
+    S(session_max_s, NUMBER, "43200", "Seconds after which a session ends in any case."),
+    S(body_max, NUMBER, "10485760", "Largest request body in bytes."),
+};
+
+static const struct setting *find(struct str name)
+{
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        if (str_eq_z(name, table[i].name))
+            return &table[i];
+    return NULL;
+}
+
+static enum err set(struct arena *a, struct settings *out, const struct setting *s, struct str text)
+{
+    char *field = (char *)out + s->at;
+    uint64_t number;
+    switch (s->kind) {
+    case TEXT:
+        *(const char **)field = arena_dupz(a, text);
+        return ERR_OK;
+    case NUMBER:
+        if (!str_to_u64(text, &number) || number > INT64_MAX)
+            return ERR_INVALID;
+        *(int64_t *)field = (int64_t)number;
+        return ERR_OK;
+    case YES_NO:
+        if (!str_eq_z(text, "yes") && !str_eq_z(text, "no"))
+            return ERR_INVALID;
+        *(bool *)field = str_eq_z(text, "yes");
+        return ERR_OK;
+    }
+    return ERR_INVALID;
+}
+
+static enum err refuse(const char *where, struct str name)
+{
+    fprintf(stderr, "socle: %s: bad setting \"" STR_FMT "\" (see `socle serve --help`)\n", where,
+            STR_ARG(name));
+    return ERR_INVALID;
+}
+
+static enum err read_file(struct arena *a, const char *path, bool wanted, struct settings *out)
+{
+    struct str text, line;
+    enum err e = file_read(a, path, 64 * 1024, &text);
+    if (e == ERR_NOT_FOUND && !wanted)
+        return ERR_OK;
+    if (e != ERR_OK) {
+        fprintf(stderr, "socle: %s: cannot be read (%s)\n", path, err_name(e));
+        return ERR_INVALID;
+    }
+    for (int no = 1; str_split(&text, '\n', &line); no++) {
+        line = str_trim(line);
+        if (line.n == 0 || line.p[0] == '#')
+            continue;
+        ptrdiff_t eq = str_find_char(line, '=');
+        struct str name = str_trim(str_sub(line, 0, eq < 0 ? line.n : (size_t)eq));
+        const struct setting *s = find(name);
+        if (eq < 0 || !s || set(a, out, s, str_trim(str_after(line, (size_t)eq + 1))) != ERR_OK)
+            return refuse(arena_printf(a, "%s:%d", path, no).p, name);
+    }
+    return ERR_OK;
+}
+
+static enum err read_environment(struct arena *a, struct settings *out)
+{
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        char name[64] = "SOCLE_";
+        size_t n = 6;
+        for (const char *p = table[i].name; *p && n < sizeof name - 1; p++)
+            name[n++] = *p >= 'a' && *p <= 'z' ? (char)(*p - 32) : *p;
+        const char *value = getenv(name);
+        if (value && set(a, out, &table[i], str_from(value)) != ERR_OK)
+            return refuse("environment", str_from(name));
+    }
+    return ERR_OK;
+}
+
+/* Calls set for each --name[=value] of the table; removes what it took. */
+static enum err read_options(struct arena *a, int *argc, char **argv, struct settings *out,
+                             const char **config)
+{
+    int kept = 1;
+    for (int i = 1; i < *argc; i++) {
+        struct str arg = str_from(argv[i]);
+        if (!str_starts(arg, STR("--"))) {
+            argv[kept++] = argv[i];
+            continue;
+        }
+        ptrdiff_t eq = str_find_char(arg, '=');
+        char name[64];
+        struct str raw = str_sub(arg, 2, (eq < 0 ? arg.n : (size_t)eq) - 2);
+        size_t n = raw.n < sizeof name ? raw.n : sizeof name;
+        for (size_t k = 0; k < n; k++)
+            name[k] = raw.p[k] == '-' ? '_' : raw.p[k];
+        const struct setting *s = find(str_of(name, n));
+        bool is_config = str_eq_z(raw, "config");
+        if (!s && !is_config) {
+            argv[kept++] = argv[i];
+            continue;
+        }
+        struct str value = eq >= 0 ? str_after(arg, (size_t)eq + 1)
+                           : s && s->kind == YES_NO ? STR("yes")
+                           : i + 1 < *argc          ? str_from(argv[++i])
+                                                    : STR("");
+        if (is_config)
+            *config = value.p;
+        else if (set(a, out, s, value) != ERR_OK)
+            return refuse("command line", raw);
+    }
+    argv[kept] = NULL;
+    *argc = kept;
+    return ERR_OK;
+}
+
+/* Settings whose default depends on others. */
+static void complete(struct arena *a, struct settings *out)
+{
+    if (!*out->database)
+        out->database = arena_printf(a, "sqlite:%s/socle.db", out->data).p;
+    if (!*out->base_url)
+        out->base_url = arena_printf(a, "http://localhost:%d", (int)out->port).p;
+    if (!*out->journal_origin) {
+        struct str url = str_from(out->base_url);
+        ptrdiff_t at = str_find(url, STR("://"));
+        struct str host = str_after(url, at < 0 ? 0 : (size_t)at + 3);
+        ptrdiff_t end = str_find_char(host, ':');
+        if (end >= 0)
+            host.n = (size_t)end;
+        out->journal_origin = arena_printf(a, STR_FMT "/journal", STR_ARG(host)).p;
+    }
+}
+
+enum err settings_load(struct arena *a, int *argc, char **argv, struct settings *out)
+{
+    const char *config = NULL;
+    *out = (struct settings){0};
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        if (set(a, out, &table[i], str_from(table[i].absent)) != ERR_OK)
+            abort();
+    /* Options are read twice: first for --data and --config, that say where the file is, then
+     * again so that they win over it. */
+    char **copy = arena_array(a, char *, (size_t)*argc + 1);
+    int copy_n = *argc;
+    for (int i = 0; i < *argc; i++)
+        copy[i] = argv[i];
+    enum err e = read_environment(a, out);
+    if (e == ERR_OK)
+        e = read_options(a, &copy_n, copy, out, &config);
+    if (e == ERR_OK) {
+        const char *path = config ? config : arena_printf(a, "%s/socle.conf", out->data).p;
+        e = read_file(a, path, config != NULL, out);
+    }
+    if (e == ERR_OK)
+        e = read_environment(a, out);
+    if (e == ERR_OK)
+        e = read_options(a, argc, argv, out, &config);
+    if (e == ERR_OK)
+        complete(a, out);
+    return e;
+}
+
+void settings_print(void)
+{
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        printf("# %s\n#%s = %s\n\n", table[i].help, table[i].name, table[i].absent);
+}

@@ -1,0 +1,161 @@
+/* Personal values at rest: each subject has a key of its own, wrapped by the keys process. Erasing
+ * a person is destroying that key, so that backups forget too. Unwrapped keys are kept in a small
+ * cache, because asking `keys` for each value would cost more than the value. */
+#include "platform/ctx.h"
+
+#include <pthread.h>
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/rand.h"
+#include "crypto/seal.h"
+
+enum { CACHE_N = 1024 };
+static struct cached {
+    char subject[96];
+    uint8_t key[SEAL_KEY_LEN];
+} cache[CACHE_N];
+static pthread_mutex_t cache_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static struct cached *slot(struct str subject)
+{
+    uint64_t h = 1469598103934665603u;
+    for (size_t i = 0; i < subject.n; i++)
+        h = (h ^ (unsigned char)subject.p[i]) * 1099511628211u;
+    return &cache[h % CACHE_N];
+}
+
+static bool cache_get(struct str subject, uint8_t key[SEAL_KEY_LEN])
+{
+    pthread_mutex_lock(&cache_lock);
+    struct cached *s = slot(subject);
+    bool found = subject.n && str_eq_z(subject, s->subject);
+    if (found)
+        memcpy(key, s->key, SEAL_KEY_LEN);
+    pthread_mutex_unlock(&cache_lock);
+    return found;
+}
+
+static void cache_put(struct str subject, const uint8_t *key)
+{
+    pthread_mutex_lock(&cache_lock);
+    struct cached *s = slot(subject);
+    mem_wipe(s, sizeof *s);
+    if (key && subject.n < sizeof s->subject) {
+        memcpy(s->subject, subject.p, subject.n);
+        memcpy(s->key, key, SEAL_KEY_LEN);
+    }
+    pthread_mutex_unlock(&cache_lock);
+}
+
+static enum err key_read(struct ctx *c, struct str subject, struct str *wrapped)
+{
+    struct db_conn *db = db_read(c->pf->db);
+    struct db_result r;
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query_one(db, c->arena, &r, "SELECT wrapped FROM subject_key WHERE subject = $1",
+                              "s", subject);
+    if (e == ERR_OK)
+        *wrapped = db_str(&r, 0, 0);
+    return e == ERR_OK && wrapped->n == 0 ? ERR_NOT_FOUND : e;
+}
+
+struct key_insert {
+    struct str subject, wrapped;
+    int64_t now_ms;
+};
+
+static enum err key_insert(struct db_conn *db, void *arg)
+{
+    struct key_insert *k = arg;
+    return db_exec(db,
+                   "INSERT INTO subject_key(subject, wrapped, created_at) VALUES($1, $2, $3) "
+                   "ON CONFLICT (subject) DO NOTHING",
+                   "sbi", k->subject, k->wrapped, k->now_ms);
+}
+
+/* Makes a key when the subject never had one. An erased subject keeps an empty row: it gets none. */
+static enum err key_make(struct ctx *c, struct str subject, struct str *wrapped)
+{
+    uint8_t fresh[SEAL_KEY_LEN];
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    if (db_query_one(db, c->arena, &r, "SELECT 1 FROM subject_key WHERE subject = $1", "s",
+                     subject) == ERR_OK)
+        return ERR_NOT_FOUND;
+    struct key_insert k = {.subject = subject, .now_ms = clock_now_ms()};
+    rand_bytes(fresh, sizeof fresh);
+    enum err e = keys_wrap(c->pf->keys, "subject", subject, str_of(fresh, sizeof fresh), c->arena,
+                           &k.wrapped);
+    mem_wipe(fresh, sizeof fresh);
+    if (e == ERR_OK)
+        e = db_write(c->pf->db, key_insert, &k);
+    return e == ERR_OK ? key_read(c, subject, wrapped) : e; /* another thread may have won */
+}
+
+enum err vault_key(struct ctx *c, struct str subject, uint8_t key[SEAL_KEY_LEN])
+{
+    struct str wrapped = STR_NONE, plain;
+    if (cache_get(subject, key))
+        return ERR_OK;
+    enum err e = key_read(c, subject, &wrapped);
+    if (e == ERR_NOT_FOUND)
+        e = key_make(c, subject, &wrapped);
+    if (e == ERR_OK)
+        e = keys_unwrap(c->pf->keys, "subject", subject, wrapped, c->arena, &plain);
+    if (e != ERR_OK)
+        return e;
+    if (plain.n != SEAL_KEY_LEN)
+        return ERR_CORRUPT;
+    memcpy(key, plain.p, SEAL_KEY_LEN);
+    cache_put(subject, key);
+    return ERR_OK;
+}
+
+enum err vault_seal(struct ctx *c, struct str subject, const char *context, struct str plain,
+                    struct str *sealed)
+{
+    uint8_t key[SEAL_KEY_LEN];
+    enum err e = vault_key(c, subject, key);
+    if (e == ERR_OK)
+        *sealed = seal(c->arena, key, str_from(context), plain);
+    mem_wipe(key, sizeof key);
+    return e;
+}
+
+enum err vault_open(struct ctx *c, struct str subject, const char *context, struct str sealed,
+                    struct str *plain)
+{
+    uint8_t key[SEAL_KEY_LEN];
+    enum err e = vault_key(c, subject, key);
+    if (e == ERR_OK)
+        e = unseal(c->arena, key, str_from(context), sealed, plain);
+    mem_wipe(key, sizeof key);
+    return e;
+}
+
+static enum err key_destroy(struct db_conn *db, void *arg)
+{
+    struct str *subject = arg;
+    return db_exec(db, "UPDATE subject_key SET wrapped = $2 WHERE subject = $1", "sb", *subject,
+                   STR(""));
+}
+
+enum err vault_erase(struct ctx *c, struct str subject)
+{
+    enum err e = db_write(c->pf->db, key_destroy, &subject);
+    cache_put(subject, NULL);
+    return e;
+}
+
+enum err vault_blind(struct ctx *c, const char *context, struct str value, struct str *hex)
+{
+    uint8_t mac[32];
+    struct str data = arena_printf(c->arena, "%s%c" STR_FMT, context, '\0', STR_ARG(value));
+    enum err e = keys_mac(c->pf->keys, "blind", data, mac);
+    if (e == ERR_OK)
+        *hex = codec_to_hex(c->arena, mac, sizeof mac);
+    return e;
+}
