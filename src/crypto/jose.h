@@ -13,10 +13,12 @@ enum err jose_alg_from_name(struct str name, enum jose_alg *out) MUST_CHECK;
 
 /* A public key, immutable, usable from every thread. */
 struct jwk;
+/* Refuses (ERR_INVALID) private and symmetric keys, points off their curve, RSA under 2,048 bits,
+ * keys that are not for signatures. */
 enum err jwk_read(const json_t *jwk, struct jwk **out) MUST_CHECK;
 void jwk_free(struct jwk *k);
 struct str jwk_kid(const struct jwk *k);
-/* RFC 7638 thumbprint, base64url. */
+/* RFC 7638 thumbprint, base64url; .p NULL when a member it needs is missing. */
 struct str jwk_thumbprint(struct arena *a, const json_t *jwk);
 
 struct jwks {
@@ -33,11 +35,15 @@ struct jws {
     enum jose_alg alg;
     struct str kid; /* .p NULL when absent */
 };
+/* ERR_INVALID also for alg "none" or unknown, for "crit", and for a member given twice; ERR_LIMIT
+ * over 128 KB. j->header and kid live until jws_free, the slices as long as the arena and
+ * `compact`. */
 enum err jws_split(struct arena *a, struct str compact, struct jws *out) MUST_CHECK;
 void jws_free(struct jws *j);
 
-/* Verifies with the key of that kid (or any of that alg when there is no kid). `algs` is the mask of
- * 1 << enum jose_alg that the caller accepts; "none" and HS256 never pass here. ERR_DENIED. */
+/* Verifies with the key of that kid (or any of that alg when there is no kid). `algs` is the mask
+ * of 1 << enum jose_alg that the caller accepts; "none" and HS256 never pass here. ERR_DENIED; or
+ * ERR_NOT_FOUND when no key has that kid: the set may be out of date, read it again once. */
 enum err jws_verify(const struct jws *j, const struct jwks *keys, unsigned algs) MUST_CHECK;
 enum err jws_verify_key(const struct jws *j, const struct jwk *key, unsigned algs) MUST_CHECK;
 /* HS256 with a shared secret, for client_secret_jwt and old clients' ID tokens. */
@@ -46,8 +52,8 @@ enum err jws_verify_hs256(const struct jws *j, struct str secret) MUST_CHECK;
 struct str jws_make_hs256(struct arena *a, struct str header_json, struct str payload,
                           struct str secret);
 
-/* Checks of RFC 7519 4.1 with a leeway of 10 s: iss and aud when given (.p NULL skips), exp required,
- * nbf and iat not in the future. Returns ERR_DENIED and says which in *why (static). */
+/* Checks of RFC 7519 4.1 with a leeway of 10 s: iss and aud when given (.p NULL skips), exp
+ * required, nbf and iat not in the future. Returns ERR_DENIED and says which in *why (static). */
 enum err jwt_check(const json_t *claims, struct str iss, struct str aud, int64_t now_ms,
                    const char **why) MUST_CHECK;
 
