@@ -1,0 +1,369 @@
+#include "core/exchange/snapshot.h"
+
+#include <stdlib.h>
+#include "base/log.h"
+#include "data/json.h"
+
+enum { CONNECT_TIMEOUT_MS = 2000, ANSWER_TIMEOUT_MS = 10000 };
+static const uint64_t ANSWER_MAX_BYTES = (uint64_t)4 << 30;
+
+struct build {
+    struct exchange_snapshot *s;
+    struct db_conn *db;
+    struct arena work; /* the queries' results */
+    exchange_resolve *resolve;
+    void *resolve_arg;
+    struct map apis; /* "api/version" -> struct api_fields */
+};
+
+/* An API's fields in the order of its description, for labels and for a "*" contract's list. */
+struct api_fields {
+    struct exchange_field *list;
+    size_t n, cap;
+};
+
+enum err exchange_origin_read(struct str url, bool *tls, struct str *host, unsigned *port)
+{
+    struct str rest;
+    uint64_t number;
+    if (str_starts(url, STR("https://"))) {
+        *tls = true;
+        rest = str_after(url, 8);
+    } else if (str_starts(url, STR("http://"))) {
+        *tls = false;
+        rest = str_after(url, 7);
+    } else {
+        return ERR_INVALID;
+    }
+    ptrdiff_t bracket = rest.n && rest.p[0] == '[' ? str_find_char(rest, ']') : 0;
+    if (bracket < 0)
+        return ERR_INVALID;
+    ptrdiff_t colon = str_find_char(str_after(rest, (size_t)bracket), ':');
+    *port = *tls ? 443 : 80;
+    *host = rest;
+    if (colon >= 0) {
+        *host = str_sub(rest, 0, (size_t)(bracket + colon));
+        if (!str_to_u64(str_after(rest, (size_t)(bracket + colon) + 1), &number) || number == 0 ||
+            number > 65535)
+            return ERR_INVALID;
+        *port = (unsigned)number;
+    }
+    if (bracket)
+        *host = str_sub(*host, 1, (size_t)bracket - 1);
+    for (size_t i = 0; i < host->n; i++)
+        if (strchr("/?#@ \t\r\n\\%", host->p[i]))
+            return ERR_INVALID;
+    return host->n && host->n < 256 ? ERR_OK : ERR_INVALID;
+}
+
+static struct str dup(struct build *b, const struct db_result *r, size_t row, size_t col)
+{
+    return arena_dup(&b->s->arena, db_str(r, row, col));
+}
+
+static unsigned methods_read(struct str text)
+{
+    unsigned mask = 0;
+    struct str part;
+    while (text.n && str_split(&text, ' ', &part))
+        for (int m = 0; m < HTTP_METHOD_COUNT; m++)
+            if (str_eq_z(part, http_method_name((enum http_method)m)))
+                mask |= 1u << m;
+    return mask;
+}
+
+static void origin_fill(struct build *b, struct exchange_route *r, struct str url)
+{
+    struct upstream_origin *o = &r->origin;
+    struct str host;
+    unsigned port;
+    if (exchange_origin_read(url, &o->tls, &host, &port) != ERR_OK) {
+        log_warn("exchange_origin_invalid", "api", r->key.p);
+        return;
+    }
+    o->host_header = str_after(url, o->tls ? 8 : 7);
+    o->tls_name = arena_dup(&b->s->arena, host);
+    o->connect_timeout_ms = CONNECT_TIMEOUT_MS;
+    o->answer_timeout_ms = ANSWER_TIMEOUT_MS;
+    o->body_max = ANSWER_MAX_BYTES;
+    enum err e = b->resolve(b->resolve_arg, host, port, &o->addr);
+    r->ready = e == ERR_OK;
+    if (e != ERR_OK && e != ERR_AGAIN)
+        log_warn("exchange_origin_unresolved", "api", r->key.p, "error", err_name(e));
+}
+
+static enum err read_fields(struct build *b)
+{
+    struct db_result r;
+    enum err e = db_query(b->db, &b->work, &r,
+                          "SELECT api, version, path, label_fr, label_en FROM api_field "
+                          "ORDER BY api, version, position", "");
+    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
+        struct str key = arena_printf(&b->work, STR_FMT "/" STR_FMT, STR_ARG(db_str(&r, i, 0)),
+                                      STR_ARG(db_str(&r, i, 1)));
+        struct api_fields *f = map_get(&b->apis, key);
+        if (!f) {
+            f = arena_new(&b->work, struct api_fields);
+            map_set(&b->apis, key, f);
+        }
+        if (f->n == f->cap) {
+            struct exchange_field *old = f->list;
+            f->cap = f->cap ? f->cap * 2 : 8;
+            f->list = arena_array(&b->s->arena, struct exchange_field, f->cap);
+            if (f->n)
+                memcpy(f->list, old, f->n * sizeof *old);
+        }
+        f->list[f->n++] =
+            (struct exchange_field){dup(b, &r, i, 2), dup(b, &r, i, 3), dup(b, &r, i, 4)};
+    }
+    return e;
+}
+
+static enum err read_routes(struct build *b)
+{
+    struct db_result r;
+    enum err e = db_query(
+        b->db, &b->work, &r,
+        "SELECT a.id, a.version, a.scope, a.title_fr, a.title_en, a.org_id, "
+        "COALESCE(o.name_fr, a.org_id), COALESCE(o.name_en, a.org_id), a.prefix, a.methods, "
+        "a.state, a.origin FROM api a LEFT JOIN organisation o ON o.id = a.org_id", "");
+    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
+        struct exchange_route *t = arena_new(&b->s->arena, struct exchange_route);
+        t->api = dup(b, &r, i, 0);
+        t->version = dup(b, &r, i, 1);
+        t->key = arena_printf(&b->s->arena, STR_FMT "/" STR_FMT, STR_ARG(t->api),
+                              STR_ARG(t->version));
+        t->scope = dup(b, &r, i, 2);
+        t->title_fr = dup(b, &r, i, 3);
+        t->title_en = dup(b, &r, i, 4);
+        t->provider_id = dup(b, &r, i, 5);
+        t->provider_fr = dup(b, &r, i, 6);
+        t->provider_en = dup(b, &r, i, 7);
+        t->prefix = dup(b, &r, i, 8);
+        t->allow = dup(b, &r, i, 9);
+        t->methods = methods_read(t->allow);
+        t->active = str_eq_z(db_str(&r, i, 10), "active");
+        origin_fill(b, t, dup(b, &r, i, 11));
+        map_set(&b->s->routes, t->key, t);
+    }
+    return e;
+}
+
+static const struct exchange_field *field_of(const struct api_fields *f, struct str path)
+{
+    for (size_t i = 0; f && i < f->n; i++)
+        if (str_eq(f->list[i].path, path))
+            return &f->list[i];
+    return NULL;
+}
+
+/* "*" alone passes bodies through; otherwise paths, blank-separated. A contract whose list does not
+ * compile allows nothing: it is left inactive. */
+static void fields_fill(struct build *b, struct exchange_contract *k, struct str text)
+{
+    const struct api_fields *known = k->route ? map_get(&b->apis, k->route->key) : NULL;
+    struct str paths[EXCHANGE_FIELDS_MAX], part;
+    if (str_eq_z(text, "*")) {
+        k->passthrough = true;
+        k->fields = known ? known->list : NULL;
+        k->n_fields = known ? known->n : 0;
+        return;
+    }
+    k->fields = arena_array(&b->s->arena, struct exchange_field, EXCHANGE_FIELDS_MAX);
+    while (text.n && str_split(&text, ' ', &part)) {
+        if (part.n == 0)
+            continue;
+        if (k->n_fields == EXCHANGE_FIELDS_MAX) {
+            k->active = false;
+            return;
+        }
+        const struct exchange_field *f = field_of(known, part);
+        struct exchange_field *mine = &k->fields[k->n_fields];
+        mine->path = arena_dup(&b->s->arena, part);
+        mine->label_fr = f ? f->label_fr : mine->path;
+        mine->label_en = f ? f->label_en : mine->path;
+        paths[k->n_fields++] = mine->path;
+    }
+    if (json_filter_new(paths, k->n_fields, &k->filter) != ERR_OK) {
+        log_warn("exchange_contract_fields_invalid", "contract", k->id.p);
+        k->active = false;
+    }
+}
+
+static void two(struct jw *w, const char *key, struct str fr, struct str en)
+{
+    jw_key(w, key);
+    jw_obj(w);
+    jw_kstr(w, "fr", fr);
+    jw_kstr(w, "en", en);
+    jw_end(w);
+}
+
+static struct str keep_inside(struct build *b, struct buf *text)
+{
+    /* Without the braces: the call's own members follow. */
+    struct str s = arena_dup(&b->s->arena, str_sub(buf_str(text), 1, text->n - 2));
+    buf_reset(text);
+    return s;
+}
+
+static void write_entry_common(struct jw *w, const struct exchange_contract *k)
+{
+    jw_obj(w);
+    jw_kstr(w, "contract", k->id);
+    jw_kstr(w, "client", k->client_id);
+    jw_kstr(w, "consumer", k->org_id);
+    jw_kstr(w, "provider", k->route->provider_id);
+    jw_kstr(w, "api", k->route->key);
+    jw_key(w, "fields");
+    jw_arr(w);
+    if (k->passthrough)
+        jw_z(w, "*");
+    for (size_t i = 0; !k->passthrough && i < k->n_fields; i++)
+        jw_str(w, k->fields[i].path);
+    jw_end(w);
+    jw_kstr(w, "purpose", k->purpose_fr);
+    jw_kstr(w, "legal_basis", k->basis_fr);
+    jw_end(w);
+}
+
+static void write_side_common(struct jw *w, const struct exchange_contract *k)
+{
+    const struct exchange_route *t = k->route;
+    jw_obj(w);
+    jw_ki64(w, "v", 1);
+    jw_kstr(w, "api", t->key);
+    two(w, "api_title", t->title_fr, t->title_en);
+    jw_key(w, "provider");
+    jw_obj(w);
+    jw_kstr(w, "id", t->provider_id);
+    two(w, "name", t->provider_fr, t->provider_en);
+    jw_end(w);
+    jw_key(w, "consumer");
+    jw_obj(w);
+    jw_kstr(w, "id", k->client_id);
+    two(w, "name", k->consumer_fr, k->consumer_en);
+    jw_end(w);
+    jw_kstr(w, "contract", k->id);
+    jw_key(w, "fields");
+    jw_arr(w);
+    for (size_t i = 0; i < k->n_fields; i++) {
+        jw_obj(w);
+        jw_kstr(w, "name", k->fields[i].path);
+        two(w, "label", k->fields[i].label_fr, k->fields[i].label_en);
+        jw_end(w);
+    }
+    jw_end(w);
+    two(w, "purpose", k->purpose_fr, k->purpose_en);
+    two(w, "legal_basis", k->basis_fr, k->basis_en);
+    jw_end(w);
+}
+
+static void commons_fill(struct build *b, struct exchange_contract *k)
+{
+    struct buf text;
+    struct jw w;
+    buf_init(&text, 32 * 1024);
+    jw_start(&w, &text);
+    write_entry_common(&w, k);
+    k->entry_common = keep_inside(b, &text);
+    jw_start(&w, &text);
+    write_side_common(&w, k);
+    if (text.err != ERR_OK)
+        k->active = false; /* cannot be journalled, so cannot be used */
+    k->side_common = keep_inside(b, &text);
+    buf_free(&text);
+}
+
+static int contract_row(void *arg, const struct db_value *v, size_t n_cols)
+{
+    struct build *b = arg;
+    struct arena *a = &b->s->arena;
+    (void)n_cols;
+    struct exchange_contract *k = arena_new(a, struct exchange_contract);
+    k->id = arena_dup(a, v[0].s);
+    k->client_id = arena_dup(a, v[1].s);
+    k->org_id = arena_dup(a, v[2].s);
+    k->route = map_get(&b->s->routes, v[3].s);
+    k->purpose_fr = arena_dup(a, v[5].s);
+    k->purpose_en = arena_dup(a, v[6].s);
+    k->basis_fr = arena_dup(a, v[7].s);
+    k->basis_en = arena_dup(a, v[8].s);
+    k->recipients = arena_dup(a, v[9].s);
+    k->consent_needed = v[10].i != 0;
+    k->purpose_needed = v[11].i != 0;
+    k->quota_per_minute = v[12].i > 0 ? (unsigned)v[12].i : 0;
+    k->active = str_eq_z(v[13].s, "active");
+    k->starts_ms = v[14].i;
+    k->ends_ms = v[15].i;
+    k->consumer_fr = arena_dup(a, v[16].s);
+    k->consumer_en = arena_dup(a, v[17].s);
+    if (!k->route)
+        return 0; /* its API is gone: as if it were not there */
+    fields_fill(b, k, v[4].s);
+    commons_fill(b, k);
+    map_set(&b->s->contracts, k->id, k);
+    return b->s->contracts.n >= EXCHANGE_CONTRACTS_MAX;
+}
+
+static enum err read_contracts(struct build *b)
+{
+    return db_each(b->db, contract_row, b,
+                   "SELECT c.id, c.client_id, c.org_id, c.api || '/' || c.version, c.fields, "
+                   "c.purpose_fr, c.purpose_en, c.basis_fr, c.basis_en, c.recipients, "
+                   "c.consent_needed, c.purpose_needed, c.quota_per_minute, c.state, c.starts_at, "
+                   "c.ends_at, COALESCE(o.name_fr, c.org_id), COALESCE(o.name_en, c.org_id) "
+                   "FROM contract c LEFT JOIN organisation o ON o.id = c.org_id "
+                   "WHERE c.state = 'active'", "");
+}
+
+enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,
+                                 exchange_resolve *resolve, void *resolve_arg,
+                                 struct exchange_snapshot **out)
+{
+    struct build b = {.db = db, .resolve = resolve, .resolve_arg = resolve_arg};
+    b.s = calloc(1, sizeof *b.s);
+    if (!b.s)
+        abort();
+    atomic_init(&b.s->refs, 1);
+    arena_init(&b.s->arena);
+    arena_init(&b.work);
+    enum err e = issuer_jwks.n ? jwks_read(issuer_jwks, &b.s->issuer_keys) : ERR_OK;
+    if (e == ERR_OK)
+        e = read_fields(&b);
+    if (e == ERR_OK)
+        e = read_routes(&b);
+    if (e == ERR_OK)
+        e = read_contracts(&b);
+    map_free(&b.apis);
+    arena_free(&b.work);
+    if (e != ERR_OK) {
+        exchange_snapshot_unref(b.s);
+        return e;
+    }
+    *out = b.s;
+    return ERR_OK;
+}
+
+struct exchange_snapshot *exchange_snapshot_ref(struct exchange_snapshot *s)
+{
+    atomic_fetch_add_explicit(&s->refs, 1, memory_order_relaxed);
+    return s;
+}
+
+void exchange_snapshot_unref(struct exchange_snapshot *s)
+{
+    size_t at = 0;
+    void *value;
+    struct str key;
+    if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
+        return;
+    while (map_next(&s->contracts, &at, &key, &value))
+        json_filter_free(((struct exchange_contract *)value)->filter);
+    map_free(&s->contracts);
+    map_free(&s->routes);
+    if (s->issuer_keys)
+        jwks_free(s->issuer_keys);
+    arena_free(&s->arena);
+    free(s);
+}
