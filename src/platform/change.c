@@ -42,9 +42,9 @@ enum err change_add(struct db_conn *c, const char *kind, struct str key, int64_t
     if (e != ERR_OK)
         return e;
     return db_exec(c,
-                   "INSERT INTO change(seq, kind, item, until_ms) "
-                   "SELECT seq, $1, $2, $3 FROM change_counter WHERE id = 1",
-                   "zsi", kind, key, until_ms);
+                   "INSERT INTO change(seq, kind, item, until_ms, at_ms) "
+                   "SELECT seq, $1, $2, $3, $4 FROM change_counter WHERE id = 1",
+                   "zsii", kind, key, until_ms, clock_now_ms());
 }
 
 static void tell(struct platform *pf, const struct change *list, size_t n)
@@ -58,7 +58,7 @@ static struct change *to_list(struct arena *a, const struct db_result *r)
     struct change *list = arena_array(a, struct change, r->n_rows + 1);
     for (size_t i = 0; i < r->n_rows; i++)
         list[i] = (struct change){db_i64(r, i, 0), db_str(r, i, 1), db_str(r, i, 2),
-                                  db_i64(r, i, 3)};
+                                  db_i64(r, i, 3), db_i64(r, i, 4)};
     return list;
 }
 
@@ -71,7 +71,7 @@ static enum err poll_once(struct platform *pf, struct arena *a, int64_t *seq)
     if (!db)
         return ERR_UNAVAILABLE;
     enum err e = db_query(db, a, &r,
-                          "SELECT seq, kind, item, until_ms FROM change WHERE seq > $1 "
+                          "SELECT seq, kind, item, until_ms, at_ms FROM change WHERE seq > $1 "
                           "ORDER BY seq LIMIT 1000",
                           "i", *seq);
     if (e != ERR_OK)
@@ -98,7 +98,7 @@ static enum err begin(struct platform *pf, struct arena *a, int64_t *seq)
     *seq = db_i64(&r, 0, 0);
     tell(pf, NULL, 0);
     e = db_query(db, a, &r,
-                 "SELECT seq, kind, item, until_ms FROM change WHERE kind = 'deny' AND "
+                 "SELECT seq, kind, item, until_ms, at_ms FROM change WHERE kind = 'deny' AND "
                  "until_ms > $1 AND seq <= $2 ORDER BY seq",
                  "ii", clock_now_ms(), *seq);
     if (e == ERR_OK && r.n_rows)

@@ -10,6 +10,7 @@ struct change {
     struct str kind; /* "config" (contracts, routes, clients), "deny" (a consent, a token, a contract) */
     struct str key;  /* what: for deny "consent:<id>", "token:<jti>", "contract:<id>" */
     int64_t until_ms; /* deny: may be forgotten after (one token's lifetime) */
+    int64_t at_ms;    /* when it was written */
 };
 
 /* Inside a closure: written with what it announces. */

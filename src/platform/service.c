@@ -31,7 +31,8 @@ static const struct db_migration migrations[] = {
      "CREATE TABLE change_counter(id BIGINT PRIMARY KEY, seq BIGINT NOT NULL);"
      "INSERT INTO change_counter(id, seq) VALUES(1, 0);"
      "CREATE TABLE change("
-     " seq BIGINT PRIMARY KEY, kind TEXT NOT NULL, item TEXT NOT NULL, until_ms BIGINT NOT NULL);"
+     " seq BIGINT PRIMARY KEY, kind TEXT NOT NULL, item TEXT NOT NULL, until_ms BIGINT NOT NULL,"
+     " at_ms BIGINT NOT NULL);"
      "CREATE INDEX change_kind ON change(kind, until_ms);"
      "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL);"},
 };
