@@ -47,6 +47,12 @@ static const json_t *member(const json_t *obj, struct str key)
     return json_is_object(obj) ? json_object_getn(obj, key.p, key.n) : NULL;
 }
 
+/* Words in two languages stand for a string, not for a component's data. */
+static bool is_words(const struct render *r, const json_t *v)
+{
+    return r->env && r->env->lang && json_is_string(json_object_get(v, r->env->lang));
+}
+
 /* "a.b.c": the first part anywhere on the stack, the others only inside what it gave. ".a" is
  * anchored: asked of the innermost object only, so that a component's optional value is never taken
  * from the page around it. */
@@ -61,7 +67,7 @@ static const json_t *lookup(const struct render *r, struct str name)
     const json_t *v = NULL;
     for (size_t i = r->n_stack; i-- > 0 && !v;) {
         v = member(r->stack[i], part);
-        if (anchored && json_is_object(r->stack[i]))
+        if (anchored && json_is_object(r->stack[i]) && !is_words(r, r->stack[i]))
             break;
     }
     while (v && rest.n && str_split(&rest, '.', &part))
