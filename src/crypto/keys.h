@@ -6,7 +6,10 @@
  *   "journal"    Ed25519: checkpoints of this node
  *   "client"     ES256: this platform as a client elsewhere (private_key_jwt)
  * Secrets, never leaving the process: MAC keys "pairwise", "blind", "client_secret"; wrapping key
- * "subject". Secrets handed to web at its start: "token-seal", "cookie" (shared by nodes). */
+ * "subject". Secrets handed to web at its start: "token-seal", "cookie" (shared by nodes).
+ *
+ * Data of one request: at most KEYS_DATA_MAX bytes, else ERR_LIMIT. An unknown purpose, algorithm or
+ * name is ERR_NOT_FOUND; a secret asked for another use, or over a channel that may not, ERR_DENIED. */
 #ifndef CRYPTO_KEYS_H
 #define CRYPTO_KEYS_H
 
@@ -19,7 +22,11 @@
 struct keys_conf {
     const char *folder;
 };
-int keys_main(struct proc *self, void *keys_conf); /* serves the channels labelled "keys" */
+enum { KEYS_DATA_MAX = 64 * 1024, KEYS_TIMEOUT_MS = 5000 };
+
+/* Serves the channels labelled "keys" and, by one of its own, "keys.journal": where that one exists,
+ * it alone may sign checkpoints, and may do nothing else but read public keys. */
+int keys_main(struct proc *self, void *keys_conf);
 
 /* In one process without channels, for units and `socle` commands: the same operations, direct. */
 struct keys;
@@ -47,5 +54,9 @@ enum err keys_unwrap(struct keys *k, const char *name, struct str context, struc
                      struct arena *a, struct str *plain) MUST_CHECK;
 /* "token-seal" or "cookie". */
 enum err keys_shared_secret(struct keys *k, const char *name, uint8_t out[32]) MUST_CHECK;
+/* New keys for "issuer" or "client": the published next one signs from now on, the old one stays
+ * published until the next rotation. Local only: an operator's act (ERR_DENIED over a channel). A
+ * running keys process sees it when it starts again. */
+enum err keys_rotate(struct keys *k, const char *purpose) MUST_CHECK;
 
 #endif

@@ -1,0 +1,483 @@
+/* The keys process: why it alone holds the keys.
+ *
+ * Everything this platform is worth rests on a few hundred bytes. Who holds the issuer's key is
+ * every citizen; who holds the journal's rewrites the past; who holds the subjects' wrapping key
+ * reads what all bodies stored. The process that reads the network is the one that falls first: it
+ * has parsers, pages, uploads and other people's XML in it. So that process holds none of these
+ * keys. It asks this one, through a channel, to sign, to wrap and to unwrap.
+ *
+ * Whoever takes over `web` can then ask for signatures while he is there: he is not stopped, but
+ * each act leaves a trace, and he leaves with nothing. When he is out, no key has to be replaced,
+ * no past token or checkpoint is in doubt. And he cannot sign checkpoints at all: only the
+ * journal's channel may ask for those.
+ *
+ * What keeps the promise is what this process does not do. It opens no socket and, once it serves,
+ * cannot. It reads its own folder and nothing else. It parses no JSON, no HTTP, no certificate: its
+ * requests are an operation number and length-prefixed fields, read by one loop of ten lines. No
+ * operation gives a private key or a MAC key out; the two secrets that web needs in its fast path
+ * (the seal of cookies and of tokens) are named apart and worth one night of sessions.
+ *
+ * Every operation can be repeated without harm, so a client that lost an answer because this
+ * process was killed asks again and never knows. */
+#include "crypto/keys.h"
+
+#include <assert.h>
+#include <pthread.h>
+#include "base/buf.h"
+#include "base/codec.h"
+#include "base/log.h"
+#include "crypto/digest.h"
+#include "crypto/keystore.h"
+#include "crypto/seal.h"
+#include "sys/sandbox.h"
+
+enum { FIELDS_MAX = 4, FRAME_MAX = CHAN_MAX - CHAN_HEAD };
+
+/* Who may ask: the callers of a door are the channels with its label. */
+enum door_kind { DOOR_LOCAL = 1, DOOR_WEB = 2, DOOR_JOURNAL = 4 };
+enum { DOOR_ANY = DOOR_LOCAL | DOOR_WEB | DOOR_JOURNAL };
+
+struct vault {
+    struct keystore *store;
+    pthread_mutex_t lock;
+    bool journal_apart; /* the journal has a channel of its own */
+};
+struct door {
+    struct vault *vault;
+    enum door_kind kind;
+};
+
+/* --- fields: {u32 length, bytes} one after another, little-endian ----------------------------- */
+
+static void field_add(struct buf *b, struct str s)
+{
+    uint8_t n[4] = {(uint8_t)s.n, (uint8_t)(s.n >> 8), (uint8_t)(s.n >> 16), (uint8_t)(s.n >> 24)};
+    buf_add(b, n, sizeof n);
+    buf_add_str(b, s);
+}
+
+/* Exactly n fields and nothing behind them. */
+static bool fields_read(struct str in, struct str *out, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (in.n < 4)
+            return false;
+        const uint8_t *p = (const uint8_t *)in.p;
+        size_t len = p[0] | (size_t)p[1] << 8 | (size_t)p[2] << 16 | (size_t)p[3] << 24;
+        if (len > in.n - 4)
+            return false;
+        out[i] = str_of(in.p + 4, len);
+        in = str_of(in.p + 4 + len, in.n - 4 - len);
+    }
+    return in.n == 0;
+}
+
+/* --- the operations, on the keys themselves --------------------------------------------------- */
+
+static enum err signer(struct door *d, const struct str *in, enum jose_alg *alg,
+                       const struct keystore_key **key)
+{
+    bool journal = str_eq_z(in[0], "journal");
+    if (d->kind != DOOR_LOCAL && journal != (d->kind == DOOR_JOURNAL) && d->vault->journal_apart)
+        return ERR_DENIED;
+    if (jose_alg_from_name(in[1], alg))
+        return ERR_NOT_FOUND;
+    return keystore_signer(d->vault->store, in[0], *alg, key);
+}
+
+/* purpose, alg, data -> signature, kid */
+static enum err op_sign(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    const struct keystore_key *key;
+    enum jose_alg alg;
+    enum err e = signer(d, in, &alg, &key);
+    if (e)
+        return e;
+    field_add(out, pkey_sign(a, key->pkey, alg, in[2]));
+    field_add(out, str_from(key->kid));
+    return ERR_OK;
+}
+
+/* purpose, alg, typ, payload -> compact JWS */
+static enum err op_sign_jws(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    const struct keystore_key *key;
+    enum jose_alg alg;
+    struct buf h;
+    enum err e = signer(d, in, &alg, &key);
+    if (e)
+        return e;
+    buf_init(&h, 1024);
+    buf_printf(&h, "{\"alg\":\"%s\",\"kid\":\"%s\"", jose_alg_name(alg), key->kid);
+    if (in[2].n) {
+        buf_add_z(&h, ",\"typ\":");
+        buf_add_json(&h, in[2]);
+    }
+    buf_add_char(&h, '}');
+    e = h.err;
+    if (!e) {
+        struct str input = jws_input(a, buf_str(&h), in[3]);
+        struct str sig = pkey_sign(a, key->pkey, alg, input);
+        buf_add_str(out, input);
+        buf_add_char(out, '.');
+        buf_add_base64url(out, sig.p, sig.n);
+    }
+    buf_free(&h);
+    return e;
+}
+
+/* purpose -> JWKS */
+static enum err op_jwks(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    const struct keystore_key *key;
+    enum jose_alg alg;
+    size_t at = 0, n = 0;
+    buf_add_z(out, "{\"keys\":[");
+    for (; keystore_next(d->vault->store, in[0], &at, &alg, &key); n++) {
+        struct str jwk = jwk_of_pkey(a, key->pkey);
+        buf_printf(out, "%s%.*s,\"kid\":\"%s\",\"alg\":\"%s\",\"use\":\"sig\"}", n ? "," : "",
+                   (int)jwk.n - 1, jwk.p, key->kid, jose_alg_name(alg));
+    }
+    buf_add_z(out, "]}");
+    return n ? ERR_OK : ERR_NOT_FOUND;
+}
+
+/* purpose -> 32 bytes of an Ed25519 public key */
+static enum err op_public(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    const struct keystore_key *key;
+    uint8_t raw[32];
+    size_t n = sizeof raw;
+    (void)a;
+    enum err e = keystore_signer(d->vault->store, in[0], JOSE_EDDSA, &key);
+    if (e)
+        return e;
+    evp_must(EVP_PKEY_get_raw_public_key(key->pkey, raw, &n), "public key");
+    buf_add(out, raw, n);
+    return ERR_OK;
+}
+
+/* name, data -> MAC */
+static enum err op_mac(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    const uint8_t *secret;
+    uint8_t mac[SHA256_LEN];
+    (void)a;
+    enum err e = keystore_secret(d->vault->store, in[0], USE_MAC, &secret);
+    if (e)
+        return e;
+    hmac_sha256(str_of(secret, KEYSTORE_SECRET_LEN), in[1], mac);
+    buf_add(out, mac, sizeof mac);
+    return ERR_OK;
+}
+
+/* name, context, plain -> wrapped (a seal) */
+static enum err op_wrap(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    const uint8_t *secret;
+    enum err e = keystore_secret(d->vault->store, in[0], USE_WRAP, &secret);
+    if (!e)
+        buf_add_str(out, seal(a, secret, in[1], in[2]));
+    return e;
+}
+
+/* name, context, wrapped -> plain */
+static enum err op_unwrap(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    const uint8_t *secret;
+    struct str plain;
+    enum err e = keystore_secret(d->vault->store, in[0], USE_WRAP, &secret);
+    if (!e)
+        e = unseal(a, secret, in[1], in[2], &plain);
+    if (!e)
+        buf_add_str(out, plain);
+    return e;
+}
+
+/* name -> secret */
+static enum err op_shared(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    const uint8_t *secret;
+    (void)a;
+    enum err e = keystore_secret(d->vault->store, in[0], USE_SHARED, &secret);
+    if (!e)
+        buf_add(out, secret, KEYSTORE_SECRET_LEN);
+    return e;
+}
+
+/* purpose -> */
+static enum err op_rotate(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    (void)a, (void)out;
+    return keystore_rotate(d->vault->store, in[0]);
+}
+
+enum keys_op {
+    OP_SIGN = 16, /* below are the channel's own */
+    OP_SIGN_JWS,
+    OP_JWKS,
+    OP_PUBLIC,
+    OP_MAC,
+    OP_WRAP,
+    OP_UNWRAP,
+    OP_SHARED,
+    OP_ROTATE
+};
+
+static const struct operation {
+    enum keys_op op;
+    const char *name;
+    enum err (*fn)(struct door *d, const struct str *in, struct arena *a, struct buf *out);
+    size_t n_fields;
+    unsigned doors; /* who may ask */
+} operations[] = {
+    {OP_SIGN, "sign", op_sign, 3, DOOR_ANY},
+    {OP_SIGN_JWS, "sign_jws", op_sign_jws, 4, DOOR_LOCAL | DOOR_WEB},
+    {OP_JWKS, "jwks", op_jwks, 1, DOOR_ANY},
+    {OP_PUBLIC, "public", op_public, 1, DOOR_ANY},
+    {OP_MAC, "mac", op_mac, 2, DOOR_LOCAL | DOOR_WEB},
+    {OP_WRAP, "wrap", op_wrap, 3, DOOR_LOCAL | DOOR_WEB},
+    {OP_UNWRAP, "unwrap", op_unwrap, 3, DOOR_LOCAL | DOOR_WEB},
+    {OP_SHARED, "shared", op_shared, 1, DOOR_LOCAL | DOOR_WEB},
+    {OP_ROTATE, "rotate", op_rotate, 1, DOOR_LOCAL},
+};
+
+/* One request, whichever way it came: a chan_handler. */
+static enum err serve(void *arg, uint16_t op, struct str payload, struct arena *a,
+                      struct buf *answer)
+{
+    struct door *d = arg;
+    struct str in[FIELDS_MAX];
+    for (size_t i = 0; i < COUNT_OF(operations); i++) {
+        const struct operation *o = &operations[i];
+        if (o->op != op)
+            continue;
+        if (!(o->doors & d->kind)) {
+            log_warn("keys_refused", "operation", o->name);
+            return ERR_DENIED;
+        }
+        if (!fields_read(payload, in, o->n_fields))
+            return ERR_INVALID;
+        pthread_mutex_lock(&d->vault->lock);
+        enum err e = o->fn(d, in, a, answer);
+        pthread_mutex_unlock(&d->vault->lock);
+        return e ? e : answer->err;
+    }
+    return ERR_INVALID;
+}
+
+/* --- the two transports ----------------------------------------------------------------------- */
+
+struct keys {
+    struct vault vault; /* direct */
+    struct door door;
+    struct chan_client *chan; /* NULL: direct */
+};
+
+static enum err vault_open(const char *folder, struct vault *v)
+{
+    *v = (struct vault){.lock = PTHREAD_MUTEX_INITIALIZER};
+    return keystore_open(folder, &v->store);
+}
+
+enum err keys_open_local(const char *folder, struct keys **out)
+{
+    struct keys *k = calloc(1, sizeof *k);
+    *out = NULL;
+    evp_must(k != NULL, "memory");
+    enum err e = vault_open(folder, &k->vault);
+    if (e) {
+        free(k);
+        return e;
+    }
+    k->door = (struct door){&k->vault, DOOR_LOCAL};
+    *out = k;
+    return ERR_OK;
+}
+
+struct keys *keys_connect(int fd)
+{
+    struct keys *k = calloc(1, sizeof *k);
+    evp_must(k != NULL, "memory");
+    k->chan = chan_client_new(fd);
+    return k;
+}
+
+void keys_close(struct keys *k)
+{
+    if (!k)
+        return;
+    if (k->chan)
+        chan_client_free(k->chan);
+    keystore_close(k->vault.store);
+    free(k);
+}
+
+static enum err ask_local(struct keys *k, enum keys_op op, struct str request, struct arena *a,
+                          struct str *out)
+{
+    struct arena work;
+    struct buf answer;
+    arena_init_secret(&work);
+    buf_init(&answer, FRAME_MAX);
+    enum err e = serve(&k->door, (uint16_t)op, request, &work, &answer);
+    if (!e)
+        *out = arena_dup(a, buf_str(&answer));
+    buf_wipe(&answer);
+    arena_free(&work);
+    return e;
+}
+
+static enum err ask(struct keys *k, enum keys_op op, const struct str *in, size_t n,
+                    struct arena *a, struct str *out)
+{
+    struct buf request;
+    size_t size = 0;
+    enum err e;
+    *out = STR_NONE;
+    for (size_t i = 0; i < n; i++)
+        size += in[i].n;
+    if (size > KEYS_DATA_MAX + 1024)
+        return ERR_LIMIT;
+    buf_init(&request, FRAME_MAX);
+    for (size_t i = 0; i < n; i++)
+        field_add(&request, in[i]);
+    e = request.err;
+    if (!e && k->chan)
+        e = chan_call(k->chan, (uint16_t)op, buf_str(&request), KEYS_TIMEOUT_MS, a, out);
+    else if (!e)
+        e = ask_local(k, op, buf_str(&request), a, out);
+    buf_wipe(&request);
+    return e;
+}
+
+/* For answers of 32 bytes, many of them secret. */
+static enum err ask_32(struct keys *k, enum keys_op op, const struct str *in, size_t n,
+                       uint8_t out[32])
+{
+    struct arena a;
+    struct str got;
+    arena_init_secret(&a);
+    enum err e = ask(k, op, in, n, &a, &got);
+    if (!e && got.n != 32)
+        e = ERR_INTERNAL;
+    if (!e)
+        memcpy(out, got.p, 32);
+    arena_free(&a);
+    return e;
+}
+
+/* --- what others call ------------------------------------------------------------------------- */
+
+enum err keys_sign(struct keys *k, const char *purpose, enum jose_alg alg, struct str data,
+                   struct arena *a, struct str *sig, struct str *kid_out)
+{
+    struct str in[] = {str_from(purpose), str_from(jose_alg_name(alg)), data}, answer, out[2];
+    enum err e = data.n > KEYS_DATA_MAX ? ERR_LIMIT : ask(k, OP_SIGN, in, 3, a, &answer);
+    if (e)
+        return e;
+    if (!fields_read(answer, out, 2))
+        return ERR_INTERNAL;
+    *sig = out[0];
+    if (kid_out)
+        *kid_out = out[1];
+    return ERR_OK;
+}
+
+enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, const char *typ,
+                       struct str payload, struct arena *a, struct str *compact)
+{
+    struct str in[] = {str_from(purpose), str_from(jose_alg_name(alg)), str_from(typ), payload};
+    return payload.n > KEYS_DATA_MAX ? ERR_LIMIT : ask(k, OP_SIGN_JWS, in, 4, a, compact);
+}
+
+enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a, struct str *json)
+{
+    struct str in[] = {str_from(purpose)};
+    return ask(k, OP_JWKS, in, 1, a, json);
+}
+
+enum err keys_public_raw(struct keys *k, const char *purpose, uint8_t out[32])
+{
+    struct str in[] = {str_from(purpose)};
+    return ask_32(k, OP_PUBLIC, in, 1, out);
+}
+
+enum err keys_mac(struct keys *k, const char *name, struct str data, uint8_t out[32])
+{
+    struct str in[] = {str_from(name), data};
+    return data.n > KEYS_DATA_MAX ? ERR_LIMIT : ask_32(k, OP_MAC, in, 2, out);
+}
+
+enum err keys_wrap(struct keys *k, const char *name, struct str context, struct str plain,
+                   struct arena *a, struct str *wrapped)
+{
+    struct str in[] = {str_from(name), context, plain};
+    return plain.n > KEYS_DATA_MAX ? ERR_LIMIT : ask(k, OP_WRAP, in, 3, a, wrapped);
+}
+
+enum err keys_unwrap(struct keys *k, const char *name, struct str context, struct str wrapped,
+                     struct arena *a, struct str *plain)
+{
+    struct str in[] = {str_from(name), context, wrapped};
+    return ask(k, OP_UNWRAP, in, 3, a, plain);
+}
+
+enum err keys_shared_secret(struct keys *k, const char *name, uint8_t out[32])
+{
+    struct str in[] = {str_from(name)};
+    return ask_32(k, OP_SHARED, in, 1, out);
+}
+
+enum err keys_rotate(struct keys *k, const char *purpose)
+{
+    struct arena a;
+    struct str in[] = {str_from(purpose)}, none;
+    arena_init(&a);
+    enum err e = ask(k, OP_ROTATE, in, 1, &a, &none);
+    arena_free(&a);
+    return e;
+}
+
+/* --- the process ------------------------------------------------------------------------------ */
+
+struct journal_server {
+    struct door door;
+    int fds[PROC_MAX_FDS];
+    size_t n;
+};
+
+static void *journal_serve(void *arg)
+{
+    struct journal_server *s = arg;
+    chan_serve(s->fds, s->n, serve, &s->door, &proc_stopping);
+    return NULL;
+}
+
+int keys_main(struct proc *self, void *keys_conf)
+{
+    /* Static: the second thread may still read them while the process ends. */
+    static struct vault vault;
+    static struct journal_server journal = {.door = {&vault, DOOR_JOURNAL}};
+    static struct door door = {&vault, DOOR_WEB};
+    const struct keys_conf *conf = keys_conf;
+    const char *paths[] = {conf->folder, NULL};
+    int fds[PROC_MAX_FDS];
+    size_t n = proc_fds(self, "keys", fds, COUNT_OF(fds));
+    pthread_t thread;
+    journal.n = proc_fds(self, "keys.journal", journal.fds, COUNT_OF(journal.fds));
+    if (vault_open(conf->folder, &vault) != ERR_OK)
+        return 1;
+    vault.journal_apart = journal.n > 0;
+    evp_thread(); /* fetched before files are out of reach */
+    const struct sandbox box = {SANDBOX_FILES | SANDBOX_THREADS, paths, paths};
+    if (sandbox_enter(&box) != ERR_OK) {
+        log_error("keys_sandbox_failed");
+        return 1;
+    }
+    if (journal.n && pthread_create(&thread, NULL, journal_serve, &journal) != 0)
+        return 1;
+    proc_ready(self);
+    chan_serve(fds, n, serve, &door, &proc_stopping);
+    return 0;
+}
