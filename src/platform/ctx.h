@@ -95,6 +95,20 @@ enum err session_end_all(struct ctx *c, struct str host, struct str subject) MUS
 struct act {
     struct journal_record record; /* see journal/journal.h */
 };
+
+/* What is common to acts: makes the record (entry of version 1, docs/formats/journal-entry.md) for
+ * one. `person` is whose act it is to see: a person id, or "sub:<client_id>/<sub>" on a service's
+ * side; .p NULL for acts about nobody. `told` is what that person will read of it (stolen; sealed
+ * under the person's key in the side store, {"title":{fr,en}, ...}); NULL when there is nobody. */
+struct act_info {
+    const char *kind;   /* "procedure.submitted" */
+    struct str actor;   /* who did it: a client id, an agent id, "self" */
+    struct str object;  /* id of the thing: a dossier, a consent, a contract */
+    struct str person;
+    json_t *told;
+};
+enum err act_make(struct ctx *c, const struct act_info *info, struct act *out) MUST_CHECK;
+
 enum err act_write(struct ctx *c, db_closure *fn, void *arg, const struct act *acts, size_t n) MUST_CHECK;
 
 /* ---- personal values at rest -------------------------------------------------------------------- */

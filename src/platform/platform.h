@@ -74,6 +74,13 @@ struct command {
     int (*fn)(struct platform *pf, int argc, char **argv);
 };
 
+/* An entry of the navigation: on which site, for which role (ROLE_PUBLIC: everybody). */
+struct nav_item {
+    enum site_kind site;
+    enum role role;
+    const char *url, *text_key; /* "<module>/<key>" */
+};
+
 struct service {
     const char *name;
     const struct route *routes;
@@ -84,6 +91,8 @@ struct service {
     size_t n_calls;
     const struct command *commands;
     size_t n_commands;
+    const struct nav_item *nav;
+    size_t n_nav;
     enum err (*start)(struct platform *pf); /* in web, before serving; NULL: none */
     void (*tick)(struct platform *pf, int64_t now_ms); /* in jobs, every second; NULL: none */
     /* The fast lane's owner (one service): see web_server_conf. */

@@ -3,6 +3,7 @@
 #include "platform/render.h"
 
 #include "base/log.h"
+#include "platform/boot.h"
 #include "web/pages.h"
 
 void render_language(struct ctx *c)
@@ -80,6 +81,30 @@ static json_t *user(struct ctx *c)
     return u;
 }
 
+static json_t *nav(struct ctx *c)
+{
+    json_t *list = json_array();
+    const struct service *s;
+    for (size_t i = 0; (s = boot_service(i)) != NULL; i++) {
+        for (size_t k = 0; k < s->n_nav; k++) {
+            const struct nav_item *n = &s->nav[k];
+            const char *slash = strchr(n->text_key, '/');
+            bool here = c->site && (n->site == SITE_ANY || n->site == c->site->kind);
+            bool mine = n->role == ROLE_PUBLIC || (c->session && c->session->role == n->role);
+            if (!here || !mine || !slash)
+                continue;
+            char *module = arena_dupz(c->arena, str_of(n->text_key, (size_t)(slash - n->text_key)));
+            json_t *item = json_object();
+            json_object_set_new(item, "url", json_string(n->url));
+            json_object_set_new(item, "label",
+                                jstr(pages_text(c->arena, module, slash + 1, c->lang, NULL)));
+            json_object_set_new(item, "current", json_boolean(str_eq_z(c->rq->path, n->url)));
+            json_array_append_new(list, item);
+        }
+    }
+    return list;
+}
+
 static void common(struct ctx *c, json_t *d)
 {
     const struct settings *s = c->pf->settings;
@@ -88,7 +113,10 @@ static void common(struct ctx *c, json_t *d)
     json_object_set_new(brand, "name", json_string(s->brand_name));
     json_object_set_new(brand, "note", json_string(s->brand_note));
     json_object_set_new(brand, "help_line", json_string(s->help_line));
+    json_object_set_new(brand, "demo", json_boolean(s->demo));
     json_object_set_new(d, "brand", brand);
+    json_object_set_new(d, "nav", nav(c));
+    json_object_set_new(d, "asset_version", json_string(SOCLE_VERSION));
     json_object_set_new(d, "lang", json_string(c->lang));
     json_object_set_new(d, "is_en", json_boolean(en));
     json_object_set_new(d, "other_lang", json_string(en ? "fr" : "en"));

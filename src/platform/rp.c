@@ -271,7 +271,11 @@ enum err rp_sign_out(struct ctx *c)
     struct str url = portal_url(c, "/api/v2/session/end");
     url = url_with(c->arena, url, "id_token_hint", id_token);
     url = url_with(c->arena, url, "post_logout_redirect_uri", ctx_url(c, "/"));
-    return ctx_redirect(c, url);
+    /* Not a redirection: browsers hold a form's redirections to form-action, and the way on leads
+     * through the issuer to an identity provider that no page can name beforehand. */
+    web_header(c->rs, "Refresh", arena_printf(c->arena, "0; url=" STR_FMT, STR_ARG(url)));
+    return ctx_page(c, "platform/signed-out",
+                    json_pack("{s:s#}", "next_url", url.p, (int)url.n));
 }
 
 /* ---- registration ------------------------------------------------------------------------------ */

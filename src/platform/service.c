@@ -72,6 +72,11 @@ static enum err privacy(struct ctx *c)
     return ctx_page(c, "platform/privacy", NULL);
 }
 
+static enum err security(struct ctx *c)
+{
+    return ctx_page(c, "platform/security", NULL);
+}
+
 static enum err sitemap(struct ctx *c)
 {
     return ctx_page(c, "platform/sitemap", NULL);
@@ -105,7 +110,7 @@ static enum err security_txt(struct ctx *c)
 {
     struct str until = clock_rfc3339(c->arena, clock_now_ms() + 180LL * 86400 * 1000, false);
     struct str text = arena_printf(
-        c->arena, "Contact: %s/mentions-legales\nExpires: %s\nPreferred-Languages: fr, en\n"
+        c->arena, "Contact: %s/security\nExpires: %s\nPreferred-Languages: fr, en\n"
                   "Canonical: %s/.well-known/security.txt\n",
         c->pf->settings->base_url, until.p, c->pf->settings->base_url);
     return ctx_text(c, 200, "text/plain; charset=utf-8", text);
@@ -125,13 +130,14 @@ static enum err robots(struct ctx *c)
 static const struct route routes[] = {
     ROUTE("GET", "/static/{file}", SITE_ANY, ROLE_PUBLIC, ROUTE_API, static_file,
           "Styles and pictures."),
-    ROUTE("GET", "/mentions-legales", SITE_ANY, ROLE_PUBLIC, 0, legal, "Legal mentions."),
-    ROUTE("GET", "/accessibilite", SITE_ANY, ROLE_PUBLIC, 0, accessibility,
+    ROUTE("GET", "/legal", SITE_ANY, ROLE_PUBLIC, 0, legal, "Legal mentions."),
+    ROUTE("GET", "/accessibility", SITE_ANY, ROLE_PUBLIC, 0, accessibility,
           "Accessibility statement."),
-    ROUTE("GET", "/donnees-personnelles", SITE_ANY, ROLE_PUBLIC, 0, privacy,
+    ROUTE("GET", "/privacy", SITE_ANY, ROLE_PUBLIC, 0, privacy,
           "Personal data and cookies."),
-    ROUTE("GET", "/plan-du-site", SITE_ANY, ROLE_PUBLIC, 0, sitemap, "Site map."),
-    ROUTE("GET", "/etat", SITE_ANY, ROLE_PUBLIC, 0, status, "Status of the service."),
+    ROUTE("GET", "/security", SITE_ANY, ROLE_PUBLIC, 0, security, "How to report a weakness."),
+    ROUTE("GET", "/sitemap", SITE_ANY, ROLE_PUBLIC, 0, sitemap, "Site map."),
+    ROUTE("GET", "/status", SITE_ANY, ROLE_PUBLIC, 0, status, "Status of the service."),
     ROUTE("GET", "/sante", SITE_ANY, ROLE_CLIENT, ROUTE_API, health,
           "200 when requests can be served."),
     ROUTE("GET", "/metrics", SITE_ANY, ROLE_CLIENT, ROUTE_API, metrics_page,
@@ -147,7 +153,7 @@ static const struct route routes[] = {
           "Sends an agent to the issuer."),
     ROUTE("GET", "/oidc/retour", SITE_ORG, ROLE_PUBLIC, ROUTE_CALLS_SELF, rp_callback,
           "Where the issuer sends people back."),
-    ROUTE("GET", "/deconnexion", SITE_ORG, ROLE_PUBLIC, 0, rp_sign_out,
+    ROUTE("POST", "/deconnexion", SITE_ORG, ROLE_PUBLIC, 0, rp_sign_out,
           "Ends the session here and at the issuer."),
 };
 
