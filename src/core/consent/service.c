@@ -1,0 +1,231 @@
+/* Consents: given on the issuer's page, read in the account, withdrawn there, obeyed by the gateway.
+ * What a consent covers is sealed under the person's key; what must be found (who, whom for, which
+ * contract, until when) is in columns. Withdrawing writes the denial in the same transaction: there
+ * is no moment when one is true without the other. */
+#include "base/clock.h"
+#include "base/rand.h"
+#include "platform/change.h"
+#include "platform/ctx.h"
+
+enum { TOKEN_LIFE_MS = 3600 * 1000, DURATION_DAYS_MAX = 3650 };
+static const int64_t DAY_MS = 86400000;
+
+static const struct db_migration migrations[] = {
+    {"consent", 1,
+     "CREATE TABLE consent("
+     " id TEXT PRIMARY KEY, person TEXT NOT NULL, client_id TEXT NOT NULL,"
+     " contract_id TEXT NOT NULL, given_at BIGINT NOT NULL, until_at BIGINT NOT NULL,"
+     " withdrawn_at BIGINT NOT NULL, detail BLOB NOT NULL);"
+     "CREATE INDEX consent_person ON consent(person, given_at);"
+     "CREATE INDEX consent_client ON consent(person, client_id);"},
+};
+
+/* ---- giving ------------------------------------------------------------------------------------ */
+enum { ITEMS_MAX = 32 };
+struct given {
+    struct str person, client_id;
+    int64_t now_ms;
+    size_t n;
+    struct {
+        char id[ID_LEN + 1];
+        struct str contract_id, detail;
+        int64_t until_ms;
+    } item[ITEMS_MAX];
+};
+
+static enum err given_write(struct db_conn *db, void *arg)
+{
+    struct given *g = arg;
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < g->n && e == ERR_OK; i++)
+        e = db_exec(db,
+                    "INSERT INTO consent(id, person, client_id, contract_id, given_at, until_at, "
+                    "withdrawn_at, detail) VALUES($1, $2, $3, $4, $5, $6, 0, $7)",
+                    "zsssiib", g->item[i].id, g->person, g->client_id, g->item[i].contract_id,
+                    g->now_ms, g->item[i].until_ms, g->item[i].detail);
+    return e;
+}
+
+static json_t *two(const char *fr, const char *en)
+{
+    return json_pack("{s:s,s:s}", "fr", fr, "en", en);
+}
+
+static enum err given_item(struct ctx *c, struct given *g, const json_t *item, struct act *act)
+{
+    size_t i = g->n;
+    int64_t days = json_get_i64(item, "duration_days", 180);
+    if (days < 1 || days > DURATION_DAYS_MAX)
+        return ERR_INVALID;
+    id_new(g->item[i].id);
+    g->item[i].contract_id = json_get_str(item, "contract_id");
+    g->item[i].until_ms = g->now_ms + days * DAY_MS;
+    enum err e = vault_seal(c, g->person, "consent", json_text(c->arena, item),
+                            &g->item[i].detail);
+    if (e != ERR_OK)
+        return e;
+    json_t *told = json_copy((json_t *)item);
+    json_object_set_new(told, "title", two("Vous avez donné votre accord", "You gave your consent"));
+    struct act_info info = {.kind = "consent.given", .actor = STR("self"),
+                            .object = str_from(g->item[i].id), .person = g->person, .told = told};
+    e = act_make(c, &info, act);
+    if (e == ERR_OK)
+        g->n++;
+    return e;
+}
+
+static enum err call_record(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct given *g = arena_new(c->arena, struct given);
+    struct act *acts = arena_array(c->arena, struct act, ITEMS_MAX);
+    size_t i;
+    json_t *item;
+    enum err e = ERR_OK;
+    g->person = json_get_str(args, "person");
+    g->client_id = json_get_str(args, "client_id");
+    g->now_ms = clock_now_ms();
+    if (!g->person.n || !g->client_id.n || json_array_size(json_get(args, "items")) > ITEMS_MAX)
+        return ERR_INVALID;
+    json_array_foreach(json_get(args, "items"), i, item)
+    {
+        if (e == ERR_OK)
+            e = given_item(c, g, item, &acts[i]);
+    }
+    if (e == ERR_OK && g->n)
+        e = act_write(c, given_write, g, acts, g->n);
+    if (e != ERR_OK)
+        return e;
+    json_t *map = json_object();
+    for (i = 0; i < g->n; i++)
+        json_object_set_new(map, arena_dupz(c->arena, g->item[i].contract_id),
+                            json_string(g->item[i].id));
+    *out = json_pack("{s:o}", "consents", map);
+    return ERR_OK;
+}
+
+/* ---- reading ----------------------------------------------------------------------------------- */
+static enum err call_active(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query(db, c->arena, &r,
+                          "SELECT contract_id, id FROM consent WHERE person = $1 AND "
+                          "client_id = $2 AND withdrawn_at = 0 AND until_at > $3 ORDER BY given_at",
+                          "ssi", json_get_str(args, "person"), json_get_str(args, "client_id"),
+                          clock_now_ms());
+    if (e != ERR_OK)
+        return e;
+    json_t *map = json_object();
+    for (size_t i = 0; i < r.n_rows; i++)
+        json_object_set_new(map, db_z(&r, i, 0), json_string(db_z(&r, i, 1)));
+    *out = json_pack("{s:o}", "consents", map);
+    return ERR_OK;
+}
+
+static json_t *row_json(struct ctx *c, struct str person, const struct db_result *r, size_t i)
+{
+    struct str plain;
+    json_t *row = NULL;
+    if (vault_open(c, person, "consent", db_str(r, i, 6), &plain) != ERR_OK ||
+        json_read(plain, &row, NULL) != ERR_OK)
+        row = json_object();
+    int64_t withdrawn_ms = db_i64(r, i, 5), until_ms = db_i64(r, i, 4);
+    const char *state = withdrawn_ms              ? "withdrawn"
+                        : until_ms < clock_now_ms() ? "ended"
+                                                    : "active";
+    json_object_set_new(row, "id", json_string(db_z(r, i, 0)));
+    json_object_set_new(row, "client_id", json_string(db_z(r, i, 1)));
+    json_object_set_new(row, "contract_id", json_string(db_z(r, i, 2)));
+    json_object_set_new(row, "given_at", json_integer(db_i64(r, i, 3)));
+    json_object_set_new(row, "until_at", json_integer(until_ms));
+    json_object_set_new(row, "withdrawn_at", json_integer(withdrawn_ms));
+    json_object_set_new(row, "state", json_string(state));
+    return row;
+}
+
+static enum err call_list(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct db_result r;
+    struct str person = json_get_str(args, "person");
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query(db, c->arena, &r,
+                          "SELECT id, client_id, contract_id, given_at, until_at, withdrawn_at, "
+                          "detail FROM consent WHERE person = $1 ORDER BY given_at DESC LIMIT 500",
+                          "s", person);
+    if (e != ERR_OK)
+        return e;
+    json_t *items = json_array();
+    for (size_t i = 0; i < r.n_rows; i++)
+        json_array_append_new(items, row_json(c, person, &r, i));
+    *out = json_pack("{s:o}", "items", items);
+    return ERR_OK;
+}
+
+/* ---- withdrawing ------------------------------------------------------------------------------- */
+struct withdrawal {
+    struct str person, id, deny_key;
+    int64_t now_ms;
+};
+
+static enum err withdrawal_write(struct db_conn *db, void *arg)
+{
+    struct withdrawal *w = arg;
+    int64_t changed;
+    enum err e = db_exec_count(db, &changed,
+                               "UPDATE consent SET withdrawn_at = $3 WHERE id = $1 AND person = $2 "
+                               "AND withdrawn_at = 0",
+                               "ssi", w->id, w->person, w->now_ms);
+    if (e == ERR_OK && changed == 0)
+        return ERR_CONFLICT;
+    return e == ERR_OK ? change_add(db, "deny", w->deny_key, w->now_ms + TOKEN_LIFE_MS) : e;
+}
+
+static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct db_result r;
+    struct act act;
+    struct withdrawal w = {.person = json_get_str(args, "person"),
+                           .id = json_get_str(args, "consent_id"), .now_ms = clock_now_ms()};
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query_one(db, c->arena, &r,
+                              "SELECT id, client_id, contract_id, given_at, until_at, withdrawn_at, "
+                              "detail FROM consent WHERE id = $1 AND person = $2",
+                              "ss", w.id, w.person);
+    if (e != ERR_OK)
+        return e;
+    w.deny_key = arena_printf(c->arena, "consent:" STR_FMT, STR_ARG(w.id));
+    json_t *told = row_json(c, w.person, &r, 0);
+    json_object_set_new(told, "title",
+                        two("Vous avez retiré votre accord", "You withdrew your consent"));
+    struct act_info info = {.kind = "consent.withdrawn", .actor = STR("self"), .object = w.id,
+                            .person = w.person, .told = told};
+    e = act_make(c, &info, &act);
+    if (e == ERR_OK)
+        e = act_write(c, withdrawal_write, &w, &act, 1);
+    if (e == ERR_CONFLICT) /* withdrawn already: what she wanted is so */
+        e = ERR_OK;
+    if (e == ERR_OK)
+        *out = json_pack("{s:I}", "withdrawn_at", (json_int_t)w.now_ms);
+    return e;
+}
+
+static const struct call calls[] = {
+    {"consent.record", call_record, "Keeps the consents a person gave."},
+    {"consent.active", call_active, "Consents that hold now for a client."},
+    {"consent.list", call_list, "All consents of a person."},
+    {"consent.withdraw", call_withdraw, "Withdraws one; the gateway obeys within a second."},
+};
+
+const struct service service_consent = {
+    .name = "consent",
+    .migrations = migrations,
+    .n_migrations = COUNT_OF(migrations),
+    .calls = calls,
+    .n_calls = COUNT_OF(calls),
+};
