@@ -456,10 +456,9 @@ static void *journal_serve(void *arg)
 
 int keys_main(struct proc *self, void *keys_conf)
 {
-    /* Static: the second thread may still read them while the process ends. */
-    static struct vault vault;
-    static struct journal_server journal = {.door = {&vault, DOOR_JOURNAL}};
-    static struct door door = {&vault, DOOR_WEB};
+    struct vault vault;
+    struct journal_server journal = {.door = {&vault, DOOR_JOURNAL}};
+    struct door door = {&vault, DOOR_WEB};
     const struct keys_conf *conf = keys_conf;
     const char *paths[] = {conf->folder, NULL};
     int fds[PROC_MAX_FDS];
@@ -479,5 +478,8 @@ int keys_main(struct proc *self, void *keys_conf)
         return 1;
     proc_ready(self);
     chan_serve(fds, n, serve, &door, &proc_stopping);
+    if (journal.n)
+        pthread_join(thread, NULL);
+    keystore_close(vault.store);
     return 0;
 }
