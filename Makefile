@@ -80,3 +80,49 @@ clean:
 .PHONY: all units fuzzers clean
 .DELETE_ON_ERROR:
 .SECONDARY:
+
+# ---- the two commands, and their company -----------------------------------------------------------
+run:
+	@sh tools/install.sh build
+	@$(MAKE) --no-print-directory -s -j2 $(BUILD)/socle
+	@exec $(BUILD)/socle serve --demo=yes --data '$(DATA)' --port '$(PORT)'
+
+test: test-build
+	@node tools/test.mjs $(if $(ONLY),--only=$(ONLY))
+
+test-long: test-build
+	@node tools/test.mjs --long $(if $(ONLY),--only=$(ONLY))
+
+test-build:
+	@sh tools/install.sh test
+	@$(MAKE) --no-print-directory -s -j2 $(BUILD)/socle units fuzzers
+	@[ -d test/node_modules ] || (cd test && npm ci --no-audit --no-fund --silent)
+
+bench:
+	@sh tools/install.sh bench
+	@$(MAKE) --no-print-directory -s -j2 $(BUILD)/socle $(BENCH_BIN)
+	@node bench/run.mjs $(NAME)
+
+BENCH_SRC := $(wildcard bench/*.c)
+BENCH_BIN := $(patsubst %.c,$(BUILD)/%,$(BENCH_SRC))
+$(BUILD)/bench/%: $(BUILD)/rel/bench/%.o $(REL_O)
+	@mkdir -p $(@D)
+	$(CC) $(REL) -o $@ $^ $(LINK) $(LIBS)
+
+rows:
+	@node tools/rows.mjs
+
+lint:
+	@python3 tools/check-layers
+	@for f in tools/check-*; do [ $$f = tools/check-layers ] || $$f || exit 1; done
+
+sbom:
+	@sh tools/sbom.sh > $(BUILD)/sbom.cdx.json && echo "$(BUILD)/sbom.cdx.json"
+
+new-service:
+	@sh tools/new-service.sh '$(NAME)'
+
+fuzz: # make fuzz NAME=http_request_fuzz SECONDS=60: the real fuzzer, with clang
+	@sh tools/fuzz.sh '$(NAME)' '$(SECONDS)'
+
+.PHONY: run test test-long test-build bench rows lint sbom new-service fuzz
