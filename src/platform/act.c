@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/log.h"
 #include "base/rand.h"
 #include "platform/boot.h"
@@ -90,8 +91,7 @@ static enum err send_row(struct platform *pf, const struct db_result *r, size_t 
     struct journal_record rec = {.id = db_str(r, i, 0), .leaf = db_str(r, i, 1),
                                  .subject = db_str(r, i, 2), .side = db_str(r, i, 3),
                                  .maybe_repeat = repeat};
-    uint64_t index;
-    enum err e = journal_append(pf->journal, &rec, WAIT_MS, &index);
+    enum err e = journal_append(pf->journal, &rec, WAIT_MS, NULL);
     if (e == ERR_OK)
         confirm(db_z(r, i, 0));
     return e;
@@ -146,6 +146,58 @@ void act_stop(void)
     pthread_join(done.thread, NULL);
 }
 
+/* ---- making -------------------------------------------------------------------------------------- */
+/* The side blob: what the person reads, and the salt that opens the leaf's commitments. The leaf
+ * commits to it, so that what she is told is what was sealed. */
+static enum err seal_told(struct ctx *c, const struct act_info *info, const char *id, int64_t at_ms,
+                          const uint8_t *salt, struct str *plain, struct str *sealed)
+{
+    json_t *told = info->told;
+    json_object_set_new(told, "v", json_integer(1));
+    json_object_set_new(told, "kind", json_string(info->kind));
+    json_object_set_new(told, "at", json_integer(at_ms));
+    json_object_set_new(told, "entry", json_string(id));
+    struct str s = codec_to_base64url(c->arena, salt, JOURNAL_SALT_LEN);
+    json_object_set_new(told, "salt", json_stringn(s.p, s.n));
+    *plain = json_text(c->arena, told);
+    return vault_seal(c, info->person, "journal.side", *plain, sealed);
+}
+
+enum err act_make(struct ctx *c, const struct act_info *info, struct act *out)
+{
+    struct journal_entry entry;
+    struct buf b;
+    struct str plain = STR_NONE;
+    char *id = arena_alloc(c->arena, ID_LEN + 1);
+    int64_t now_ms = clock_now_ms();
+    uint8_t salt[JOURNAL_SALT_LEN];
+    enum err e = ERR_OK;
+    id_new(id);
+    rand_bytes(salt, sizeof salt);
+    *out = (struct act){.record = {.id = str_from(id)}};
+    if (info->told && info->person.n) {
+        out->record.subject = info->person;
+        e = seal_told(c, info, id, now_ms, salt, &plain, &out->record.side);
+    }
+    json_decref(info->told);
+    if (e != ERR_OK)
+        return e;
+    buf_init(&b, JOURNAL_LEAF_MAX);
+    journal_entry_start(&entry, &b, id, now_ms, info->kind, salt);
+    journal_entry_str(&entry, "actor", info->actor);
+    journal_entry_str(&entry, "object", info->object);
+    journal_entry_str(&entry, "trace", str_from(c->trace_id));
+    if (info->person.n)
+        journal_entry_subject(&entry, info->person);
+    if (plain.n)
+        journal_entry_field(&entry, STR("told"), plain);
+    e = journal_entry_end(&entry);
+    out->record.leaf = arena_dup(c->arena, buf_str(&b));
+    buf_free(&b);
+    mem_wipe(salt, sizeof salt);
+    return e;
+}
+
 /* ---- writing ----------------------------------------------------------------------------------- */
 struct act_job {
     db_closure *fn;
@@ -177,8 +229,7 @@ enum err act_write(struct ctx *c, db_closure *fn, void *arg, const struct act *a
     if (e != ERR_OK || !c->pf->journal) /* a command: the running platform's jobs send it */
         return e;
     for (size_t i = 0; i < n; i++) {
-        uint64_t index;
-        e = journal_append(c->pf->journal, &acts[i].record, WAIT_MS, &index);
+        e = journal_append(c->pf->journal, &acts[i].record, WAIT_MS, NULL);
         if (e != ERR_OK) {
             log_error("act_not_sealed_yet", "trace", c->trace_id, "error", err_name(e));
             return ERR_UNAVAILABLE;

@@ -64,11 +64,12 @@ static bool is_sqlite(const struct settings *s)
 
 static enum err backup_all(struct arena *a, const struct settings *s, const char *to)
 {
-    static const char *const folders[] = {"journal", "keys"};
-    enum err e = ERR_OK;
-    for (size_t i = 0; i < COUNT_OF(folders) && e == ERR_OK; i++)
-        e = copy_folder(a, arena_printf(a, "%s/%s", s->data, folders[i]).p,
-                        arena_printf(a, "%s/%s", to, folders[i]).p);
+    enum err e = file_make_dirs(to, 0700);
+    if (e == ERR_OK)
+        e = journal_backup(arena_printf(a, "%s/journal", s->data).p,
+                           arena_printf(a, "%s/journal", to).p);
+    if (e == ERR_OK)
+        e = copy_folder(a, arena_printf(a, "%s/keys", s->data).p, arena_printf(a, "%s/keys", to).p);
     if (e != ERR_OK || !is_sqlite(s))
         return e;
     struct db *db;
