@@ -23,9 +23,16 @@ struct chan_head {
     uint64_t id;
 };
 
-/* Blocking send/receive of one message. chan_recv: payload points into buf; ERR_AGAIN on a
- * non-blocking channel that is empty; timeout_ms < 0 waits forever. */
+/* A new channel: two ends, close-on-exec, with room for many messages of any size. */
+enum err chan_pair(int ends[2]) MUST_CHECK;
+
+/* Blocking send/receive of one message (h->size is not looked at: the payload counts). ERR_LIMIT for
+ * a payload over CHAN_MAX - CHAN_HEAD, ERR_UNAVAILABLE when every other end is closed. chan_try_send
+ * never blocks: ERR_AGAIN when there is no room. chan_recv: payload points into buf; timeout_ms < 0
+ * waits forever; 0 does not wait: ERR_AGAIN on an empty channel (also for a descriptor with
+ * O_NONBLOCK); ERR_CORRUPT for a message that lies about its size (it is gone). */
 enum err chan_send(int fd, const struct chan_head *h, struct str payload) MUST_CHECK;
+enum err chan_try_send(int fd, const struct chan_head *h, struct str payload) MUST_CHECK;
 enum err chan_recv(int fd, int timeout_ms, char buf[CHAN_MAX], struct chan_head *h,
                    struct str *payload) MUST_CHECK;
 
@@ -36,25 +43,32 @@ struct chan_client *chan_client_new(int fd);
 void chan_client_free(struct chan_client *c);
 
 /* Sends and waits for the answer; repeats after a CHAN_HELLO. *out is copied into `a`. Returns the
- * answer's status, or ERR_TIMEOUT. */
+ * answer's status, ERR_TIMEOUT, ERR_LIMIT for a payload too long, or ERR_UNAVAILABLE when the channel
+ * is closed. Not from a `done` function: the reader thread would wait for itself. */
 enum err chan_call(struct chan_client *c, uint16_t op, struct str payload, int timeout_ms,
                    struct arena *a, struct str *out) MUST_CHECK;
 
-/* The same without blocking: `done` is called from the reader thread. The call struct and the
- * payload stay the caller's until then. Used with loop_post by event loops. */
+/* The same without blocking, without a timeout and without memory of its own: `done` is called from
+ * the reader thread, `answer` is good until it returns. The call struct and the payload stay as they
+ * are until then, the caller's again from then on. Used with loop_post by event loops. Fill in done,
+ * op and payload (CHAN_MAX - CHAN_HEAD at most: asserted). */
 struct chan_async {
     void (*done)(struct chan_async *c, enum err status, struct str answer);
-    struct chan_async *next;
-    uint64_t id;
     uint16_t op;
     struct str payload;
+    /* The client's own. */
+    uint64_t id;
+    struct chan_async *next, *prev, *chain;
 };
 void chan_call_async(struct chan_client *c, struct chan_async *call);
 
 /* --- server side: answers requests from n channels with one thread ---------------------------- */
 typedef enum err chan_handler(void *arg, uint16_t op, struct str payload, struct arena *a,
                               struct buf *answer);
-/* Sends CHAN_HELLO on each, then serves until *stop becomes non-zero. */
+/* Sends CHAN_HELLO on each, then serves until *stop becomes non-zero (at once for proc_stopping,
+ * within 100 ms for another), or every channel is closed. The returned status and `answer` go back
+ * under the request's id; `a` is emptied, and wiped, after each request. A client that does not
+ * read its answers is not read from either: it holds up nobody else. */
 void chan_serve(const int *fds, size_t n, chan_handler *fn, void *arg, volatile int *stop);
 
 #endif

@@ -1,7 +1,7 @@
-/* The event loop. Level-triggered epoll: a handler may leave bytes unread and is simply called again,
- * which makes limits per turn easy to write. Timers are a binary heap of pointers into their owners.
- * Other threads come in by one door: a lock-free list of jobs and an eventfd that is written only
- * when the list was empty, so that a burst costs one wake-up. */
+/* The event loop. Level-triggered epoll: a handler may leave bytes unread and is simply called
+ * again, which makes limits per turn easy to write. Timers are a binary heap of pointers into their
+ * owners. Other threads come in by one door: a lock-free list of jobs and an eventfd that is
+ * written only when the list was empty, so that a burst costs one wake-up. */
 #include "sys/loop.h"
 
 #include <assert.h>
