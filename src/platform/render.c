@@ -115,7 +115,11 @@ static void common(struct ctx *c, json_t *d)
     json_object_set_new(brand, "help_line", json_string(s->help_line));
     json_object_set_new(brand, "demo", json_boolean(s->demo));
     json_object_set_new(d, "brand", brand);
-    json_object_set_new(d, "nav", nav(c));
+    json_t *items = nav(c);
+    if (json_array_size(items))
+        json_object_set_new(d, "nav", json_pack("{s:o}", "items", items));
+    else
+        json_decref(items);
     json_object_set_new(d, "asset_version", json_string(SOCLE_VERSION));
     json_object_set_new(d, "lang", json_string(c->lang));
     json_object_set_new(d, "is_en", json_boolean(en));

@@ -1,0 +1,39 @@
+/* The person's own place: what she started, who used her data, what she agreed to. */
+#ifndef CORE_ACCOUNT_H
+#define CORE_ACCOUNT_H
+
+#include "platform/ctx.h"
+
+/* Whose rows of the journal's side store are hers: her person id, and one reference per service she
+ * uses ("sub:<client_id>/<sub>"). */
+enum err account_subjects(struct ctx *c, struct str **subjects, size_t *n) MUST_CHECK;
+
+/* One thing done with her data or her file, opened from the side store. */
+struct use {
+    struct str entry, subject, kind;
+    int64_t at_ms;
+    json_t *told; /* owned by the context */
+};
+/* Newest first, at most `limit`, of these kinds (NULL: all). */
+enum err account_uses(struct ctx *c, const struct str *kinds, size_t n_kinds, size_t limit,
+                      struct use **out, size_t *n) MUST_CHECK;
+/* For the component platform/use. */
+json_t *account_use_json(struct ctx *c, const struct use *u);
+
+/* A text out of "x", {"fr","en"} or {"name": ...}; "" when absent. */
+const char *account_text(const struct ctx *c, const json_t *v);
+/* Labels of a list of fields, joined by commas. */
+struct str account_fields(struct ctx *c, const json_t *fields);
+
+extern struct journal_reader *account_reader;
+
+enum err page_home(struct ctx *c);
+enum err page_account(struct ctx *c);
+enum err page_uses(struct ctx *c);
+enum err page_proof(struct ctx *c);
+enum err page_proof_file(struct ctx *c);
+enum err page_consents(struct ctx *c);
+enum err page_withdraw(struct ctx *c);
+enum err page_withdraw_post(struct ctx *c);
+
+#endif
