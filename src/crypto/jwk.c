@@ -22,13 +22,19 @@ enum {
     KID_MAX = 512,
 };
 
+struct str jose_member(const json_t *o, const char *name)
+{
+    const json_t *v = json_object_get(o, name);
+    return json_is_string(v) ? str_of(json_string_value(v), json_string_length(v)) : STR_NONE;
+}
+
 /* --- from JSON -------------------------------------------------------------------------------- */
 
 /* A base64url member of n bytes or fewer; exactly n when `exact`. */
 static enum err member_bytes(struct arena *a, const json_t *o, const char *name, size_t n,
                              bool exact, struct str *out)
 {
-    struct str text = json_get_str(o, name);
+    struct str text = jose_member(o, name);
     if (!text.p || text.n > n * 4 / 3 + 4 || codec_base64url(a, text, out))
         return ERR_INVALID;
     if (out->n == 0 || out->n > n || (exact && out->n != n))
@@ -63,7 +69,7 @@ static enum err ec_read(struct arena *a, const json_t *o, struct jwk *k)
 {
     struct str x, y;
     uint8_t point[1 + 2 * P256_LEN] = {4};
-    if (!str_eq_z(json_get_str(o, "crv"), "P-256"))
+    if (!str_eq_z(jose_member(o, "crv"), "P-256"))
         return ERR_INVALID;
     if (member_bytes(a, o, "x", P256_LEN, true, &x) || member_bytes(a, o, "y", P256_LEN, true, &y))
         return ERR_INVALID;
@@ -108,7 +114,7 @@ static enum err rsa_read(struct arena *a, const json_t *o, struct jwk *k)
 static enum err okp_read(struct arena *a, const json_t *o, struct jwk *k)
 {
     struct str x;
-    if (!str_eq_z(json_get_str(o, "crv"), "Ed25519") ||
+    if (!str_eq_z(jose_member(o, "crv"), "Ed25519") ||
         member_bytes(a, o, "x", ED25519_LEN, true, &x))
         return ERR_INVALID;
     k->pkey = EVP_PKEY_new_raw_public_key_ex(NULL, "ED25519", NULL, (const uint8_t *)x.p, x.n);
@@ -133,7 +139,7 @@ static enum err limits_read(const json_t *o, struct jwk *k)
     const json_t *ops = json_object_get(o, "key_ops"), *kid = json_object_get(o, "kid"), *op;
     enum jose_alg one;
     size_t i;
-    if (use && !str_eq_z(json_get_str(o, "use"), "sig"))
+    if (use && !str_eq_z(jose_member(o, "use"), "sig"))
         return ERR_INVALID;
     if (ops) {
         bool verify = false;
@@ -143,12 +149,12 @@ static enum err limits_read(const json_t *o, struct jwk *k)
             return ERR_INVALID;
     }
     if (alg) {
-        if (jose_alg_from_name(json_get_str(o, "alg"), &one) || !(k->algs & 1u << one))
+        if (jose_alg_from_name(jose_member(o, "alg"), &one) || !(k->algs & 1u << one))
             return ERR_INVALID;
         k->algs = 1u << one;
     }
     if (kid) {
-        struct str s = json_get_str(o, "kid");
+        struct str s = jose_member(o, "kid");
         if (!s.p || s.n > KID_MAX || memchr(s.p, '\0', s.n))
             return ERR_INVALID;
         k->kid = strdup(s.p);
@@ -159,7 +165,7 @@ static enum err limits_read(const json_t *o, struct jwk *k)
 
 enum err jwk_read(const json_t *jwk, struct jwk **out)
 {
-    struct str kty = json_get_str(jwk, "kty");
+    struct str kty = jose_member(jwk, "kty");
     enum err e = ERR_INVALID;
     struct arena a;
     *out = NULL;
@@ -198,7 +204,7 @@ struct str jwk_kid(const struct jwk *k)
 
 struct str jwk_thumbprint(struct arena *a, const json_t *jwk)
 {
-    struct str kty = json_get_str(jwk, "kty");
+    struct str kty = jose_member(jwk, "kty");
     uint8_t digest[SHA256_LEN];
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (!str_eq_z(kty, kinds[i].kty))
@@ -207,7 +213,7 @@ struct str jwk_thumbprint(struct arena *a, const json_t *jwk)
         bool whole = true;
         buf_init(&b, JWKS_MAX_BYTES);
         for (size_t m = 0; m < COUNT_OF(kinds[i].required) && kinds[i].required[m]; m++) {
-            struct str value = json_get_str(jwk, kinds[i].required[m]);
+            struct str value = jose_member(jwk, kinds[i].required[m]);
             buf_printf(&b, "%c\"%s\":", m ? ',' : '{', kinds[i].required[m]);
             buf_add_json(&b, value);
             whole = whole && value.p;

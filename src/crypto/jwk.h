@@ -11,6 +11,9 @@ struct jwk {
     char *kid;     /* NULL: none */
 };
 
+/* A string member; .p NULL when absent or no string: here an empty text is not an absent one. */
+struct str jose_member(const json_t *o, const char *name);
+
 /* The JWK members of a key that lie in its thumbprint (RFC 7638 3.2), in their order: a public JWK
  * and the text to digest at once. */
 struct str jwk_of_pkey(struct arena *a, EVP_PKEY *pkey);

@@ -48,10 +48,10 @@ static enum err header_read(struct arena *a, struct str text, struct jws *out)
         return ERR_INVALID;
     if (!json_is_object(out->header) || json_object_get(out->header, "crit"))
         return ERR_INVALID;
-    if (jose_alg_from_name(json_get_str(out->header, "alg"), &out->alg))
+    if (jose_alg_from_name(jose_member(out->header, "alg"), &out->alg))
         return ERR_INVALID; /* "none" too */
     if (json_object_get(out->header, "kid")) {
-        out->kid = json_get_str(out->header, "kid");
+        out->kid = jose_member(out->header, "kid");
         if (!out->kid.p)
             return ERR_INVALID;
     }
@@ -182,7 +182,7 @@ enum err jwt_check(const json_t *claims, struct str iss, struct str aud, int64_t
     *why = NULL;
     if (!json_is_object(claims))
         *why = "no claims";
-    else if (iss.p && !str_eq(iss, json_get_str(claims, "iss")))
+    else if (iss.p && !str_eq(iss, jose_member(claims, "iss")))
         *why = "another issuer";
     else if (aud.p && !audience_has(json_object_get(claims, "aud"), aud))
         *why = "another audience";
