@@ -1,0 +1,185 @@
+/* socle contract list|show|suspend|resume, socle api list. */
+#include <stdio.h>
+
+#include "base/clock.h"
+#include "core/exchange/exchange.h"
+#include "core/exchange/schema.h"
+
+static const char contract_help[] =
+    "usage: socle contract list [--json]\n"
+    "       socle contract show ID [--json]\n"
+    "       socle contract suspend ID   every call under it is refused within 1 s\n"
+    "       socle contract resume ID\n";
+static const char api_help[] = "usage: socle api list [--json]\n";
+
+struct run {
+    struct arena arena;
+    struct ctx *c;
+    bool json;
+};
+
+static bool take_flag(int *argc, char **argv, const char *flag)
+{
+    for (int i = 1; i < *argc; i++) {
+        if (strcmp(argv[i], flag) != 0)
+            continue;
+        for (int k = i; k + 1 < *argc; k++)
+            argv[k] = argv[k + 1];
+        (*argc)--;
+        return true;
+    }
+    return false;
+}
+
+static void print_json(struct run *r, const json_t *v)
+{
+    struct str text = json_text(&r->arena, v);
+    printf(STR_FMT "\n", STR_ARG(text));
+}
+
+static int failed(const char *what, enum err e)
+{
+    fprintf(stderr, "socle %s: %s\n", what, err_name(e));
+    return 1;
+}
+
+static const char contract_sql[] =
+    "SELECT id, client_id, org_id, api, version, fields, purpose_fr, purpose_en, basis_fr, "
+    "basis_en, recipients, consent_needed, purpose_needed, duration_days, quota_per_minute, state, "
+    "starts_at, ends_at FROM contract ORDER BY id";
+static const char contract_one_sql[] =
+    "SELECT id, client_id, org_id, api, version, fields, purpose_fr, purpose_en, basis_fr, "
+    "basis_en, recipients, consent_needed, purpose_needed, duration_days, quota_per_minute, state, "
+    "starts_at, ends_at FROM contract WHERE id = $1";
+
+static json_t *contract_json(const struct db_result *r, size_t i)
+{
+    json_t *v = json_pack(
+        "{s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s}, s:s, s:b, s:b, s:I, s:I, s:s, "
+        "s:I, s:I}",
+        "id", db_z(r, i, 0), "client_id", db_z(r, i, 1), "org_id", db_z(r, i, 2), "api",
+        db_z(r, i, 3), "version", db_z(r, i, 4), "fields", db_z(r, i, 5), "purpose", "fr",
+        db_z(r, i, 6), "en", db_z(r, i, 7), "legal_basis", "fr", db_z(r, i, 8), "en", db_z(r, i, 9),
+        "recipients", db_z(r, i, 10), "consent_needed", db_i64(r, i, 11) != 0, "purpose_needed",
+        db_i64(r, i, 12) != 0, "duration_days", (json_int_t)db_i64(r, i, 13), "quota_per_minute",
+        (json_int_t)db_i64(r, i, 14), "state", db_z(r, i, 15), "starts_at",
+        (json_int_t)db_i64(r, i, 16), "ends_at", (json_int_t)db_i64(r, i, 17));
+    return v;
+}
+
+static int contract_list(struct run *r)
+{
+    struct db_result rows;
+    struct db_conn *db = db_read(r->c->pf->db);
+    enum err e = db ? db_query(db, &r->arena, &rows, contract_sql, "") : ERR_UNAVAILABLE;
+    if (e != ERR_OK)
+        return failed("contract list", e);
+    if (r->json) {
+        json_t *list = json_own(&r->c->pool, json_array());
+        for (size_t i = 0; i < rows.n_rows; i++)
+            json_array_append_new(list, contract_json(&rows, i));
+        print_json(r, list);
+        return 0;
+    }
+    for (size_t i = 0; i < rows.n_rows; i++)
+        printf("%-26s  %-9s  %s -> %s/%s  (%s)\n", db_z(&rows, i, 0), db_z(&rows, i, 15),
+               db_z(&rows, i, 1), db_z(&rows, i, 3), db_z(&rows, i, 4), db_z(&rows, i, 5));
+    return 0;
+}
+
+static int contract_show(struct run *r, const char *id)
+{
+    struct db_result rows;
+    struct db_conn *db = db_read(r->c->pf->db);
+    enum err e = db ? db_query_one(db, &r->arena, &rows, contract_one_sql, "z", id)
+                    : ERR_UNAVAILABLE;
+    if (e != ERR_OK)
+        return failed("contract show", e);
+    if (r->json) {
+        print_json(r, json_own(&r->c->pool, contract_json(&rows, 0)));
+        return 0;
+    }
+    static const char *const names[] = {
+        "id", "client", "consumer", "api", "version", "fields", "purpose (fr)", "purpose (en)",
+        "legal basis (fr)", "legal basis (en)", "recipients", "consent needed", "purpose needed",
+        "duration (days)", "calls per minute", "state"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        printf("%-18s %s\n", names[i], db_z(&rows, 0, i));
+    int64_t ends_ms = db_i64(&rows, 0, 17);
+    printf("%-18s %s\n", "starts", clock_rfc3339(&r->arena, db_i64(&rows, 0, 16), false).p);
+    printf("%-18s %s\n", "ends", ends_ms ? clock_rfc3339(&r->arena, ends_ms, false).p : "open");
+    return 0;
+}
+
+static int contract_set(struct run *r, const char *id, const char *state)
+{
+    enum err e = exchange_contract_state(r->c, str_from(id), state);
+    if (e != ERR_OK)
+        return failed("contract", e);
+    printf("%s %s\n", id, state);
+    return 0;
+}
+
+static int contract_run(struct run *r, int argc, char **argv)
+{
+    if (argc == 2 && strcmp(argv[1], "list") == 0)
+        return contract_list(r);
+    if (argc == 3 && strcmp(argv[1], "show") == 0)
+        return contract_show(r, argv[2]);
+    if (argc == 3 && strcmp(argv[1], "suspend") == 0)
+        return contract_set(r, argv[2], "suspended");
+    if (argc == 3 && strcmp(argv[1], "resume") == 0)
+        return contract_set(r, argv[2], "active");
+    fputs(contract_help, stderr);
+    return 2;
+}
+
+static int api_run(struct run *r, int argc, char **argv)
+{
+    json_t *out;
+    if (argc != 2 || strcmp(argv[1], "list") != 0) {
+        fputs(api_help, stderr);
+        return 2;
+    }
+    enum err e = exchange_apis(r->c, NULL, &out);
+    if (e != ERR_OK)
+        return failed("api list", e);
+    json_t *items = json_get(out, "items"), *v;
+    size_t i;
+    if (r->json) {
+        print_json(r, items);
+        return 0;
+    }
+    json_array_foreach(items, i, v)
+    {
+        printf("%s/%s  scope %s  %s\n", json_get_z(v, "id", ""), json_get_z(v, "version", ""),
+               json_get_z(v, "scope", ""), json_get_z(json_get(v, "title"), "fr", ""));
+    }
+    return 0;
+}
+
+static int with_ctx(struct platform *pf, int argc, char **argv, const char *help,
+                    int (*fn)(struct run *r, int argc, char **argv))
+{
+    struct run r = {.json = take_flag(&argc, argv, "--json")};
+    if (take_flag(&argc, argv, "--help")) {
+        fputs(help, stdout);
+        return 0;
+    }
+    arena_init(&r.arena);
+    r.c = ctx_make(pf, &r.arena);
+    int code = fn(&r, argc, argv);
+    ctx_free(r.c);
+    arena_free(&r.arena);
+    return code;
+}
+
+int exchange_cli_contract(struct platform *pf, int argc, char **argv)
+{
+    return with_ctx(pf, argc, argv, contract_help, contract_run);
+}
+
+int exchange_cli_api(struct platform *pf, int argc, char **argv)
+{
+    return with_ctx(pf, argc, argv, api_help, api_run);
+}

@@ -1,0 +1,265 @@
+/* APIs and contracts as they are kept. Every change is one transaction with its entry in the outbox
+ * and its row in the change feed: so a suspension is proved, and known to every loop within 1 s. */
+#include "core/exchange/exchange.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/rand.h"
+#include "core/exchange/record.h"
+#include "core/exchange/schema.h"
+#include "core/exchange/snapshot.h"
+#include "platform/change.h"
+
+const struct db_migration exchange_migrations[] = {
+    {"exchange", 1,
+     "CREATE TABLE api("
+     " id TEXT NOT NULL, version TEXT NOT NULL, org_id TEXT NOT NULL,"
+     " title_fr TEXT NOT NULL, title_en TEXT NOT NULL,"
+     " summary_fr TEXT NOT NULL, summary_en TEXT NOT NULL,"
+     " scope TEXT NOT NULL, origin TEXT NOT NULL, prefix TEXT NOT NULL, adapter TEXT NOT NULL,"
+     " methods TEXT NOT NULL, circle BIGINT NOT NULL, state TEXT NOT NULL,"
+     " created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL, PRIMARY KEY(id, version));"
+     "CREATE INDEX api_scope ON api(scope);"
+     "CREATE TABLE api_field("
+     " api TEXT NOT NULL, version TEXT NOT NULL, position BIGINT NOT NULL, path TEXT NOT NULL,"
+     " label_fr TEXT NOT NULL, label_en TEXT NOT NULL, sensitivity BIGINT NOT NULL,"
+     " PRIMARY KEY(api, version, path));"
+     "CREATE TABLE contract("
+     " id TEXT PRIMARY KEY, client_id TEXT NOT NULL, org_id TEXT NOT NULL,"
+     " api TEXT NOT NULL, version TEXT NOT NULL, fields TEXT NOT NULL,"
+     " purpose_fr TEXT NOT NULL, purpose_en TEXT NOT NULL,"
+     " basis_fr TEXT NOT NULL, basis_en TEXT NOT NULL, recipients TEXT NOT NULL,"
+     " consent_needed BIGINT NOT NULL, purpose_needed BIGINT NOT NULL,"
+     " duration_days BIGINT NOT NULL, quota_per_minute BIGINT NOT NULL,"
+     " state TEXT NOT NULL, starts_at BIGINT NOT NULL, ends_at BIGINT NOT NULL,"
+     " created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL);"
+     "CREATE INDEX contract_client ON contract(client_id, state);"
+     "CREATE INDEX contract_state ON contract(state);"},
+};
+const size_t exchange_migrations_n = COUNT_OF(exchange_migrations);
+
+enum { NAME_MAX_LEN = 64, TEXT_MAX = 2000, DEFAULT_DURATION_DAYS = 90 };
+
+static bool is_name(const char *z)
+{
+    size_t n = z ? strlen(z) : 0;
+    return n > 0 && n <= NAME_MAX_LEN &&
+           strspn(z, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.") == n &&
+           strcmp(z, ".") != 0 && strcmp(z, "..") != 0;
+}
+
+static bool is_text(const char *z)
+{
+    return z && z[0] && strlen(z) <= TEXT_MAX && str_is_utf8(str_from(z));
+}
+
+static enum err wrong(const char *what, const char *id, const char *member)
+{
+    log_warn(what, "id", id ? id : "", "member", member);
+    return ERR_INVALID;
+}
+
+static const char *api_fault(const struct exchange_api *api)
+{
+    struct str host;
+    bool tls;
+    unsigned port;
+    if (!is_name(api->id))
+        return "id";
+    if (!is_name(api->version))
+        return "version";
+    if (!is_text(api->title_fr) || !is_text(api->title_en))
+        return "title";
+    if (!is_name(api->scope))
+        return "scope";
+    if (!api->origin || exchange_origin_read(str_from(api->origin), &tls, &host, &port) != ERR_OK)
+        return "origin";
+    size_t n = api->prefix ? strlen(api->prefix) : 0;
+    if (n && (api->prefix[0] != '/' || api->prefix[n - 1] == '/' || strpbrk(api->prefix, " ?#")))
+        return "prefix";
+    if (api->n_fields > EXCHANGE_FIELDS_MAX)
+        return "fields";
+    return NULL;
+}
+
+struct api_job {
+    const struct exchange_api *api;
+    int64_t now_ms;
+};
+
+static enum err api_closure(struct db_conn *db, void *arg)
+{
+    const struct api_job *job = arg;
+    const struct exchange_api *a = job->api;
+    enum err e = db_exec(
+        db,
+        "INSERT INTO api(id, version, org_id, title_fr, title_en, summary_fr, summary_en, scope, "
+        "origin, prefix, adapter, methods, circle, state, created_at, updated_at) "
+        "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'active', $14, $15) "
+        "ON CONFLICT (id, version) DO UPDATE SET org_id = $3, title_fr = $4, title_en = $5, "
+        "summary_fr = $6, summary_en = $7, scope = $8, origin = $9, prefix = $10, adapter = $11, "
+        "methods = $12, circle = $13, updated_at = $15",
+        "zzzzzzzzzzzziii", a->id, a->version, a->org_id, a->title_fr, a->title_en,
+        a->summary_fr ? a->summary_fr : "", a->summary_en ? a->summary_en : "", a->scope, a->origin,
+        a->prefix ? a->prefix : "", a->adapter ? a->adapter : "json",
+        a->methods ? a->methods : "GET", (int64_t)a->circle, job->now_ms, job->now_ms);
+    if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM api_field WHERE api = $1 AND version = $2", "zz", a->id,
+                    a->version);
+    for (size_t i = 0; i < a->n_fields && e == ERR_OK; i++) {
+        const struct exchange_api_field *f = &a->fields[i];
+        e = db_exec(db,
+                    "INSERT INTO api_field(api, version, position, path, label_fr, label_en, "
+                    "sensitivity) VALUES($1, $2, $3, $4, $5, $6, $7)",
+                    "zzizzzi", a->id, a->version, (int64_t)i, f->path, f->label_fr, f->label_en,
+                    (int64_t)f->sensitivity);
+    }
+    return e == ERR_OK ? change_add(db, "config", str_from(a->id), 0) : e;
+}
+
+enum err exchange_api_put(struct ctx *c, const struct exchange_api *api)
+{
+    struct api_job job = {api, clock_now_ms()};
+    const char *fault = api_fault(api);
+    if (fault)
+        return wrong("api_refused", api->id, fault);
+    json_t *what = json_own(&c->pool, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "api", api->id,
+                                                "version", api->version, "provider", api->org_id,
+                                                "scope", api->scope, "origin", api->origin,
+                                                "fields", (int)api->n_fields));
+    struct act act;
+    enum err e = record_act(c, "exchange.api.put", what, &act);
+    return e == ERR_OK ? act_write(c, api_closure, &job, &act, 1) : e;
+}
+
+/* ---- contracts ---------------------------------------------------------------------------------- */
+struct contract_job {
+    const struct exchange_contract_terms *t;
+    struct str id;
+    int64_t now_ms;
+};
+
+static const char *contract_fault(const struct exchange_contract_terms *t)
+{
+    if (t->id && !is_name(t->id))
+        return "id";
+    if (!t->client_id || !t->client_id[0] || strlen(t->client_id) > 120)
+        return "client_id";
+    if (!t->org_id || !t->org_id[0])
+        return "org_id";
+    if (!is_text(t->purpose_fr) || !is_text(t->purpose_en))
+        return "purpose";
+    if (!is_text(t->basis_fr) || !is_text(t->basis_en))
+        return "legal basis";
+    if (!t->fields || !t->fields[0])
+        return "fields";
+    if (strcmp(t->fields, "*") == 0)
+        return NULL;
+    /* The filter itself says whether the list is one. */
+    struct str paths[EXCHANGE_FIELDS_MAX], rest = str_from(t->fields), part;
+    size_t n = 0;
+    while (rest.n && str_split(&rest, ' ', &part)) {
+        if (part.n && n == COUNT_OF(paths))
+            return "fields";
+        if (part.n)
+            paths[n++] = part;
+    }
+    struct json_filter *f;
+    if (n == 0 || json_filter_new(paths, n, &f) != ERR_OK)
+        return "fields";
+    json_filter_free(f);
+    return NULL;
+}
+
+static enum err contract_closure(struct db_conn *db, void *arg)
+{
+    const struct contract_job *job = arg;
+    const struct exchange_contract_terms *t = job->t;
+    enum err e = db_exec(
+        db,
+        "INSERT INTO contract(id, client_id, org_id, api, version, fields, purpose_fr, purpose_en, "
+        "basis_fr, basis_en, recipients, consent_needed, purpose_needed, duration_days, "
+        "quota_per_minute, state, starts_at, ends_at, created_at, updated_at) "
+        "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'active', $16, "
+        "$17, $18, $19) "
+        "ON CONFLICT (id) DO UPDATE SET client_id = $2, org_id = $3, api = $4, version = $5, "
+        "fields = $6, purpose_fr = $7, purpose_en = $8, basis_fr = $9, basis_en = $10, "
+        "recipients = $11, consent_needed = $12, purpose_needed = $13, duration_days = $14, "
+        "quota_per_minute = $15, starts_at = $16, ends_at = $17, updated_at = $19",
+        "szzzzzzzzzziiiiiiii", job->id, t->client_id, t->org_id, t->api, t->version, t->fields,
+        t->purpose_fr, t->purpose_en, t->basis_fr, t->basis_en, t->recipients ? t->recipients : "",
+        (int64_t)t->consent_needed, (int64_t)t->purpose_needed,
+        (int64_t)(t->duration_days > 0 ? t->duration_days : DEFAULT_DURATION_DAYS),
+        (int64_t)(t->quota_per_minute > 0 ? t->quota_per_minute : 0),
+        t->starts_ms ? t->starts_ms : job->now_ms, t->ends_ms, job->now_ms, job->now_ms);
+    return e == ERR_OK ? change_add(db, "config", job->id, 0) : e;
+}
+
+static enum err api_is_there(struct ctx *c, const char *api, const char *version)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    return !db ? ERR_UNAVAILABLE
+               : db_query_one(db, c->arena, &r,
+                              "SELECT scope FROM api WHERE id = $1 AND version = $2", "zz", api,
+                              version);
+}
+
+enum err exchange_contract_put(struct ctx *c, const struct exchange_contract_terms *t,
+                               struct str *id_out)
+{
+    char fresh[ID_LEN + 1];
+    struct act act;
+    const char *fault = contract_fault(t);
+    if (fault)
+        return wrong("contract_refused", t->id, fault);
+    enum err e = api_is_there(c, t->api, t->version);
+    if (e != ERR_OK)
+        return e;
+    id_new(fresh);
+    struct contract_job job = {t, arena_dup(c->arena, str_from(t->id ? t->id : fresh)),
+                               clock_now_ms()};
+    json_t *what = json_own(
+        &c->pool,
+        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i}", "contract", job.id.p,
+                  "client", t->client_id, "consumer", t->org_id, "api", t->api, "version",
+                  t->version, "fields", t->fields, "purpose", t->purpose_fr, "legal_basis",
+                  t->basis_fr, "consent_needed", t->consent_needed, "quota_per_minute",
+                  t->quota_per_minute));
+    e = record_act(c, "exchange.contract.put", what, &act);
+    if (e == ERR_OK)
+        e = act_write(c, contract_closure, &job, &act, 1);
+    if (e == ERR_OK && id_out)
+        *id_out = job.id;
+    return e;
+}
+
+struct state_job {
+    struct str id;
+    const char *state;
+    int64_t now_ms;
+};
+
+static enum err state_closure(struct db_conn *db, void *arg)
+{
+    const struct state_job *job = arg;
+    int64_t changed;
+    enum err e = db_exec_count(db, &changed,
+                               "UPDATE contract SET state = $1, updated_at = $2 WHERE id = $3",
+                               "zis", job->state, job->now_ms, job->id);
+    if (e == ERR_OK && changed == 0)
+        e = ERR_NOT_FOUND;
+    return e == ERR_OK ? change_add(db, "config", job->id, 0) : e;
+}
+
+enum err exchange_contract_state(struct ctx *c, struct str id, const char *state)
+{
+    struct state_job job = {id, state, clock_now_ms()};
+    struct act act;
+    if (strcmp(state, "active") != 0 && strcmp(state, "suspended") != 0)
+        return ERR_INVALID;
+    json_t *what = json_own(&c->pool, json_pack("{s:s%, s:s}", "contract", id.p, id.n, "state",
+                                                state));
+    enum err e = record_act(c, "exchange.contract.state", what, &act);
+    return e == ERR_OK ? act_write(c, state_closure, &job, &act, 1) : e;
+}

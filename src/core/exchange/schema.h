@@ -1,0 +1,16 @@
+/* The exchange's tables, and what its files share about them. */
+#ifndef EXCHANGE_SCHEMA_H
+#define EXCHANGE_SCHEMA_H
+
+#include "platform/ctx.h"
+
+extern const struct db_migration exchange_migrations[];
+extern const size_t exchange_migrations_n;
+
+/* Calls (calls.c), pages (catalogue.c), commands (cli.c). */
+call_handler exchange_scopes, exchange_grants, exchange_apis;
+route_handler exchange_page_catalogue, exchange_page_api;
+int exchange_cli_api(struct platform *pf, int argc, char **argv);
+int exchange_cli_contract(struct platform *pf, int argc, char **argv);
+
+#endif
