@@ -104,7 +104,7 @@ enum err exchange_scopes(struct ctx *c, const json_t *args, json_t **out)
     size_t n = json_array_size(scopes);
     if (n > SCOPES_MAX)
         return ERR_LIMIT;
-    *out = json_own(&c->pool, json_pack("{s:[], s:[]}", "items", "unknown"));
+    *out = json_pack("{s:[], s:[]}", "items", "unknown");
     for (size_t i = 0; i < n && e == ERR_OK; i++) {
         struct db_result r;
         const json_t *s = json_array_get(scopes, i);
@@ -130,7 +130,7 @@ enum err exchange_grants(struct ctx *c, const json_t *args, json_t **out)
     if (n > SCOPES_MAX)
         return ERR_LIMIT;
     json_t *items = json_array();
-    *out = json_own(&c->pool, json_pack("{s:o}", "items", items));
+    *out = json_pack("{s:o}", "items", items);
     for (size_t i = 0; i < n && e == ERR_OK; i++) {
         struct db_result r;
         const json_t *s = json_array_get(scopes, i);
@@ -170,7 +170,7 @@ enum err exchange_apis(struct ctx *c, const json_t *args, json_t **out)
     if (e != ERR_OK)
         return e;
     json_t *items = json_array();
-    *out = json_own(&c->pool, json_pack("{s:o}", "items", items));
+    *out = json_pack("{s:o}", "items", items);
     for (size_t i = 0; i < r.n_rows; i++)
         json_array_append_new(
             items,

@@ -8,7 +8,7 @@ enum err exchange_page_catalogue(struct ctx *c)
     enum err e = exchange_apis(c, NULL, &out);
     if (e != ERR_OK)
         return e;
-    json_t *items = json_deep_copy(json_get(out, "items"));
+    json_t *items = json_deep_copy(json_get(json_own(&c->pool, out), "items"));
     json_array_foreach(items, i, v)
     {
         struct str url = arena_printf(c->arena, "/catalogue/%s", json_get_z(v, "id", ""));
@@ -32,6 +32,7 @@ static enum err versions_of(struct ctx *c, struct str id, json_t **out)
     enum err e = db ? exchange_apis(c, NULL, &all) : ERR_UNAVAILABLE;
     if (e != ERR_OK)
         return e;
+    json_own(&c->pool, all);
     *out = json_own(&c->pool, json_array());
     json_array_foreach(json_get(all, "items"), i, v)
     {

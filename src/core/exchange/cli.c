@@ -144,7 +144,7 @@ static int api_run(struct run *r, int argc, char **argv)
     enum err e = exchange_apis(r->c, NULL, &out);
     if (e != ERR_OK)
         return failed("api list", e);
-    json_t *items = json_get(out, "items"), *v;
+    json_t *items = json_get(json_own(&r->c->pool, out), "items"), *v;
     size_t i;
     if (r->json) {
         print_json(r, items);

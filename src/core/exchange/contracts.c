@@ -5,12 +5,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
-#include "core/exchange/record.h"
 #include "core/exchange/schema.h"
 #include "core/exchange/snapshot.h"
 #include "platform/change.h"
 
-const struct db_migration exchange_migrations[] = {
+const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS] = {
     {"exchange", 1,
      "CREATE TABLE api("
      " id TEXT NOT NULL, version TEXT NOT NULL, org_id TEXT NOT NULL,"
@@ -36,7 +35,6 @@ const struct db_migration exchange_migrations[] = {
      "CREATE INDEX contract_client ON contract(client_id, state);"
      "CREATE INDEX contract_state ON contract(state);"},
 };
-const size_t exchange_migrations_n = COUNT_OF(exchange_migrations);
 
 enum { NAME_MAX_LEN = 64, TEXT_MAX = 2000, DEFAULT_DURATION_DAYS = 90 };
 
@@ -57,6 +55,12 @@ static enum err wrong(const char *what, const char *id, const char *member)
 {
     log_warn(what, "id", id ? id : "", "member", member);
     return ERR_INVALID;
+}
+
+/* Who asks: whoever is signed in; else the command line, which only the operator has. */
+static struct str actor_of(const struct ctx *c)
+{
+    return c->session ? c->session->subject : STR("operator");
 }
 
 static const char *api_fault(const struct exchange_api *api)
@@ -123,12 +127,10 @@ enum err exchange_api_put(struct ctx *c, const struct exchange_api *api)
     const char *fault = api_fault(api);
     if (fault)
         return wrong("api_refused", api->id, fault);
-    json_t *what = json_own(&c->pool, json_pack("{s:s, s:s, s:s, s:s, s:s, s:i}", "api", api->id,
-                                                "version", api->version, "provider", api->org_id,
-                                                "scope", api->scope, "origin", api->origin,
-                                                "fields", (int)api->n_fields));
+    struct act_info info = {.kind = "exchange.api.put", .actor = actor_of(c),
+                            .object = arena_printf(c->arena, "%s/%s", api->id, api->version)};
     struct act act;
-    enum err e = record_act(c, "exchange.api.put", what, &act);
+    enum err e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, api_closure, &job, &act, 1) : e;
 }
 
@@ -219,14 +221,9 @@ enum err exchange_contract_put(struct ctx *c, const struct exchange_contract_ter
     id_new(fresh);
     struct contract_job job = {t, arena_dup(c->arena, str_from(t->id ? t->id : fresh)),
                                clock_now_ms()};
-    json_t *what = json_own(
-        &c->pool,
-        json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:s, s:b, s:i}", "contract", job.id.p,
-                  "client", t->client_id, "consumer", t->org_id, "api", t->api, "version",
-                  t->version, "fields", t->fields, "purpose", t->purpose_fr, "legal_basis",
-                  t->basis_fr, "consent_needed", t->consent_needed, "quota_per_minute",
-                  t->quota_per_minute));
-    e = record_act(c, "exchange.contract.put", what, &act);
+    struct act_info info = {.kind = "exchange.contract.put", .actor = actor_of(c),
+                            .object = job.id};
+    e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, contract_closure, &job, &act, 1);
     if (e == ERR_OK && id_out)
@@ -258,8 +255,9 @@ enum err exchange_contract_state(struct ctx *c, struct str id, const char *state
     struct act act;
     if (strcmp(state, "active") != 0 && strcmp(state, "suspended") != 0)
         return ERR_INVALID;
-    json_t *what = json_own(&c->pool, json_pack("{s:s%, s:s}", "contract", id.p, id.n, "state",
-                                                state));
-    enum err e = record_act(c, "exchange.contract.state", what, &act);
+    struct act_info info = {.kind = strcmp(state, "active") == 0 ? "exchange.contract.resumed"
+                                                                 : "exchange.contract.suspended",
+                            .actor = actor_of(c), .object = id};
+    enum err e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, state_closure, &job, &act, 1) : e;
 }

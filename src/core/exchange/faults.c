@@ -71,13 +71,15 @@ void gw_problem_write(struct buf *out, const struct gw_problem *p)
     struct jw w;
     jw_start(&w, out);
     jw_obj(&w);
-    jw_kz(&w, "type", "about:blank");
+    char type[300];
+    snprintf(type, sizeof type, "%s/erreurs/%s", p->base_url, f->code);
+    jw_kz(&w, "type", type);
     jw_kz(&w, "title", f->title);
     jw_ki64(&w, "status", f->status);
     jw_kstr(&w, "detail", p->detail.p ? p->detail : str_from(f->detail));
     jw_kz(&w, "code", f->code);
     if (p->provider.n)
         jw_kstr(&w, "provider", p->provider);
-    jw_kstr(&w, "trace_id", p->trace_id);
+    jw_kstr(&w, "trace", p->trace_id);
     jw_end(&w);
 }

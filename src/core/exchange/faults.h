@@ -47,6 +47,7 @@ struct gw_problem {
     struct str detail;   /* .p NULL: the table's */
     struct str provider; /* named when the provider is the cause */
     struct str trace_id;
+    const char *base_url; /* where the codes are explained */
 };
 /* application/problem+json (RFC 9457 3.1). */
 void gw_problem_write(struct buf *out, const struct gw_problem *p);

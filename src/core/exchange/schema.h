@@ -4,8 +4,9 @@
 
 #include "platform/ctx.h"
 
-extern const struct db_migration exchange_migrations[];
-extern const size_t exchange_migrations_n;
+
+enum { EXCHANGE_MIGRATIONS = 1 };
+extern const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS];
 
 /* Calls (calls.c), pages (catalogue.c), commands (cli.c). */
 call_handler exchange_scopes, exchange_grants, exchange_apis;

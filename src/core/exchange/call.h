@@ -1,0 +1,97 @@
+/* One call through the gateway, and the loop's gateway it belongs to. Shared by gateway.c (may it be
+ * made?) and relay.c (making it). */
+#ifndef EXCHANGE_CALL_H
+#define EXCHANGE_CALL_H
+
+#include "core/exchange/decide.h"
+#include "core/exchange/feed.h"
+#include "core/exchange/record.h"
+#include "web/server.h"
+
+/* A snapshot as this loop holds it; counted without atomics. */
+struct gateway_view {
+    struct exchange_snapshot *snapshot;
+    unsigned refs;
+};
+void gateway_view_unref(struct gateway_view *v);
+
+struct quota_row {
+    struct quota quota;
+    char id[];
+};
+struct flood_row {
+    unsigned failures;
+    char remote[48];
+};
+
+struct call;
+struct gateway {
+    struct platform *pf;
+    struct loop *loop;
+    unsigned n_loops;
+    struct str issuer, audience;
+    struct record_lane *lane;
+    struct upstreams *upstreams;
+    struct feed_listener listener;
+    struct gateway_view *view; /* NULL: nothing known yet */
+    uint64_t view_version;
+    struct deny_list deny;
+    struct token_cache tokens;
+    struct map quotas;
+    struct map floods;
+    struct flood_row flood_rows[1024];
+    size_t n_floods;
+    int64_t flood_second;
+    unsigned verified;
+    /* Calls whose decision is not durable yet, oldest first: one timer for all. */
+    struct call *waiting_first, *waiting_last;
+    struct loop_timer waiting_timer;
+    struct call *spare; /* to use again, with their buffers */
+    unsigned n_spare;
+    struct buf filtered;
+};
+void relay_start(struct gateway *g);
+
+enum call_answer { ANSWER_NONE, ANSWER_WHOLE, ANSWER_STREAM };
+
+struct call {
+    struct gateway *g;
+    struct fast *x; /* NULL once the exchange is over */
+    struct gateway_view *view;
+    struct token *token;
+    const struct exchange_route *route;
+    const struct exchange_contract *k;
+    struct quota *quota;
+    struct str rest, consent;
+    struct call_purpose purpose;
+    int64_t at_ms, began_us, denied_at_ms;
+
+    struct record_wait wait;
+    struct record_ticket ticket;
+    bool deciding; /* the journal holds `wait` */
+    bool decided;  /* the decision is durable */
+    bool answered; /* an answer was begun or refused: nothing more is decided */
+    bool recorded; /* a decision was sent, so an outcome is owed */
+    int64_t waiting_since_ms;
+    struct call *older, *newer;
+
+    struct upstream_call *up;
+    bool up_ended, up_paused;
+    enum call_answer answer;
+    int status;
+    int64_t length; /* of the provider's body; -1 unknown */
+    char content_type[128];
+    size_t content_type_n;
+    char traceparent[56];
+    struct buf body;    /* the request's */
+    struct buf content; /* the provider's */
+    uint64_t bytes_out;
+    struct call *next_spare;
+};
+
+struct call *call_new(struct gateway *g, struct fast *x);
+void call_fail(struct call *c, enum gw_code code);
+void call_read_body(struct call *c);
+void call_go(struct call *c);
+
+#endif

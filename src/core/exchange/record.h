@@ -1,0 +1,74 @@
+/* What the journal keeps of a call: the decision (durable before any byte of data leaves), the
+ * outcome (which nobody waits for), and the person's own copy, sealed. Formats:
+ * docs/formats/exchange-entry.md and exchange-side.md. */
+#ifndef EXCHANGE_RECORD_H
+#define EXCHANGE_RECORD_H
+
+#include "base/rand.h"
+#include "core/exchange/snapshot.h"
+#include "core/exchange/tokens.h"
+#include "platform/platform.h"
+
+enum { RECORD_SALT_LEN = 32, RECORD_FIELDS_MAX = 256 };
+
+/* One per loop: its way to the journal, and what it writes with. */
+struct record_lane;
+struct record_lane *record_lane_new(struct platform *pf, struct loop *l, unsigned index);
+
+/* What a call says why it is made; empty slices where it says nothing. */
+struct call_purpose {
+    struct str context, object, recipient;
+};
+
+struct record_call {
+    const struct exchange_contract *k;
+    const struct token *token;
+    struct str consent;
+    struct str method, target, body;
+    struct call_purpose purpose;
+    const char *trace_id;
+    int64_t at_ms;
+};
+
+/* The identity of a decision: what its outcome refers to. */
+struct record_ticket {
+    char id[ID_LEN + 1];
+    uint8_t salt[RECORD_SALT_LEN];
+};
+
+/* In its owner's struct, which must live until `done`. */
+struct record_wait {
+    void (*done)(struct record_wait *w, enum err e);
+    struct record_wait *next;
+    uint64_t ref;
+};
+
+/* Appends; w->done comes later, from the loop, once the entry is durable (ERR_OK) or is not to be
+ * had. */
+void record_decision(struct record_lane *r, const struct record_call *c, struct record_ticket *t,
+                     struct record_wait *w);
+
+/* Fields as they were delivered: commitments are gathered while the filter runs. */
+struct record_fields {
+    const struct exchange_contract *k;
+    const struct record_ticket *ticket;
+    struct {
+        size_t path_index;
+        uint8_t commitment[32];
+    } list[RECORD_FIELDS_MAX];
+    size_t n;
+    bool more; /* there were more than are listed */
+};
+void record_field_seen(void *record_fields, size_t path_index, struct str raw_value);
+
+struct record_end {
+    const struct exchange_contract *k;
+    const struct record_fields *fields; /* NULL: none delivered, or passed through */
+    int status;                         /* as answered; 0: the consumer went away */
+    const char *code;                   /* of the refusal; NULL: delivered */
+    uint64_t bytes;
+    int64_t took_us;
+};
+void record_outcome(struct record_lane *r, const struct record_ticket *t, const struct record_end *e);
+
+#endif
