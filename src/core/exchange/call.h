@@ -24,7 +24,7 @@ struct flood_row {
     char remote[48];
 };
 
-struct call;
+struct gw_call;
 struct gateway {
     struct platform *pf;
     struct loop *loop;
@@ -44,17 +44,18 @@ struct gateway {
     int64_t flood_second;
     unsigned verified;
     /* Calls whose decision is not durable yet, oldest first: one timer for all. */
-    struct call *waiting_first, *waiting_last;
+    struct gw_call *waiting_first, *waiting_last;
     struct loop_timer waiting_timer;
-    struct call *spare; /* to use again, with their buffers */
+    struct gw_call *spare; /* to use again, with their buffers */
     unsigned n_spare;
-    struct buf filtered;
+    struct buf filtered, values; /* of the call that is being filtered */
+    struct record_fields fields;
 };
 void relay_start(struct gateway *g);
 
 enum call_answer { ANSWER_NONE, ANSWER_WHOLE, ANSWER_STREAM };
 
-struct call {
+struct gw_call {
     struct gateway *g;
     struct fast *x; /* NULL once the exchange is over */
     struct gateway_view *view;
@@ -66,14 +67,14 @@ struct call {
     struct call_purpose purpose;
     int64_t at_ms, began_us, denied_at_ms;
 
-    struct record_wait wait;
+    struct journal_call wait;
     struct record_ticket ticket;
-    bool deciding; /* the journal holds `wait` */
+    bool deciding; /* the journal's client holds `wait` */
     bool decided;  /* the decision is durable */
     bool answered; /* an answer was begun or refused: nothing more is decided */
     bool recorded; /* a decision was sent, so an outcome is owed */
     int64_t waiting_since_ms;
-    struct call *older, *newer;
+    struct gw_call *older, *newer;
 
     struct upstream_call *up;
     bool up_ended, up_paused;
@@ -86,12 +87,12 @@ struct call {
     struct buf body;    /* the request's */
     struct buf content; /* the provider's */
     uint64_t bytes_out;
-    struct call *next_spare;
+    struct gw_call *next_spare;
 };
 
-struct call *call_new(struct gateway *g, struct fast *x);
-void call_fail(struct call *c, enum gw_code code);
-void call_read_body(struct call *c);
-void call_go(struct call *c);
+struct gw_call *call_new(struct gateway *g, struct fast *x);
+void call_fail(struct gw_call *c, enum gw_code code);
+void call_read_body(struct gw_call *c);
+void call_go(struct gw_call *c);
 
 #endif

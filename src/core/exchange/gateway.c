@@ -16,7 +16,6 @@ enum {
     STALE_MS = 1000,
     VERIFIES_PER_SECOND = 5000, /* of a loop: a third of its time */
     FAILURES_PER_SECOND = 20,   /* of an address */
-    FLOOD_ROWS = 1024,
 };
 
 /* ---- what the feed brings ----------------------------------------------------------------------- */
@@ -76,7 +75,6 @@ void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
     g->audience = g->issuer;
     g->lane = record_lane_new(pf, l, index);
     g->upstreams = upstreams_new(l, 256);
-    g->view_version = 0;
     token_cache_init(&g->tokens, TOKENS_MAX);
     deny_init(&g->deny);
     map_init(&g->quotas);
@@ -131,7 +129,7 @@ static bool path_is_plain(struct str rest)
 static struct flood_row *flood_of(struct gateway *g, struct str remote)
 {
     int64_t second = loop_now_ms(g->loop) / 1000;
-    if (g->flood_second != second || g->n_floods == FLOOD_ROWS) {
+    if (g->flood_second != second || g->n_floods == COUNT_OF(g->flood_rows)) {
         map_free(&g->floods);
         map_init(&g->floods);
         g->n_floods = 0;
@@ -216,7 +214,7 @@ static bool recipient_is_named(struct str list, struct str recipient)
     return false;
 }
 
-static enum gw_code purpose_read(struct call *c)
+static enum gw_code purpose_read(struct gw_call *c)
 {
     struct call_purpose *p = &c->purpose;
     if (!c->k->purpose_needed)
@@ -233,7 +231,7 @@ static enum gw_code purpose_read(struct call *c)
 }
 
 /* ---- the way through ---------------------------------------------------------------------------- */
-static enum gw_code admit(struct gateway *g, struct call *c)
+static enum gw_code admit(struct gateway *g, struct gw_call *c)
 {
     const struct http_head *h = fast_head(c->x);
     struct token_grant *grant;
@@ -293,7 +291,7 @@ bool gateway_fast(struct platform *pf, struct fast *x)
     (void)pf;
     if (h->path.n < 4 || memcmp(h->path.p, "/gw/", 4) != 0)
         return false;
-    struct call *c = call_new(g, x);
+    struct gw_call *c = call_new(g, x);
     enum gw_code code = admit(g, c);
     if (code != GW_OK)
         call_fail(c, code);

@@ -9,7 +9,7 @@
 #include "core/exchange/tokens.h"
 #include "platform/platform.h"
 
-enum { RECORD_SALT_LEN = 32, RECORD_FIELDS_MAX = 256 };
+enum { RECORD_FIELDS_MAX = EXCHANGE_FIELDS_MAX };
 
 /* One per loop: its way to the journal, and what it writes with. */
 struct record_lane;
@@ -33,31 +33,23 @@ struct record_call {
 /* The identity of a decision: what its outcome refers to. */
 struct record_ticket {
     char id[ID_LEN + 1];
-    uint8_t salt[RECORD_SALT_LEN];
+    uint8_t salt[JOURNAL_SALT_LEN];
 };
 
-/* In its owner's struct, which must live until `done`. */
-struct record_wait {
-    void (*done)(struct record_wait *w, enum err e);
-    struct record_wait *next;
-    uint64_t ref;
-};
+/* Appends; call->done comes later in the loop's thread, once the entry is durable or is not to be
+ * had. An error here: it will not come. */
+enum err record_decision(struct record_lane *r, const struct record_call *c,
+                         struct record_ticket *t, struct journal_call *call) MUST_CHECK;
 
-/* Appends; w->done comes later, from the loop, once the entry is durable (ERR_OK) or is not to be
- * had. */
-void record_decision(struct record_lane *r, const struct record_call *c, struct record_ticket *t,
-                     struct record_wait *w);
-
-/* Fields as they were delivered: commitments are gathered while the filter runs. */
+/* What of each field was delivered: digests gathered while the filter runs, one a path, over every
+ * value of that path in the document's order. */
 struct record_fields {
-    const struct exchange_contract *k;
-    const struct record_ticket *ticket;
+    struct buf *values; /* the raw values, each with a 0 behind it */
     struct {
-        size_t path_index;
-        uint8_t commitment[32];
-    } list[RECORD_FIELDS_MAX];
+        size_t path_index, from, to;
+    } list[256];
     size_t n;
-    bool more; /* there were more than are listed */
+    bool more; /* there were more: the outcome says so */
 };
 void record_field_seen(void *record_fields, size_t path_index, struct str raw_value);
 
@@ -69,6 +61,8 @@ struct record_end {
     uint64_t bytes;
     int64_t took_us;
 };
-void record_outcome(struct record_lane *r, const struct record_ticket *t, const struct record_end *e);
+/* Nobody waits, nobody is told. */
+void record_outcome(struct record_lane *r, const struct record_ticket *t,
+                    const struct record_end *e);
 
 #endif

@@ -1,6 +1,7 @@
 #include "core/exchange/snapshot.h"
 
 #include <stdlib.h>
+#include "base/codec.h"
 #include "base/log.h"
 #include "data/json.h"
 
@@ -199,10 +200,11 @@ static void two(struct jw *w, const char *key, struct str fr, struct str en)
     jw_end(w);
 }
 
-static struct str keep_inside(struct build *b, struct buf *text)
+/* The members without their object: the call's own follow (or come before, for `comma`). */
+static struct str keep_inside(struct build *b, struct buf *text, bool comma)
 {
-    /* Without the braces: the call's own members follow. */
-    struct str s = arena_dup(&b->s->arena, str_sub(buf_str(text), 1, text->n - 2));
+    struct str s = arena_printf(&b->s->arena, "%s" STR_FMT, comma ? "," : "",
+                                STR_ARG(str_sub(buf_str(text), 1, text->n - 2)));
     buf_reset(text);
     return s;
 }
@@ -215,7 +217,7 @@ static void write_entry_common(struct jw *w, const struct exchange_contract *k)
     jw_kstr(w, "consumer", k->org_id);
     jw_kstr(w, "provider", k->route->provider_id);
     jw_kstr(w, "api", k->route->key);
-    jw_key(w, "fields");
+    jw_key(w, "allowed");
     jw_arr(w);
     if (k->passthrough)
         jw_z(w, "*");
@@ -266,12 +268,12 @@ static void commons_fill(struct build *b, struct exchange_contract *k)
     buf_init(&text, 32 * 1024);
     jw_start(&w, &text);
     write_entry_common(&w, k);
-    k->entry_common = keep_inside(b, &text);
+    k->entry_common = keep_inside(b, &text, true);
     jw_start(&w, &text);
     write_side_common(&w, k);
     if (text.err != ERR_OK)
         k->active = false; /* cannot be journalled, so cannot be used */
-    k->side_common = keep_inside(b, &text);
+    k->side_common = keep_inside(b, &text, false);
     buf_free(&text);
 }
 
@@ -286,6 +288,7 @@ static int contract_row(void *arg, const struct db_value *v, size_t n_cols)
     k->org_id = arena_dup(a, v[2].s);
     k->route = map_get(&b->s->routes, v[3].s);
     k->purpose_fr = arena_dup(a, v[5].s);
+    k->purpose_header = codec_to_url(a, k->purpose_fr);
     k->purpose_en = arena_dup(a, v[6].s);
     k->basis_fr = arena_dup(a, v[7].s);
     k->basis_en = arena_dup(a, v[8].s);

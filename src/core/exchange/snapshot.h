@@ -38,6 +38,7 @@ struct exchange_contract {
     const struct exchange_route *route;
     struct str consumer_fr, consumer_en;
     struct str purpose_fr, purpose_en, basis_fr, basis_en;
+    struct str purpose_header; /* percent-encoded: header values are ASCII */
     struct str recipients; /* identifiers, blank-separated; "" any */
     bool active;           /* state; the days are looked at on each call */
     int64_t starts_ms, ends_ms; /* ends_ms 0: open */

@@ -1,0 +1,574 @@
+/* The answer's half of the gateway. The provider is asked while the journal writes the decision; what
+ * the provider sends waits here until the decision is durable, and only what the contract allows goes
+ * on. A call ends once, in call_fail or in one of the finish functions. */
+#include "core/exchange/call.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include "base/clock.h"
+#include "base/log.h"
+
+enum {
+    JOURNAL_WAIT_MS = 2000,
+    SWEEP_MS = 250,
+    REQUEST_BODY_MAX = 1 << 20,
+    FILTERED_MAX = 8 << 20,   /* a document to filter must be whole */
+    WHOLE_MAX = 64 * 1024,    /* passed through in one piece */
+    HELD_MAX = 256 * 1024,    /* kept while the decision is not durable; then reading pauses */
+    SPARE_MAX = 256,
+    SPARE_BUF_MAX = 64 * 1024,
+};
+
+static void on_body(struct fast *x, struct str piece, bool last);
+static void on_drain(struct fast *x);
+static void on_close(struct fast *x);
+static const struct fast_ops fast_ops = {on_body, on_drain, on_close};
+
+static void up_head(struct upstream_call *u, const struct http_head *h);
+static void up_body(struct upstream_call *u, struct str piece);
+static void up_end(struct upstream_call *u, enum err e, bool sent);
+static const struct upstream_ops up_ops = {up_head, up_body, up_end};
+
+/* ---- a call's life ------------------------------------------------------------------------------ */
+struct gw_call *call_new(struct gateway *g, struct fast *x)
+{
+    struct gw_call *c = g->spare;
+    if (c) {
+        g->spare = c->next_spare;
+        g->n_spare--;
+    } else {
+        c = calloc(1, sizeof *c);
+        if (!c)
+            abort();
+        buf_init(&c->body, REQUEST_BODY_MAX);
+        buf_init(&c->content, FILTERED_MAX);
+    }
+    c->g = g;
+    c->x = x;
+    c->began_us = clock_mono_us();
+    fast_take(x, &fast_ops, c);
+    return c;
+}
+
+static void buf_keep(struct buf *b)
+{
+    if (b->cap > SPARE_BUF_MAX) {
+        size_t ceiling = b->ceiling;
+        buf_free(b);
+        buf_init(b, ceiling);
+    } else {
+        buf_reset(b);
+    }
+}
+
+/* Gone when nobody points at it: neither the engine, nor the journal's client. */
+static void call_release(struct gw_call *c)
+{
+    struct gateway *g = c->g;
+    if (c->x || c->deciding)
+        return;
+    if (c->view)
+        gateway_view_unref(c->view);
+    token_unref(c->token);
+    if (g->n_spare == SPARE_MAX) {
+        buf_free(&c->body);
+        buf_free(&c->content);
+        free(c);
+        return;
+    }
+    struct buf body = c->body, content = c->content;
+    buf_keep(&body);
+    buf_keep(&content);
+    *c = (struct gw_call){.body = body, .content = content, .next_spare = g->spare};
+    g->spare = c;
+    g->n_spare++;
+}
+
+static void up_stop(struct gw_call *c)
+{
+    if (c->up && !c->up_ended)
+        upstream_cancel(c->up);
+    c->up = NULL;
+    c->up_ended = true;
+}
+
+static void outcome(struct gw_call *c, int status, const char *code, const struct record_fields *f)
+{
+    struct record_end end = {.k = c->k, .fields = f, .status = status, .code = code,
+                             .bytes = c->bytes_out, .took_us = clock_mono_us() - c->began_us};
+    if (!c->recorded)
+        return;
+    c->recorded = false;
+    record_outcome(c->g->lane, &c->ticket, &end);
+}
+
+/* ---- the list of decisions that are waited for --------------------------------------------------- */
+static void waiting_add(struct gw_call *c)
+{
+    struct gateway *g = c->g;
+    c->waiting_since_ms = loop_now_ms(g->loop);
+    c->older = g->waiting_last;
+    if (g->waiting_last)
+        g->waiting_last->newer = c;
+    else
+        g->waiting_first = c;
+    g->waiting_last = c;
+    if (g->waiting_first == c)
+        loop_timer_set(g->loop, &g->waiting_timer, SWEEP_MS);
+}
+
+static void waiting_del(struct gw_call *c)
+{
+    struct gateway *g = c->g;
+    if (c->older)
+        c->older->newer = c->newer;
+    else
+        g->waiting_first = c->newer;
+    if (c->newer)
+        c->newer->older = c->older;
+    else
+        g->waiting_last = c->older;
+    c->older = c->newer = NULL;
+}
+
+static void waiting_sweep(struct loop_timer *t)
+{
+    struct gateway *g = (struct gateway *)((char *)t - offsetof(struct gateway, waiting_timer));
+    int64_t too_old_ms = loop_now_ms(g->loop) - JOURNAL_WAIT_MS;
+    struct gw_call *c = g->waiting_first, *next;
+    /* The list is in order of time; a refused call leaves it only when its `done` comes. */
+    for (; c && c->waiting_since_ms <= too_old_ms; c = next) {
+        next = c->newer;
+        if (c->x && !c->answered)
+            call_fail(c, GW_JOURNAL);
+    }
+    if (g->waiting_first)
+        loop_timer_set(g->loop, &g->waiting_timer, SWEEP_MS);
+}
+
+void relay_start(struct gateway *g)
+{
+    g->waiting_timer.fn = waiting_sweep;
+    buf_init(&g->filtered, FILTERED_MAX);
+    buf_init(&g->values, FILTERED_MAX);
+}
+
+/* ---- answering ---------------------------------------------------------------------------------- */
+enum { HEADERS_MAX = 12 };
+struct headers {
+    struct http_header list[HEADERS_MAX];
+    size_t n;
+    char limit[12], left[12], reset[12], retry[12];
+};
+
+static void header(struct headers *h, const char *name, struct str value)
+{
+    if (value.n && h->n < HEADERS_MAX)
+        h->list[h->n++] = (struct http_header){str_from(name), value};
+}
+
+static struct str number(char out[12], unsigned v)
+{
+    char digits[12];
+    size_t n = 0, at = 0;
+    do {
+        digits[n++] = (char)('0' + v % 10);
+        v /= 10;
+    } while (v);
+    while (n)
+        out[at++] = digits[--n];
+    return str_of(out, at);
+}
+
+static void common_headers(struct gw_call *c, struct headers *h)
+{
+    h->n = 0;
+    header(h, "Cache-Control", STR("no-store"));
+    if (c->ticket.id[0])
+        header(h, "Socle-Entry", str_of(c->ticket.id, ID_LEN));
+    if (c->traceparent[0])
+        header(h, "Traceparent", str_from(c->traceparent));
+    if (!c->quota || !c->quota->per_minute)
+        return;
+    unsigned left = quota_left(c->quota) * c->g->n_loops;
+    header(h, "RateLimit-Limit", number(h->limit, c->k->quota_per_minute));
+    header(h, "RateLimit-Remaining",
+           number(h->left, left < c->k->quota_per_minute ? left : c->k->quota_per_minute));
+    header(h, "RateLimit-Reset", number(h->reset, quota_reset_s(c->quota)));
+}
+
+static struct str why_in_detail(struct gw_call *c, enum gw_code code)
+{
+    if (code != GW_CONSENT || !c->denied_at_ms)
+        return STR_NONE;
+    struct arena *a = fast_arena(c->x);
+    return arena_printf(a, "The person withdrew this consent on %s.",
+                        clock_rfc3339(a, c->denied_at_ms, false).p);
+}
+
+static struct str authenticate(struct gw_call *c, const struct gw_fault *f)
+{
+    struct arena *a = fast_arena(c->x);
+    if (!f->oauth)
+        return STR_NONE;
+    if (!f->oauth[0])
+        return STR("Bearer realm=\"socle\"");
+    if (f->status == 403 && c->route)
+        return arena_printf(a, "Bearer realm=\"socle\", error=\"%s\", scope=\"" STR_FMT "\"",
+                            f->oauth, STR_ARG(c->route->scope));
+    return arena_printf(a, "Bearer realm=\"socle\", error=\"%s\"", f->oauth);
+}
+
+static bool names_provider(enum gw_code code)
+{
+    return code == GW_PROVIDER || code == GW_PROVIDER_FORM || code == GW_PROVIDER_DOWN ||
+           code == GW_PROVIDER_SLOW || code == GW_NO_DATA || code == GW_REQUEST;
+}
+
+void call_fail(struct gw_call *c, enum gw_code code)
+{
+    const struct gw_fault *f = gw_fault(code);
+    struct headers h;
+    struct buf text;
+    struct fast *x = c->x;
+    struct gw_problem p = {.code = code, .detail = why_in_detail(c, code),
+                           .trace_id = str_from(fast_trace_id(x)),
+                           .base_url = c->g->pf->settings->base_url};
+    if (names_provider(code))
+        p.provider = c->route->provider_fr;
+    c->answered = true;
+    up_stop(c);
+    outcome(c, f->status, f->code, NULL);
+    if (f->status >= 500)
+        log_info("gateway_refused", "trace", p.trace_id.p, "code", f->code, "api",
+                 c->route ? c->route->key.p : "");
+    common_headers(c, &h);
+    header(&h, "Content-Type", STR("application/problem+json"));
+    header(&h, "WWW-Authenticate", authenticate(c, f));
+    if (code == GW_METHOD)
+        header(&h, "Allow", c->route->allow);
+    unsigned retry_s = code == GW_QUOTA ? quota_retry_s(c->quota) : f->retry_s;
+    if (retry_s)
+        header(&h, "Retry-After", number(h.retry, retry_s));
+    buf_init(&text, 4096);
+    gw_problem_write(&text, &p);
+    fast_answer(x, f->status, h.list, h.n, buf_str(&text));
+    buf_free(&text);
+}
+
+/* ---- BODY ---------------------------------------------------------------------------------------- */
+void call_read_body(struct gw_call *c)
+{
+    if (fast_head(c->x)->content_length > REQUEST_BODY_MAX)
+        call_fail(c, GW_BODY);
+    else
+        fast_body_start(c->x);
+}
+
+static void on_body(struct fast *x, struct str piece, bool last)
+{
+    struct gw_call *c = fast_get(x);
+    if (c->answered)
+        return;
+    buf_add_str(&c->body, piece);
+    if (c->body.err != ERR_OK)
+        call_fail(c, GW_BODY);
+    else if (last)
+        call_go(c);
+}
+
+/* ---- DECISION and UPSTREAM ----------------------------------------------------------------------- */
+static void try_finish(struct gw_call *c);
+
+static void decision_done(struct journal_call *wait, enum err e, uint64_t index)
+{
+    struct gw_call *c = (struct gw_call *)((char *)wait - offsetof(struct gw_call, wait));
+    (void)index;
+    c->deciding = false;
+    waiting_del(c);
+    if (!c->x) {
+        call_release(c);
+        return;
+    }
+    if (c->answered)
+        return;
+    if (e != ERR_OK) {
+        call_fail(c, GW_JOURNAL);
+        return;
+    }
+    c->decided = true;
+    try_finish(c);
+}
+
+static enum err decide_record(struct gw_call *c)
+{
+    const struct http_head *h = fast_head(c->x);
+    struct record_call rec = {.k = c->k, .token = c->token, .consent = c->consent,
+                              .method = str_from(http_method_name(h->method)),
+                              .target = h->target, .body = buf_str(&c->body),
+                              .purpose = c->purpose, .trace_id = fast_trace_id(c->x),
+                              .at_ms = c->at_ms};
+    c->wait.done = decision_done;
+    enum err e = record_decision(c->g->lane, &rec, &c->ticket, &c->wait);
+    if (e == ERR_OK) {
+        c->deciding = c->recorded = true;
+        waiting_add(c);
+    }
+    return e;
+}
+
+/* W3C trace context: the caller's trace goes on; the entry's last characters make our span. */
+static void trace_make(struct gw_call *c)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *p = c->traceparent;
+    memcpy(p, "00-", 3);
+    memcpy(p + 3, fast_trace_id(c->x), 32);
+    p[35] = '-';
+    for (int i = 0; i < 8; i++) {
+        unsigned char b = c->ticket.salt[i] ^ 0x5a;
+        p[36 + 2 * i] = hex[b >> 4];
+        p[37 + 2 * i] = hex[b & 15];
+    }
+    memcpy(p + 52, "-01", 4);
+}
+
+static bool ask_provider(struct gw_call *c)
+{
+    const struct http_head *h = fast_head(c->x);
+    struct headers out = {.n = 0};
+    char target[HTTP_TARGET_MAX];
+    const struct exchange_route *r = c->route;
+    size_t n = r->prefix.n + c->rest.n + (h->query.n ? 1 + h->query.n : 0);
+    if (n + 1 > sizeof target)
+        return false;
+    char *p = target;
+    memcpy(p, r->prefix.p, r->prefix.n);
+    p += r->prefix.n;
+    memcpy(p, c->rest.p ? c->rest.p : "", c->rest.n);
+    p += c->rest.n;
+    if (p == target)
+        *p++ = '/';
+    if (h->query.n) {
+        *p++ = '?';
+        memcpy(p, h->query.p, h->query.n);
+        p += h->query.n;
+    }
+    header(&out, "Accept", c->k->passthrough ? STR("*/*") : STR("application/json"));
+    header(&out, "Socle-Subject", c->token->identity);
+    header(&out, "Socle-Contract", c->k->id);
+    header(&out, "Socle-Purpose", c->k->purpose_header);
+    header(&out, "Socle-Entry", str_of(c->ticket.id, ID_LEN));
+    header(&out, "traceparent", str_from(c->traceparent));
+    if (c->body.n)
+        header(&out, "Content-Type", http_header_get(h, "Content-Type"));
+    c->up = upstream_send(c->g->upstreams, &r->origin, h->method, str_of(target, (size_t)(p - target)),
+                          out.list, out.n, buf_str(&c->body), &up_ops, c);
+    return c->up != NULL;
+}
+
+void call_go(struct gw_call *c)
+{
+    if (decide_record(c) != ERR_OK) {
+        call_fail(c, GW_JOURNAL);
+        return;
+    }
+    trace_make(c);
+    if (!ask_provider(c))
+        call_fail(c, GW_PATH);
+}
+
+/* ---- what the provider answers ------------------------------------------------------------------- */
+static enum gw_code status_code(int status)
+{
+    if (status >= 200 && status < 300)
+        return GW_OK;
+    switch (status) {
+    case 404:
+    case 410:
+        return GW_NO_DATA;
+    case 400:
+    case 409:
+    case 415:
+    case 422:
+        return GW_REQUEST;
+    case 429:
+    case 503:
+        return GW_PROVIDER_DOWN;
+    default: /* what else goes wrong there is between the provider and us */
+        return GW_PROVIDER;
+    }
+}
+
+static bool is_json(struct str type)
+{
+    ptrdiff_t end = str_find_char(type, ';');
+    struct str t = str_trim(end >= 0 ? str_sub(type, 0, (size_t)end) : type);
+    return str_eq_nocase(t, STR("application/json")) ||
+           (t.n > 5 && str_eq_nocase(str_after(t, t.n - 5), STR("+json")));
+}
+
+static void up_head(struct upstream_call *u, const struct http_head *h)
+{
+    struct gw_call *c = upstream_state(u);
+    struct str type = http_header_get(h, "Content-Type");
+    enum gw_code code = status_code(h->status);
+    if (c->answered)
+        return;
+    /* A coding that we did not ask for could hide what the filter must see. */
+    if (code == GW_OK && http_header_get(h, "Content-Encoding").p)
+        code = GW_PROVIDER_FORM;
+    if (code == GW_OK && !c->k->passthrough && h->status != 204 && !is_json(type))
+        code = GW_PROVIDER_FORM;
+    if (code == GW_OK && type.n > sizeof c->content_type)
+        code = GW_PROVIDER_FORM;
+    if (code != GW_OK) {
+        call_fail(c, code);
+        return;
+    }
+    c->status = h->status;
+    c->length = h->content_length;
+    c->content_type_n = type.n;
+    if (type.n)
+        memcpy(c->content_type, type.p, type.n);
+    c->answer = c->k->passthrough && (c->length < 0 || c->length > WHOLE_MAX) ? ANSWER_STREAM
+                                                                              : ANSWER_WHOLE;
+}
+
+static void pause_provider(struct gw_call *c, bool pause)
+{
+    if (c->up_paused == pause || c->up_ended || !c->up)
+        return;
+    c->up_paused = pause;
+    upstream_pause(c->up, pause);
+}
+
+static void stream_begin(struct gw_call *c)
+{
+    struct headers h;
+    common_headers(c, &h);
+    header(&h, "Content-Type", str_of(c->content_type, c->content_type_n));
+    c->answered = true;
+    fast_begin(c->x, c->status, h.list, h.n, c->length);
+}
+
+static void stream_write(struct gw_call *c, struct str piece)
+{
+    c->bytes_out += piece.n;
+    if (!fast_write(c->x, piece))
+        pause_provider(c, true);
+}
+
+static void up_body(struct upstream_call *u, struct str piece)
+{
+    struct gw_call *c = upstream_state(u);
+    if (c->answer == ANSWER_STREAM && c->answered) {
+        stream_write(c, piece);
+        return;
+    }
+    if (c->answered || c->answer == ANSWER_NONE)
+        return;
+    buf_add_str(&c->content, piece);
+    if (c->content.err != ERR_OK)
+        call_fail(c, GW_PROVIDER_FORM);
+    else if (c->answer == ANSWER_STREAM && c->decided)
+        try_finish(c);
+    else if (c->answer == ANSWER_STREAM && c->content.n > HELD_MAX)
+        pause_provider(c, true);
+}
+
+static void up_end(struct upstream_call *u, enum err e, bool sent)
+{
+    struct gw_call *c = upstream_state(u);
+    (void)sent;
+    c->up_ended = true;
+    c->up = NULL;
+    if (c->answered) {
+        if (c->answer != ANSWER_STREAM)
+            return;
+        outcome(c, e == ERR_OK ? c->status : 0, e == ERR_OK ? NULL : gw_fault(GW_PROVIDER)->code,
+                NULL);
+        if (e == ERR_OK)
+            fast_end(c->x);
+        else
+            fast_abort(c->x);
+        return;
+    }
+    if (e == ERR_OK)
+        try_finish(c);
+    else
+        call_fail(c, e == ERR_TIMEOUT       ? GW_PROVIDER_SLOW
+                     : e == ERR_UNAVAILABLE ? GW_PROVIDER_DOWN
+                                            : GW_PROVIDER);
+}
+
+/* ---- FILTER and the end -------------------------------------------------------------------------- */
+static void answer_whole(struct gw_call *c, struct str body, const struct record_fields *f)
+{
+    struct headers h;
+    common_headers(c, &h);
+    header(&h, "Content-Type", str_of(c->content_type, c->content_type_n));
+    c->answered = true;
+    c->bytes_out = body.n;
+    outcome(c, c->status, NULL, f);
+    fast_answer(c->x, c->status, h.list, h.n, body);
+}
+
+static void finish_filtered(struct gw_call *c)
+{
+    struct gateway *g = c->g;
+    struct record_fields *f = &g->fields;
+    buf_reset(&g->filtered);
+    buf_reset(&g->values);
+    f->values = &g->values;
+    f->n = 0;
+    f->more = false;
+    if (json_filter_run(c->k->filter, buf_str(&c->content), &g->filtered, record_field_seen, f) !=
+            ERR_OK ||
+        g->filtered.err != ERR_OK)
+        call_fail(c, GW_PROVIDER_FORM);
+    else
+        answer_whole(c, buf_str(&g->filtered), f);
+}
+
+/* Goes as far as what is there allows: no byte before the decision is durable. */
+static void try_finish(struct gw_call *c)
+{
+    if (!c->decided || c->answered || c->answer == ANSWER_NONE)
+        return;
+    if (c->answer == ANSWER_STREAM) {
+        bool ended = c->up_ended;
+        struct fast *x = c->x;
+        stream_begin(c);
+        if (c->content.n)
+            stream_write(c, buf_str(&c->content));
+        buf_reset(&c->content);
+        if (ended) {
+            outcome(c, c->status, NULL, NULL);
+            fast_end(x);
+        } else {
+            pause_provider(c, false);
+        }
+    } else if (c->up_ended) {
+        if (c->k->passthrough || c->status == 204)
+            answer_whole(c, c->k->passthrough ? buf_str(&c->content) : STR_NONE, NULL);
+        else
+            finish_filtered(c);
+    }
+}
+
+static void on_drain(struct fast *x)
+{
+    pause_provider(fast_get(x), false);
+}
+
+static void on_close(struct fast *x)
+{
+    struct gw_call *c = fast_get(x);
+    /* Gone before its answer: what is owed is recorded without a status. */
+    outcome(c, 0, NULL, NULL);
+    up_stop(c);
+    c->x = NULL;
+    c->answered = true;
+    call_release(c);
+}
