@@ -96,6 +96,11 @@ static void hs256_rfc_7515_a1(void **state)
     assert_int_equal(jws_verify_hs256(&j, secret), ERR_OK);
     assert_int_equal(json_integer_value(json_object_get(j.claims, "a")), 1);
     jws_free(&j);
+    /* A right MAC under a secret that can be guessed. */
+    made = jws_make_hs256(&arena, STR("{\"alg\":\"HS256\"}"), STR("{}"), STR("short"));
+    assert_int_equal(jws_split(&arena, made, &j), ERR_OK);
+    assert_int_equal(jws_verify_hs256(&j, STR("short")), ERR_DENIED);
+    jws_free(&j);
 }
 
 /* RFC 8037 A.1 and A.4. */
@@ -203,6 +208,25 @@ static void each_algorithm_signs_what_it_verifies(void **state)
     EVP_PKEY_free(ec);
     EVP_PKEY_free(rsa);
     EVP_PKEY_free(ed);
+}
+
+static void a_key_for_one_algorithm_serves_no_other(void **state)
+{
+    struct jws j;
+    EVP_PKEY *rsa = EVP_RSA_gen(2048);
+    (void)state;
+    struct str mine = jwk_of_pkey(&arena, rsa);
+    struct jwk *k =
+        key_of(arena_printf(&arena, "%.*s,\"alg\":\"PS256\"}", (int)mine.n - 1, mine.p).p);
+    struct str input = jws_input(&arena, STR("{\"alg\":\"RS256\"}"), STR("{}"));
+    struct str sig = pkey_sign(&arena, rsa, JOSE_RS256, input);
+    struct str text =
+        arena_printf(&arena, "%s.%s", input.p, codec_to_base64url(&arena, sig.p, sig.n).p);
+    assert_int_equal(jws_split(&arena, text, &j), ERR_OK);
+    assert_int_equal(jws_verify_key(&j, k, ~0u), ERR_DENIED);
+    jws_free(&j);
+    jwk_free(k);
+    EVP_PKEY_free(rsa);
 }
 
 static void bad_keys_are_refused(void **state)
@@ -422,6 +446,7 @@ int main(void)
         cmocka_unit_test(ed25519_rfc_8032),
         cmocka_unit_test(thumbprint_rfc_7638),
         cmocka_unit_test(each_algorithm_signs_what_it_verifies),
+        cmocka_unit_test(a_key_for_one_algorithm_serves_no_other),
         cmocka_unit_test(bad_keys_are_refused),
         cmocka_unit_test(forged_headers_do_not_even_split),
         cmocka_unit_test(claims_given_twice_are_no_claims),

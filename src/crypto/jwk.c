@@ -94,8 +94,7 @@ static enum err rsa_read(struct arena *a, const json_t *o, struct jwk *k)
     /* RFC 7518 6.3.1: no leading zero; so 256 bytes and a high first bit are 2,048 bits. */
     bool big = n.n > RSA_MIN_LEN || (n.n == RSA_MIN_LEN && (n.p[0] & 0x80));
     bool odd = (n.p[n.n - 1] & 1) && (e.p[e.n - 1] & 1);
-    bool e_is_1 = e.n == 1 && e.p[0] == 1;
-    if (!big || !odd || e_is_1 || n.p[0] == 0 || e.p[0] == 0)
+    if (!big || !odd || n.p[0] == 0 || e.p[0] == 0)
         return ERR_INVALID;
     BIGNUM *bn = BN_bin2bn((const uint8_t *)n.p, (int)n.n, NULL);
     BIGNUM *be = BN_bin2bn((const uint8_t *)e.p, (int)e.n, NULL);
