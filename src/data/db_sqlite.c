@@ -124,7 +124,7 @@ static int bind(sqlite3_stmt *s, const struct db_param *p, size_t n)
 {
     int rc = SQLITE_OK;
     for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
-        char name[8];
+        char name[16];
         snprintf(name, sizeof name, "$%d", (int)i + 1);
         int at = sqlite3_bind_parameter_index(s, name);
         if (at > 0)

@@ -243,7 +243,7 @@ static enum err finish(struct ctx *c, json_t *state, json_t *tokens, json_t *cla
 
 enum err rp_callback(struct ctx *c)
 {
-    json_t *state, *tokens, *claims;
+    json_t *state, *tokens, *claims = NULL;
     if (state_unpack(c, &state) != ERR_OK ||
         json_get_i64(state, "until", 0) < clock_now_ms() ||
         !str_eq_secret(ctx_query(c, "state"), json_get_str(state, "state")))
