@@ -8,6 +8,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -167,6 +168,13 @@ static void no_room(struct web_loop *wl, int why)
     loop_timer_set(wl->loop, &wl->rearm, REARM_MS);
 }
 
+/* accept4 looks for a descriptor before it looks for a connection. */
+static bool is_waited_for(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 1;
+}
+
 static void on_listen(struct loop_io *io, unsigned events)
 {
     struct web_loop *wl = ((struct listener *)io)->wl;
@@ -179,11 +187,13 @@ static void on_listen(struct loop_io *io, unsigned events)
             accepted(wl, fd, &from);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            no_room(wl, errno);
+        int why = errno;
+        if (why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM) {
+            if (is_waited_for(io->fd))
+                no_room(wl, why);
             return;
         }
-        if (errno == EAGAIN)
+        if (why == EAGAIN)
             return;
         /* Otherwise that connection failed before it was taken: the next one. */
     }

@@ -79,7 +79,7 @@ struct peer {
     struct buf in;    /* what came and is not read yet */
     struct http_head head; /* of the last answer; points into in_head */
     struct buf in_head, body;
-    bool closed;
+    bool closed, reset;
 };
 
 static void peer_open(struct peer *p)
@@ -127,6 +127,7 @@ static bool peer_more(struct peer *p)
     char piece[65536];
     ssize_t n = recv(p->fd, piece, sizeof piece, 0);
     assert_true(n >= 0 || errno == ECONNRESET); /* else: waited for in vain */
+    p->reset |= n < 0;
     if (n <= 0)
         p->closed = true;
     else
@@ -198,12 +199,13 @@ static bool peer_header_is(const struct peer *p, const char *name, const char *v
     return str_eq_z(http_header_get(&p->head, name), value);
 }
 
-/* The server closes, without another byte. */
+/* The server closes, without another byte, and not by a reset: that can take from the client what it
+ * has not read yet. */
 static bool peer_sees_end(struct peer *p)
 {
     while (!p->closed && peer_more(p))
         ;
-    return p->in.n == 0;
+    return p->in.n == 0 && !p->reset;
 }
 
 /* One request on a connection of its own; 0: closed without an answer. */
