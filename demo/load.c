@@ -17,6 +17,9 @@
 #include "sys/file.h"
 #include "web/assets.h"
 
+/* Where the platform asks providers to send people back. */
+#define CALLBACK_PATH "/api/v2/oidc-callback"
+
 /* Counts up when what is loaded changes. */
 static const char VERSION[] = "1";
 
@@ -35,43 +38,73 @@ static const char *secret_name(struct ctx *c, const char *kind, const char *id)
     return arena_printf(c->arena, "%s.%s", kind, id).p;
 }
 
+/* Whoever put it wrong reads which member it was. */
+static enum err told(enum err e, const char *what, const char *id, const char *why)
+{
+    if (e != ERR_OK)
+        log_error("demo_put_failed", "what", what, "id", id, "why", why ? why : "", "error",
+                  err_name(e));
+    return e;
+}
+
 static enum err load_providers(struct ctx *c)
 {
     enum err e = ERR_OK;
     const struct demo_provider *p;
     for (size_t i = 0; e == ERR_OK && (p = demo_provider_at(i)) != NULL; i++) {
         struct str secret;
+        const char *why = NULL;
         e = demo_secret(c, secret_name(c, "provider", p->id), &secret);
         if (e != ERR_OK)
             break;
         struct identity_provider put = {
-            .id = p->id, .realm = p->realm, .org_id = p->org_id, .title_fr = p->title_fr,
-            .title_en = p->title_en, .client_id = "socle", .client_secret = secret.p,
-            .issuer = demo_provider_issuer(c->arena, c->pf->settings, p).p, .acr = "eidas1"};
-        e = identity_provider_put(c, &put);
+            .id = p->id, .realm = p->realm, .name_fr = p->title_fr, .name_en = p->title_en,
+            .hint_fr = p->hint_fr, .hint_en = p->hint_en, .client_id = "socle",
+            .secret = secret.p, .issuer = demo_provider_issuer(c->arena, c->pf->settings, p).p,
+            .position = (int)i};
+        e = told(identity_provider_put(c, &put, &why), "provider", p->id, why);
     }
+    return e;
+}
+
+/* Blank-separated words as a list of texts. */
+static const char *const *words_of(struct arena *a, struct str text, size_t *n)
+{
+    const char **list = arena_array(a, const char *, text.n / 2 + 1);
+    struct str part;
+    *n = 0;
+    while (text.n && str_split(&text, ' ', &part))
+        if (part.n)
+            list[(*n)++] = arena_dupz(a, part);
+    return list;
+}
+
+static enum err load_client(struct ctx *c, const struct demo_client *k)
+{
+    struct str secret, none;
+    const char *why = NULL;
+    const struct settings *s = c->pf->settings;
+    enum err e = demo_secret(c, secret_name(c, "client", k->id), &secret);
+    if (e != ERR_OK)
+        return e;
+    struct identity_client put = {.id = k->id, .secret = secret.p, .org_id = k->org_id,
+                                  .name_fr = k->name_fr, .name_en = k->name_en, .realm = k->realm,
+                                  .entity_id = k->org_id, .scopes = k->scopes};
+    put.redirect_uris = words_of(c->arena, demo_client_uris(c->arena, s, k), &put.n_redirect_uris);
+    put.post_logout_uris =
+        words_of(c->arena, demo_client_logout_uris(c->arena, s, k), &put.n_post_logout_uris);
+    e = told(identity_client_put(c, &put, &none, &none, &why), "client", k->id, why);
+    if (e == ERR_OK && k->host)
+        e = site_put(c, str_from(k->host), str_from(k->org_id), str_from(k->id), secret);
     return e;
 }
 
 static enum err load_clients(struct ctx *c)
 {
     enum err e = ERR_OK;
-    const struct settings *s = c->pf->settings;
     const struct demo_client *k;
-    for (size_t i = 0; e == ERR_OK && (k = demo_client_at(i)) != NULL; i++) {
-        struct str secret;
-        e = demo_secret(c, secret_name(c, "client", k->id), &secret);
-        if (e != ERR_OK)
-            break;
-        struct identity_client put = {
-            .id = k->id, .secret = secret.p, .org_id = k->org_id, .name_fr = k->name_fr,
-            .name_en = k->name_en, .sector = k->org_id, .scopes = k->scopes, .realms = k->realms,
-            .redirect_uris = demo_client_uris(c->arena, s, k).p,
-            .post_logout_uris = demo_client_logout_uris(c->arena, s, k).p};
-        e = identity_client_put(c, &put);
-        if (e == ERR_OK && k->host)
-            e = site_put(c, str_from(k->host), str_from(k->org_id), str_from(k->id), secret);
-    }
+    for (size_t i = 0; e == ERR_OK && (k = demo_client_at(i)) != NULL; i++)
+        e = load_client(c, k);
     return e;
 }
 
@@ -270,9 +303,9 @@ static enum err load_communes(struct ctx *c)
 /* It keeps the digest of each secret: enough to check it, useless to whoever reads the file. */
 static enum err write_registrations(struct ctx *c)
 {
-    json_t *doc = json_own(&c->pool, json_object());
+    json_t *doc = json_own(&c->pool, json_pack("{s:i}", "v", 1));
     const struct demo_provider *p;
-    struct str uri = portal_url(c, IDENTITY_CALLBACK_PATH), out = portal_url(c, "/");
+    struct str uri = portal_url(c, CALLBACK_PATH), out = portal_url(c, "/");
     for (size_t i = 0; (p = demo_provider_at(i)) != NULL; i++) {
         uint8_t hash[SHA256_LEN];
         struct str secret;
@@ -281,9 +314,9 @@ static enum err write_registrations(struct ctx *c)
             return e;
         sha256(secret.p, secret.n, hash);
         json_object_set_new(doc, p->path,
-                            json_pack("{s:s, s:s, s:s, s:s}", "client_id", "socle",
+                            json_pack("{s:s, s:s, s:[s], s:[s]}", "client_id", "socle",
                                       "secret_sha256", codec_to_hex(c->arena, hash, 32).p,
-                                      "redirect_uri", uri.p, "after_logout", out.p));
+                                      "redirect_uris", uri.p, "after_logout", out.p));
     }
     struct str path = demo_registrations_path(c->arena, c->pf->settings);
     enum err e = file_make_dirs(arena_printf(c->arena, "%s/demo", c->pf->settings->data).p, 0700);

@@ -21,12 +21,15 @@ static const struct demo_org orgs[] = {
 };
 
 static const struct demo_provider providers[] = {
-    {"impots-demo", "/impots", "citizens", "impots-demo", "Compte Impôts (démonstration)",
-     "Tax account (demonstration)"},
-    {"sante-demo", "/sante", "citizens", "sante-demo", "Compte Santé (démonstration)",
-     "Health account (demonstration)"},
-    {"agents-demo", "/agents", "agents", "agents-demo", "Compte agent (démonstration)",
-     "Agent’s account (demonstration)"},
+    {"impots-demo", "/impots", "citizens", "Compte Impôts (démonstration)",
+     "Tax account (demonstration)", "Le compte de vos déclarations de revenus.",
+     "The account of your income tax returns."},
+    {"sante-demo", "/sante", "citizens", "Compte Santé (démonstration)",
+     "Health account (demonstration)", "Le compte de vos remboursements de soins.",
+     "The account of your medical refunds."},
+    {"agents-demo", "/agents", "agents", "Compte agent (démonstration)",
+     "Agent’s account (demonstration)", "Le compte des agents publics.",
+     "The account of public agents."},
 };
 
 static const struct demo_client clients[] = {
@@ -34,13 +37,13 @@ static const struct demo_client clients[] = {
      .name_fr = "Ville de Nantes (démonstration)", .name_en = "City of Nantes (demonstration)",
      .scopes = "openid profile birth email famille_foyer adresse_fiscale given_name usual_name uid "
                "siret belonging_population",
-     .realms = "citizens agents", .host = "mairie.localhost"},
+     .realm = "any", .host = "mairie.localhost"},
     {.id = "socle-essai", .org_id = "essai-demo", .name_fr = "Service d’essai",
      .name_en = "Test service",
      .scopes = "openid profile birth identite_pivot email preferred_username family_name gender "
                "birthdate birthplace birthcountry amr famille_foyer adresse_fiscale given_name "
                "usual_name uid siret belonging_population",
-     .realms = "citizens agents",
+     .realm = "any",
      .redirect_uris = "http://localhost:3000/callback http://127.0.0.1:3000/callback",
      .post_logout_uris = "http://localhost:3000/ http://127.0.0.1:3000/"},
 };

@@ -10,14 +10,14 @@ struct demo_provider {
     const char *id;    /* in the platform */
     const char *path;  /* "/citoyens": issuer is http://127.0.0.1:PORT + path */
     const char *realm; /* "citizens" | "agents" */
-    const char *org_id, *title_fr, *title_en;
+    const char *title_fr, *title_en, *hint_fr, *hint_en;
 };
 const struct demo_provider *demo_provider_at(size_t i); /* NULL at the end */
 struct str demo_provider_issuer(struct arena *a, const struct settings *s,
                                 const struct demo_provider *p);
 
 struct demo_client {
-    const char *id, *org_id, *name_fr, *name_en, *scopes, *realms;
+    const char *id, *org_id, *name_fr, *name_en, *scopes, *realm;
     const char *host; /* of its site; NULL: a client outside of the platform */
     const char *redirect_uris, *post_logout_uris; /* NULL: those of its site */
 };
