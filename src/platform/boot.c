@@ -78,7 +78,6 @@ void boot_close(struct platform *pf)
 /* What web and jobs have in common. */
 static enum err open_in_process(struct proc *self, const struct settings *s, struct platform *pf)
 {
-    client_global_start();
     enum err e = db_open(s->database, &pf->db);
     if (e != ERR_OK)
         return e;
@@ -176,6 +175,7 @@ int boot_web_main(struct proc *self, void *settings)
     struct platform pf = {.settings = settings};
     log_set_process("web");
     arena_init(&pf.arena);
+    client_global_start(); /* reads the authorities: before the confinement */
     enum err e = confine(&pf.arena, settings);
     if (e == ERR_OK)
         e = pages_load();
@@ -183,6 +183,7 @@ int boot_web_main(struct proc *self, void *settings)
         e = open_in_process(self, settings, &pf);
     if (e == ERR_OK)
         e = route_table_start(&pf.arena);
+    vault_start(&pf);
     if (e == ERR_OK)
         e = site_table_start(&pf);
     if (e == ERR_OK)
@@ -208,6 +209,7 @@ int boot_jobs_main(struct proc *self, void *settings)
     const struct service *s;
     log_set_process("jobs");
     arena_init(&pf.arena);
+    client_global_start();
     if (confine(&pf.arena, settings) != ERR_OK || pages_load() != ERR_OK ||
         open_in_process(self, settings, &pf) != ERR_OK)
         return 1;

@@ -274,7 +274,7 @@ enum err rp_sign_out(struct ctx *c)
     /* Not a redirection: browsers hold a form's redirections to form-action, and the way on leads
      * through the issuer to an identity provider that no page can name beforehand. */
     web_header(c->rs, "Refresh", arena_printf(c->arena, "0; url=" STR_FMT, STR_ARG(url)));
-    return ctx_page(c, "platform/signed-out",
+    return ctx_page(c, "platform/signed_out",
                     json_pack("{s:s#}", "next_url", url.p, (int)url.n));
 }
 
