@@ -163,10 +163,8 @@ static void serve_until_stopped(struct proc *self, struct platform *pf)
     metrics_set_server(server);
     proc_ready(self);
     log_info("web_ready", "sandbox", sandbox_state(), "loops", LOG_NUM(conf.n_loops));
-    char stop;
-    while (!proc_stopping)
-        if (read(proc_stop_fd(), &stop, 1) < 0 && errno != EINTR)
-            break;
+    while (!proc_wait_stop(-1))
+        ;
     web_server_stop(server, GRACE_MS);
 }
 
@@ -224,8 +222,7 @@ int boot_jobs_main(struct proc *self, void *settings)
             log_warn("outbox_replay_failed", "error", err_name(e));
         if (turn % 60 == 0 && session_sweep(&pf) != ERR_OK)
             log_warn("session_sweep_failed");
-        for (int i = 0; i < 10 && !proc_stopping; i++)
-            usleep(100 * 1000);
+        proc_wait_stop(1000);
     }
     return 0;
 }
