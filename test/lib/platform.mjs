@@ -99,6 +99,11 @@ export function run(args, { env = {}, input, cwd = root, timeoutMs = 120000 } = 
   return { code: r.status, signal: r.signal, stdout: r.stdout, stderr: r.stderr };
 }
 
+const running = new Set();
+const sweepAll = () => { for (const p of running) p.sweep(); };
+process.on('exit', sweepAll);
+for (const s of ['SIGTERM', 'SIGINT']) process.on(s, () => { sweepAll(); process.exit(1); });
+
 // ---- a platform ---------------------------------------------------------------------------------
 export class Platform {
   static async start(options = {}) {
@@ -138,6 +143,7 @@ export class Platform {
     this.startedAt = process.hrtime.bigint();
     this.child = spawn(line[0], line.slice(1), { cwd: root, env: { ...process.env, ...this.options.env, ...env }, stdio: ['ignore', 'pipe', log], detached: true });
     closeSync(log);
+    running.add(this);
     this.ended = new Promise((done) => this.child.once('close', (code, signal) => { this.exit = { code, signal }; done(this.exit); }));
     this.exit = null;
     await new Promise((done, fail) => {
@@ -243,6 +249,7 @@ export class Platform {
       await this.stop();
     } finally {
       this.sweep();
+      running.delete(this);
       if (!this.options.database) this.database?.drop();
       if (!this.options.ports) this.ports.release();
       if (process.env.SOCLE_TEST_KEEP) console.error(`kept: ${this.folder}`);
