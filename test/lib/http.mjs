@@ -128,7 +128,9 @@ export class Client {
   async go(url, options = {}) {
     let here = this.page ? new URL(url, this.page.url).href : url;
     let how = options;
+    this.stopped = null;
     for (let hops = 0; hops < 20; hops++) {
+      if (this.stopAt?.(here)) { this.stopped = here; return null; }
       const r = await this.once(here, how);
       this.trail.push(`${how.method ?? 'GET'} ${here} ${r.status}`);
       if (![301, 302, 303, 307, 308].includes(r.status)) {
