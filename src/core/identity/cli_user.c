@@ -1,15 +1,10 @@
-/* socle provider, socle user, socle org */
+/* socle provider, socle user */
 #include "core/identity/schema.h"
 
 #include <stdio.h>
-#include <unistd.h>
-#include "base/clock.h"
-#include "base/rand.h"
 #include "core/identity/cli.h"
 #include "core/identity/identity.h"
-#include "core/identity/pivot.h"
 #include "platform/change.h"
-#include "platform/rp.h"
 #include "sys/file.h"
 
 enum { FILE_LIMIT = 64 * 1024 };
@@ -278,70 +273,4 @@ static int user_run(struct cli *r)
 int identity_cli_user(struct platform *pf, int argc, char **argv)
 {
     return cli_run(pf, argc, argv, user_help, user_options, COUNT_OF(user_options), user_run);
-}
-
-/* ---- org ---------------------------------------------------------------------------------------- */
-static const char org_help[] =
-    "usage: socle org add --name NAME --siret SIRET [--name-en NAME] [--kind K] [--id ID] [--json]\n"
-    "       socle org list [--json]\n"
-    "\n"
-    "  --kind K    state (default), local, social, other\n";
-static const struct cli_option org_options[] = {{"--id", false},   {"--name", false},
-                                                {"--name-en", false}, {"--siret", false},
-                                                {"--kind", false}};
-
-static int org_add(struct cli *r)
-{
-    char drawn[ID_LEN + 1];
-    id_new(drawn);
-    const char *id = cli_value(r, "--id", drawn), *name = cli_value(r, "--name", NULL);
-    struct str siret = str_from(cli_value(r, "--siret", ""));
-    if (!siret_is_valid(siret))
-        return cli_failed(r, "--siret: 14 digits with their key", ERR_INVALID);
-    enum err e = org_put(r->c, str_from(id), siret, cli_value(r, "--kind", "state"), name,
-                         cli_value(r, "--name-en", name));
-    if (e != ERR_OK)
-        return cli_failed(r, e == ERR_EXISTS ? "this SIRET is another organisation's" : "add", e);
-    if (r->json)
-        cli_print(r, json_pack("{s:s,s:s}", "id", id, "siret", siret.p));
-    else
-        printf("%s\n", id);
-    return 0;
-}
-
-static int org_list(struct cli *r)
-{
-    struct db_result rows;
-    enum err e = rows_get(r, &rows,
-                          "SELECT id, siret, name_fr, name_en, kind FROM organisation ORDER BY id");
-    if (e != ERR_OK)
-        return cli_failed(r, "list", e);
-    json_t *all = json_array();
-    for (size_t i = 0; i < rows.n_rows; i++) {
-        if (r->json)
-            json_array_append_new(
-                all, json_pack("{s:s,s:s,s:{s:s,s:s},s:s}", "id", db_z(&rows, i, 0), "siret",
-                               db_z(&rows, i, 1), "name", "fr", db_z(&rows, i, 2), "en",
-                               db_z(&rows, i, 3), "kind", db_z(&rows, i, 4)));
-        else
-            printf("%-26s  %s  %-8s  %s\n", db_z(&rows, i, 0), db_z(&rows, i, 1),
-                   db_z(&rows, i, 4), db_z(&rows, i, 2));
-    }
-    if (r->json)
-        cli_print(r, all);
-    else
-        json_decref(all);
-    return 0;
-}
-
-static int org_run(struct cli *r)
-{
-    if (cli_is(r, "add", 1) && cli_has(r, "--name") && cli_has(r, "--siret"))
-        return org_add(r);
-    return cli_is(r, "list", 1) ? org_list(r) : 2;
-}
-
-int identity_cli_org(struct platform *pf, int argc, char **argv)
-{
-    return cli_run(pf, argc, argv, org_help, org_options, COUNT_OF(org_options), org_run);
 }

@@ -152,7 +152,6 @@ static const struct command commands[] = {
      identity_cli_client},
     {"provider", "add, list and disable identity providers", identity_cli_provider},
     {"user", "add, list and block operators", identity_cli_user},
-    {"org", "add and list organisations", identity_cli_org},
 };
 
 const struct service service_identity = {
