@@ -11,6 +11,7 @@
 enum { DEMO_PORT_IDP = 1, DEMO_PORT_FAMILY = 2, DEMO_PORT_TAX_XML = 3, DEMO_PORT_TAX = 4 };
 
 /* proc_spec.main; arg is struct settings. */
+int demo_idp_main(struct proc *self, void *settings);
 int demo_family_main(struct proc *self, void *settings);
 int demo_tax_xml_main(struct proc *self, void *settings);
 int demo_tax_main(struct proc *self, void *settings);

@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/log.h"
+#include "demo/demo.h"
 
 static int listen_local(unsigned port)
 {
@@ -49,4 +50,16 @@ void demo_json(struct web_response *rs, int status, struct str body)
     rs->status = status;
     web_header(rs, "Content-Type", STR("application/json"));
     buf_add_str(&rs->body, body);
+}
+
+size_t demo_procs(const struct settings *s, struct proc_spec *out, size_t max)
+{
+    const struct proc_spec all[] = {{"demo-idp", demo_idp_main, (void *)s},
+                                    {"demo-family", demo_family_main, (void *)s},
+                                    {"demo-tax-xml", demo_tax_xml_main, (void *)s},
+                                    {"demo-tax", demo_tax_main, (void *)s}};
+    size_t n = 0;
+    for (; n < COUNT_OF(all) && n < max; n++)
+        out[n] = all[n];
+    return n;
 }

@@ -70,7 +70,8 @@ struct call {
 struct command {
     const char *name, *help;
     /* argv[0] is the command's name; the platform is opened for it (database, local or running keys).
-     * Returns the exit code: 0, 1 failed, 2 usage. */
+     * Returns the exit code: 0, 1 failed, 2 usage. Where the arguments hold --help, pf is NULL: print
+     * the usage, return 0. */
     int (*fn)(struct platform *pf, int argc, char **argv);
 };
 

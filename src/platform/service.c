@@ -5,7 +5,10 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "platform/ctx.h"
+#include "platform/health.h"
 #include "platform/metrics.h"
+#include "platform/openapi.h"
+#include "platform/org_cli.h"
 #include "platform/rp.h"
 #include "web/assets.h"
 
@@ -82,28 +85,13 @@ static enum err sitemap(struct ctx *c)
     return ctx_page(c, "platform/sitemap", NULL);
 }
 
-/* ready: the database answers. The journal and keys are asked by /sante?complet. */
-static bool is_ready(struct ctx *c)
-{
-    struct db_result r;
-    struct db_conn *db = db_read(c->pf->db);
-    return db && db_query_one(db, c->arena, &r, "SELECT 1", "") == ERR_OK;
-}
-
 static enum err status(struct ctx *c)
 {
     json_t *d = json_object();
-    json_object_set_new(d, "ok", json_boolean(is_ready(c)));
+    json_object_set_new(d, "ok", json_boolean(health_is_ready(c)));
     struct str now = clock_in_words(c->arena, clock_now_ms(), c->lang, true);
     json_object_set_new(d, "at", json_string(now.p));
     return ctx_page(c, "platform/status", d);
-}
-
-static enum err health(struct ctx *c)
-{
-    bool ok = is_ready(c);
-    return ctx_json(c, ok ? 200 : 503, json_pack("{s:b,s:s}", "ready", ok, "version",
-                                                 SOCLE_VERSION));
 }
 
 static enum err security_txt(struct ctx *c)
@@ -138,8 +126,12 @@ static const struct route routes[] = {
     ROUTE("GET", "/security", SITE_ANY, ROLE_PUBLIC, 0, security, "How to report a weakness."),
     ROUTE("GET", "/sitemap", SITE_ANY, ROLE_PUBLIC, 0, sitemap, "Site map."),
     ROUTE("GET", "/status", SITE_ANY, ROLE_PUBLIC, 0, status, "Status of the service."),
-    ROUTE("GET", "/sante", SITE_ANY, ROLE_CLIENT, ROUTE_API, health,
-          "200 when requests can be served."),
+    ROUTE("GET", "/healthz", SITE_ANY, ROLE_PUBLIC, ROUTE_API, health_live,
+          "200 as long as the process serves."),
+    ROUTE("GET", "/readyz", SITE_ANY, ROLE_PUBLIC, ROUTE_API, health_ready,
+          "200 when database, keys and journal answer, else 503."),
+    ROUTE("GET", "/openapi.json", SITE_ANY, ROLE_PUBLIC, ROUTE_API, openapi_page,
+          "This description: every operation of this site."),
     ROUTE("GET", "/metrics", SITE_ANY, ROLE_CLIENT, ROUTE_API, metrics_page,
           "Counters in Prometheus text format; loopback and private addresses only."),
     ROUTE("GET", "/robots.txt", SITE_ANY, ROLE_PUBLIC, ROUTE_API, robots, "Robots exclusion."),
@@ -157,10 +149,16 @@ static const struct route routes[] = {
           "Ends the session here and at the issuer."),
 };
 
+static const struct command commands[] = {
+    {"org", "list and put organisations, give one its site", org_cli},
+};
+
 const struct service service_platform = {
     .name = "platform",
     .routes = routes,
     .n_routes = COUNT_OF(routes),
     .migrations = migrations,
     .n_migrations = COUNT_OF(migrations),
+    .commands = commands,
+    .n_commands = COUNT_OF(commands),
 };

@@ -194,8 +194,7 @@ static int on_host(struct http_head *h, unsigned *seen, struct str v)
 static int on_length(struct http_head *h, unsigned *seen, struct str v)
 {
     uint64_t n;
-    if ((*seen & HAS_LENGTH) || v.n == 0 || !is_digit(v.p[0]) || !str_to_u64(v, &n) ||
-        n > INT64_MAX)
+    if ((*seen & HAS_LENGTH) || !str_to_u64(v, &n) || n > INT64_MAX)
         return 400;
     *seen |= HAS_LENGTH;
     h->content_length = (int64_t)n;
