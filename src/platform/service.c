@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "platform/ctx.h"
 #include "platform/health.h"
+#include "platform/kept.h"
 #include "platform/metrics.h"
 #include "platform/openapi.h"
 #include "platform/org_cli.h"
@@ -38,6 +39,12 @@ static const struct db_migration migrations[] = {
      " at_ms BIGINT NOT NULL);"
      "CREATE INDEX change_kind ON change(kind, until_ms);"
      "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL);"},
+    {"platform", 2,
+     "CREATE TABLE kept_form("
+     " id TEXT PRIMARY KEY, host TEXT NOT NULL, subject TEXT NOT NULL, path TEXT NOT NULL,"
+     " data BLOB NOT NULL, created_at BIGINT NOT NULL);"
+     "CREATE INDEX kept_form_subject ON kept_form(host, subject);"
+     "CREATE INDEX kept_form_created ON kept_form(created_at);"},
 };
 
 static enum err static_file(struct ctx *c)
@@ -145,8 +152,12 @@ static const struct route routes[] = {
           "Sends an agent to the issuer."),
     ROUTE("GET", "/oidc/retour", SITE_ORG, ROLE_PUBLIC, ROUTE_CALLS_SELF, rp_callback,
           "Where the issuer sends people back."),
-    ROUTE("POST", "/deconnexion", SITE_ORG, ROLE_PUBLIC, 0, rp_sign_out,
-          "Ends the session here and at the issuer."),
+    ROUTE_TWIN("POST", "/deconnexion", SITE_ORG, ROLE_PUBLIC, 0, rp_sign_out,
+               "Ends the session here and at the issuer.",
+               "-: ends a browser's session; a program forgets its token or has it revoked"),
+    ROUTE_TWIN("GET", "/reprendre/{id}", SITE_ANY, ROLE_PUBLIC, 0, kept_page,
+               "What was typed before the session ended, to be sent again.",
+               "-: a program still has what it sent"),
 };
 
 static const struct command commands[] = {
