@@ -244,6 +244,29 @@ static void a_decision_is_made_once_with_its_reason(void **state)
     fixture_ctx_free(b);
 }
 
+/* Both had read it before either acted: the database lets one act. */
+static void of_two_hands_at_once_one_acts(void **state)
+{
+    (void)state;
+    struct ctx *c = citizen("race"), *a = agent(), *b = agent();
+    struct dossier d, same;
+    assert_int_equal(dossier_draft(c, p, &d), ERR_OK);
+    fill(&d);
+    assert_int_equal(dossier_save(c, &d), ERR_OK);
+    assert_int_equal(dossier_get(c, d.id, true, &same), ERR_OK);
+    assert_int_equal(dossier_submit(c, &d), ERR_OK);
+    assert_int_equal(dossier_submit(c, &same), ERR_CONFLICT);
+    assert_int_equal(dossier_get(a, d.id, false, &d), ERR_OK);
+    assert_int_equal(dossier_get(b, d.id, false, &same), ERR_OK);
+    assert_int_equal(dossier_decide(a, &d, true, STR("")), ERR_OK);
+    assert_int_equal(dossier_decide(b, &same, false, STR("non")), ERR_CONFLICT);
+    assert_int_equal(dossier_get(c, d.id, true, &d), ERR_OK);
+    assert_int_equal(d.state, DOSSIER_ACCEPTED);
+    fixture_ctx_free(c);
+    fixture_ctx_free(a);
+    fixture_ctx_free(b);
+}
+
 static size_t found(struct ctx *a, const char *q, const char *state, int64_t *total)
 {
     struct dossier_query query = {.q = str_from(q), .state = str_from(state), .page = 1,
@@ -343,6 +366,7 @@ int main(void)
         cmocka_unit_test(the_receipt_s_digest_is_that_of_what_can_be_downloaded),
         cmocka_unit_test(answers_changed_in_another_tab_are_not_sent_unread),
         cmocka_unit_test(a_decision_is_made_once_with_its_reason),
+        cmocka_unit_test(of_two_hands_at_once_one_acts),
         cmocka_unit_test(agents_find_by_number_and_by_name),
         cmocka_unit_test(counts_agree_with_the_list),
         cmocka_unit_test(what_was_typed_is_sealed_at_rest),
