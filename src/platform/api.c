@@ -15,9 +15,11 @@ static const struct fault f_scope = {"SOC-403-SCOPE", 403, "platform", "Token No
 static const struct fault f_json = {"SOC-400-JSON", 400, "platform", "Malformed JSON"};
 
 /* ---- the issuer's keys ------------------------------------------------------------------------- */
+enum { KEYS_LIFE_MS = 60 * 1000, KEYS_AGAIN_MS = 1000 };
 static struct {
     pthread_rwlock_t lock;
     struct jwks *keys;
+    int64_t read_ms; /* monotonic; 0: never */
 } kept = {.lock = PTHREAD_RWLOCK_INITIALIZER};
 
 static enum err keys_refresh(struct ctx *c)
@@ -32,29 +34,35 @@ static enum err keys_refresh(struct ctx *c)
     pthread_rwlock_wrlock(&kept.lock);
     old = kept.keys;
     kept.keys = fresh;
+    kept.read_ms = clock_mono_ms();
     pthread_rwlock_unlock(&kept.lock);
     if (old)
         jwks_free(old);
     return ERR_OK;
 }
 
-static enum err verify_kept(const struct jws *j)
+static enum err verify_kept(const struct jws *j, int64_t *age_ms)
 {
     pthread_rwlock_rdlock(&kept.lock);
+    *age_ms = kept.keys ? clock_mono_ms() - kept.read_ms : INT64_MAX;
     enum err e = kept.keys ? jws_verify(j, kept.keys, 1u << JOSE_ES256 | 1u << JOSE_RS256)
                            : ERR_NOT_FOUND;
     pthread_rwlock_unlock(&kept.lock);
     return e;
 }
 
-/* An unknown key may be a new one: the set is read again once. */
+/* Keys are asked for again each minute, and when a token names one that is not known: at most once a
+ * second, so that made-up names do not keep `keys` busy. */
 static enum err verify(struct ctx *c, const struct jws *j)
 {
-    enum err e = verify_kept(j);
-    if (e != ERR_NOT_FOUND)
-        return e;
+    int64_t age_ms;
+    enum err e = verify_kept(j, &age_ms);
+    if (age_ms < (e == ERR_NOT_FOUND ? KEYS_AGAIN_MS : KEYS_LIFE_MS))
+        return e == ERR_NOT_FOUND ? ERR_DENIED : e;
     e = keys_refresh(c);
-    return e == ERR_OK ? verify_kept(j) : e;
+    if (e == ERR_OK)
+        e = verify_kept(j, &age_ms);
+    return e == ERR_NOT_FOUND ? ERR_DENIED : e;
 }
 
 enum err issuer_jwt(struct ctx *c, struct str compact, const char *typ, struct str audience,

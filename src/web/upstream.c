@@ -144,7 +144,7 @@ void call_write(struct upstream_call *call)
     enum err e = ERR_OK;
     while (call->out_at < call->out.n && e == ERR_OK && !call->write_broken) {
         size_t n;
-        e = wire_write(w, call->out.p + call->out_at, call->out.n - call->out_at, &n);
+        e = wire_send(w, call->out.p + call->out_at, call->out.n - call->out_at, &n);
         call->out_at += n;
         call->sent |= n > 0;
     }

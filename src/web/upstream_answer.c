@@ -187,7 +187,7 @@ static void conn_read(struct upstream_conn *c)
     for (int i = 0; i < READS_PER_EVENT; i++) {
         struct upstream_call *call = c->call;
         size_t n;
-        enum err e = wire_read(&c->wire, u->room, sizeof u->room, &n);
+        enum err e = wire_recv(&c->wire, u->room, sizeof u->room, &n);
         if (e == ERR_AGAIN) {
             wire_want(&c->wire, true, call->out_at < call->out.n && !call->write_broken);
             return;

@@ -184,7 +184,7 @@ void upstream_conn_release(struct upstream_conn *c, bool keep)
 void upstream_conn_idle_event(struct upstream_conn *c)
 {
     size_t n;
-    enum err e = wire_read(&c->wire, c->pool->u->room, UPSTREAM_READ_BYTES, &n);
+    enum err e = wire_recv(&c->wire, c->pool->u->room, UPSTREAM_READ_BYTES, &n);
     if (e != ERR_AGAIN)
         idle_drop(c);
 }
