@@ -144,7 +144,7 @@ void call_write(struct upstream_call *call)
     enum err e = ERR_OK;
     while (call->out_at < call->out.n && e == ERR_OK && !call->write_broken) {
         size_t n;
-        e = wire_write(w, call->out.p + call->out_at, call->out.n - call->out_at, &n);
+        e = wire_send(w, call->out.p + call->out_at, call->out.n - call->out_at, &n);
         call->out_at += n;
         call->sent |= n > 0;
     }
@@ -170,7 +170,7 @@ void log_unavailable(struct pool *p, const char *why)
     log_info("upstream_unavailable", "host", host, "why", why ? why : "");
 }
 
-static void call_use(struct upstream_call *call, struct conn *c)
+static void call_use(struct upstream_call *call, struct upstream_conn *c)
 {
     call->conn = c;
     c->call = call;
@@ -189,7 +189,7 @@ void call_connected(struct upstream_call *call)
 void call_start_fresh(struct upstream_call *call)
 {
     const char *why = NULL;
-    struct conn *c = conn_new(call->pool, &why);
+    struct upstream_conn *c = upstream_conn_new(call->pool, &why);
     if (!c) {
         log_unavailable(call->pool, why);
         call_end_later(call, ERR_UNAVAILABLE);
@@ -203,7 +203,7 @@ void call_start(struct upstream_call *call)
 {
     struct pool *p = call->pool;
     /* What must not be sent twice goes on a connection only that was open a moment ago. */
-    struct conn *c = pool_idle_conn(p, !call_is_idempotent(call));
+    struct upstream_conn *c = pool_idle_conn(p, !call_is_idempotent(call));
     if (c) {
         call_use(call, c);
         call_connected(call);
@@ -221,7 +221,7 @@ void call_start(struct upstream_call *call)
 /* Takes the call out of wherever it waits. */
 static void call_detach(struct upstream_call *call)
 {
-    struct conn *c = call->conn;
+    struct upstream_conn *c = call->conn;
     call->conn = NULL;
     if (!link_empty(&call->queue)) {
         link_del(&call->queue);
@@ -231,7 +231,7 @@ static void call_detach(struct upstream_call *call)
         return;
     c->call = NULL;
     if (!c->busy)
-        conn_close(c);
+        upstream_conn_close(c);
 }
 
 /* ---- time ---------------------------------------------------------------------------------------- */
@@ -250,14 +250,14 @@ static void call_on_timer(struct loop_timer *t)
     bool open = call->conn && call->conn->wire.state == WIRE_OPEN;
     enum err e = call->end_with ? call->end_with : ERR_UNAVAILABLE;
     if (open && !call->end_with) {
-        struct conn *c = call->conn;
+        struct upstream_conn *c = call->conn;
         int64_t left_ms = answer_left_ms(call);
         bool resuming = call->resuming;
         call->resuming = false;
         if (left_ms > 0) {
             loop_timer_set(call->u->loop, &call->timer, left_ms);
             if (resuming)
-                conn_resume(c);
+                upstream_conn_resume(c);
             return;
         }
         e = ERR_TIMEOUT;
@@ -300,7 +300,7 @@ void *upstream_state(const struct upstream_call *c)
 
 void upstream_pause(struct upstream_call *call, bool pause)
 {
-    struct conn *c = call->conn;
+    struct upstream_conn *c = call->conn;
     if (call->ended || call->paused == pause)
         return;
     call->paused = pause;

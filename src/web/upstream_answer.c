@@ -90,41 +90,41 @@ static enum err part_take(struct upstream_call *call, struct str *in, bool *last
 
 /* ---- the end ------------------------------------------------------------------------------------- */
 /* The connection is kept only when nothing of this exchange can be left on it. */
-static void answer_whole(struct conn *c, struct str rest)
+static void answer_whole(struct upstream_conn *c, struct str rest)
 {
     struct upstream_call *call = c->call;
     bool keep = call->keep_alive && rest.n == 0 && call->out_at == call->out.n;
     c->call = NULL;
     call->conn = NULL;
-    conn_release(c, keep);
+    upstream_conn_release(c, keep);
     call_end(call, ERR_OK);
 }
 
-static void answer_failed(struct conn *c, enum err e)
+static void answer_failed(struct upstream_conn *c, enum err e)
 {
     struct upstream_call *call = c->call;
     c->call = NULL;
     call->conn = NULL;
-    conn_close(c);
+    upstream_conn_close(c);
     call_end(call, e);
 }
 
 /* The other side closed, or the connection broke. */
-static void conn_ended(struct conn *c, bool broken)
+static void conn_ended(struct upstream_conn *c, bool broken)
 {
     struct upstream_call *call = c->call;
     bool harmless = call_is_idempotent(call) || !call->sent;
     if (c->used_before && !call->any_byte && harmless) {
         c->call = NULL;
         call_start_fresh(call); /* first, or a call of the queue could take its place */
-        conn_close(c);
+        upstream_conn_close(c);
         return;
     }
     answer_failed(c, call->head_done && call->end == BODY_CLOSE && !broken ? ERR_OK : ERR_IO);
 }
 
 /* ---- reading ------------------------------------------------------------------------------------- */
-static void hold_back(struct conn *c, struct str rest)
+static void hold_back(struct upstream_conn *c, struct str rest)
 {
     bool is_held = c->in.n && rest.p >= c->in.p && rest.p <= c->in.p + c->in.n;
     if (rest.n == 0)
@@ -141,7 +141,7 @@ static bool body_is_whole(const struct upstream_call *call)
 }
 
 /* Gives what is there. True when more should be read: not over, not paused, not cancelled. */
-static bool conn_give(struct conn *c, struct str in)
+static bool conn_give(struct upstream_conn *c, struct str in)
 {
     enum err e = ERR_OK;
     bool last = false;
@@ -150,7 +150,7 @@ static bool conn_give(struct conn *c, struct str in)
         e = part_take(c->call, &in, &last);
     c->busy = false;
     if (!c->call) {
-        conn_close(c);
+        upstream_conn_close(c);
         return false;
     }
     if (last && e == ERR_OK) {
@@ -165,13 +165,13 @@ static bool conn_give(struct conn *c, struct str in)
     return !c->call->paused;
 }
 
-void conn_resume(struct conn *c)
+void upstream_conn_resume(struct upstream_conn *c)
 {
     (void)conn_give(c, buf_str(&c->in));
 }
 
 /* Adds what was read to what is held, if something is. */
-static bool conn_gather(struct conn *c, struct str *in)
+static bool conn_gather(struct upstream_conn *c, struct str *in)
 {
     if (c->in.n == 0)
         return true;
@@ -180,13 +180,13 @@ static bool conn_gather(struct conn *c, struct str *in)
     return c->in.err == ERR_OK;
 }
 
-static void conn_read(struct conn *c)
+static void conn_read(struct upstream_conn *c)
 {
     struct upstreams *u = c->pool->u;
     for (int i = 0; i < READS_PER_EVENT; i++) {
         struct upstream_call *call = c->call;
         size_t n;
-        enum err e = wire_read(&c->wire, u->room, sizeof u->room, &n);
+        enum err e = wire_recv(&c->wire, u->room, sizeof u->room, &n);
         if (e == ERR_AGAIN) {
             wire_want(&c->wire, true, call->out_at < call->out.n && !call->write_broken);
             return;
@@ -208,7 +208,7 @@ static void conn_read(struct conn *c)
     }
 }
 
-static void conn_go_on(struct conn *c)
+static void conn_go_on(struct upstream_conn *c)
 {
     enum err e = wire_go_on(&c->wire);
     if (e == ERR_OK) {
@@ -219,16 +219,16 @@ static void conn_go_on(struct conn *c)
     }
 }
 
-void conn_event(struct loop_io *io, unsigned events)
+void upstream_conn_event(struct loop_io *io, unsigned events)
 {
-    struct conn *c = (struct conn *)io;
+    struct upstream_conn *c = (struct upstream_conn *)io;
     struct upstream_call *call = c->call;
     if (c->wire.state != WIRE_OPEN) {
         conn_go_on(c);
         return;
     }
     if (!call) {
-        conn_idle_event(c);
+        upstream_conn_idle_event(c);
         return;
     }
     if (call->out_at < call->out.n && !call->write_broken)

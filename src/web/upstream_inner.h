@@ -82,7 +82,7 @@ struct pool {
     const char *tls_name; /* in key's memory, ended by a NUL */
 };
 
-struct conn {
+struct upstream_conn {
     struct wire wire; /* first: its loop_io leads here */
     struct pool *pool;
     struct link link; /* in pool->idle or pool->busy */
@@ -101,7 +101,7 @@ struct upstream_call {
     struct link link;  /* in u->calls or u->spare */
     struct link queue; /* in pool->queue, or alone */
     struct pool *pool;
-    struct conn *conn;
+    struct upstream_conn *conn;
     struct loop_timer timer; /* for the connection, then for the answer; or to end, or to go on */
     int connect_timeout_ms, answer_timeout_ms;
     int64_t progress_ms;
@@ -122,13 +122,13 @@ struct upstream_call {
 /* upstream_pool.c */
 struct pool *pool_get(struct upstreams *u, const struct upstream_origin *o);
 void pool_unref(struct pool *p); /* a call lets go of it */
-struct conn *pool_idle_conn(struct pool *p, bool must_be_quiet); /* NULL: none */
+struct upstream_conn *pool_idle_conn(struct pool *p, bool must_be_quiet); /* NULL: none */
 /* NULL: the system refuses one; `why` says how. */
-struct conn *conn_new(struct pool *p, const char **why);
-void conn_close(struct conn *c);
+struct upstream_conn *upstream_conn_new(struct pool *p, const char **why);
+void upstream_conn_close(struct upstream_conn *c);
 /* Its call is over: back among the idle ones, or closed. Serves the queue. */
-void conn_release(struct conn *c, bool keep);
-void conn_idle_event(struct conn *c);
+void upstream_conn_release(struct upstream_conn *c, bool keep);
+void upstream_conn_idle_event(struct upstream_conn *c);
 
 /* upstream.c */
 void call_start(struct upstream_call *call);       /* from the queue */
@@ -141,7 +141,7 @@ bool call_is_idempotent(const struct upstream_call *call);
 void log_unavailable(struct pool *p, const char *why);
 
 /* upstream_answer.c */
-void conn_event(struct loop_io *io, unsigned events);
-void conn_resume(struct conn *c); /* gives what a pause held back */
+void upstream_conn_event(struct loop_io *io, unsigned events);
+void upstream_conn_resume(struct upstream_conn *c); /* gives what a pause held back */
 
 #endif

@@ -104,12 +104,12 @@ static void pool_serve_queue(struct pool *p)
 }
 
 /* ---- connections --------------------------------------------------------------------------------- */
-struct conn *conn_new(struct pool *p, const char **why)
+struct upstream_conn *upstream_conn_new(struct pool *p, const char **why)
 {
-    struct conn *c = calloc(1, sizeof *c);
+    struct upstream_conn *c = calloc(1, sizeof *c);
     if (!c)
         abort();
-    c->wire.io.fn = conn_event;
+    c->wire.io.fn = upstream_conn_event;
     if (wire_start(&c->wire, p->u->loop, &p->addr, p->tls ? p->tls_name : NULL) != ERR_OK) {
         *why = c->wire.why;
         free(c);
@@ -122,14 +122,14 @@ struct conn *conn_new(struct pool *p, const char **why)
     return c;
 }
 
-static void conn_free(struct conn *c)
+static void conn_free(struct upstream_conn *c)
 {
     link_del(&c->link);
     buf_wipe(&c->in);
     free(c);
 }
 
-void conn_close(struct conn *c)
+void upstream_conn_close(struct upstream_conn *c)
 {
     struct pool *p = c->pool;
     wire_close(&c->wire);
@@ -139,32 +139,32 @@ void conn_close(struct conn *c)
     pool_free_unused(p);
 }
 
-static void idle_drop(struct conn *c)
+static void idle_drop(struct upstream_conn *c)
 {
     c->pool->n_idle--;
-    conn_close(c);
+    upstream_conn_close(c);
 }
 
-struct conn *pool_idle_conn(struct pool *p, bool must_be_quiet)
+struct upstream_conn *pool_idle_conn(struct pool *p, bool must_be_quiet)
 {
     while (!link_empty(&p->idle)) {
-        struct conn *c = LINK_OWNER(p->idle.next, struct conn, link);
+        struct upstream_conn *c = LINK_OWNER(p->idle.next, struct upstream_conn, link);
         p->n_idle--;
         link_del(&c->link);
         link_add_first(&p->busy, &c->link);
         if (!must_be_quiet || wire_is_quiet(&c->wire))
             return c;
-        conn_close(c);
+        upstream_conn_close(c);
     }
     return NULL;
 }
 
-void conn_release(struct conn *c, bool keep)
+void upstream_conn_release(struct upstream_conn *c, bool keep)
 {
     struct pool *p = c->pool;
     struct upstreams *u = p->u;
     if (!keep || p->n_idle >= u->kept_per_origin) {
-        conn_close(c);
+        upstream_conn_close(c);
         return;
     }
     buf_wipe(&c->in);
@@ -181,10 +181,10 @@ void conn_release(struct conn *c, bool keep)
 }
 
 /* Something on a connection that serves nobody: a ticket of TLS is nothing, all else ends it. */
-void conn_idle_event(struct conn *c)
+void upstream_conn_idle_event(struct upstream_conn *c)
 {
     size_t n;
-    enum err e = wire_read(&c->wire, c->pool->u->room, UPSTREAM_READ_BYTES, &n);
+    enum err e = wire_recv(&c->wire, c->pool->u->room, UPSTREAM_READ_BYTES, &n);
     if (e != ERR_AGAIN)
         idle_drop(c);
 }
@@ -199,7 +199,7 @@ static void sweep(struct loop_timer *t)
         unsigned idle = p->n_idle;
         next = l->next; /* the last connection takes the pool along */
         while (idle) {
-            struct conn *c = LINK_OWNER(p->idle.prev, struct conn, link);
+            struct upstream_conn *c = LINK_OWNER(p->idle.prev, struct upstream_conn, link);
             if (c->idle_since_ms > too_old_ms)
                 break;
             idle--;
@@ -230,7 +230,7 @@ struct upstreams *upstreams_new(struct loop *l, unsigned kept_per_origin)
 static void conns_free(struct link *list)
 {
     while (!link_empty(list)) {
-        struct conn *c = LINK_OWNER(list->next, struct conn, link);
+        struct upstream_conn *c = LINK_OWNER(list->next, struct upstream_conn, link);
         wire_close(&c->wire);
         conn_free(c);
     }

@@ -133,7 +133,7 @@ void wire_close(struct wire *w)
 }
 
 /* ---- bytes --------------------------------------------------------------------------------------- */
-enum err wire_read(struct wire *w, char *room, size_t size, size_t *n)
+enum err wire_recv(struct wire *w, char *room, size_t size, size_t *n)
 {
     *n = 0;
     if (w->ssl) {
@@ -155,7 +155,7 @@ enum err wire_read(struct wire *w, char *room, size_t size, size_t *n)
     return ERR_IO;
 }
 
-enum err wire_write(struct wire *w, const char *p, size_t n, size_t *taken)
+enum err wire_send(struct wire *w, const char *p, size_t n, size_t *taken)
 {
     *taken = 0;
     if (w->ssl) {
