@@ -1,5 +1,5 @@
 # Socle. Non-recursive; wildcards find new folders, so a new service needs no edit here.
-#   make run | test | test-long | bench | lint | rows | sbom | new-service NAME=x
+#   make run | test | test-long | bench | lint | rows | sbom | deb | new-service NAME=x | fuzz NAME=x
 CC      ?= gcc
 BUILD   ?= build
 PORT    ?= 8080
@@ -116,8 +116,11 @@ lint:
 	@python3 tools/check-layers
 	@for f in tools/check-*; do [ $$f = tools/check-layers ] || $$f || exit 1; done
 
-sbom:
+sbom: $(BUILD)/socle
 	@sh tools/sbom.sh > $(BUILD)/sbom.cdx.json && echo "$(BUILD)/sbom.cdx.json"
+
+deb: $(BUILD)/socle
+	@sh packaging/deb.sh $(BUILD)/socle
 
 new-service:
 	@sh tools/new-service.sh '$(NAME)'
@@ -125,4 +128,4 @@ new-service:
 fuzz: # make fuzz NAME=http_request_fuzz SECONDS=60: the real fuzzer, with clang
 	@sh tools/fuzz.sh '$(NAME)' '$(SECONDS)'
 
-.PHONY: run test test-long test-build bench rows lint sbom new-service fuzz
+.PHONY: run test test-long test-build bench rows lint sbom deb new-service fuzz

@@ -69,7 +69,8 @@ void loop_free(struct loop *l)
 static uint32_t events_to_epoll(unsigned events)
 {
     return (events & LOOP_READ ? EPOLLIN : 0u) | (events & LOOP_WRITE ? EPOLLOUT : 0u) |
-           (events & LOOP_HUP ? EPOLLRDHUP : 0u);
+           (events & LOOP_HUP ? EPOLLRDHUP : 0u) |
+           (events & LOOP_EXCLUSIVE ? (uint32_t)EPOLLEXCLUSIVE : 0u);
 }
 
 /* An error or a full close is told as LOOP_HUP and as whatever the owner waits for: its ordinary

@@ -8,7 +8,14 @@
 
 struct loop;
 
-enum { LOOP_READ = 1, LOOP_WRITE = 2, LOOP_HUP = 4 };
+enum {
+    LOOP_READ = 1,
+    LOOP_WRITE = 2,
+    LOOP_HUP = 4,
+    /* Of the loops that watch the same listening socket, wake one (EPOLLEXCLUSIVE). Only in
+     * loop_io_add: the descriptor's events cannot be changed afterwards. */
+    LOOP_EXCLUSIVE = 8,
+};
 
 /* A watched descriptor. Lives in its owner's struct; `fn` gets the events that are ready. The owner
  * must loop_io_del before it closes the descriptor or frees the struct (also from inside fn). */

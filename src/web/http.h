@@ -37,17 +37,24 @@ struct http_head {
     struct http_header headers[HTTP_HEADERS_MAX];
     size_t n_headers;
     struct str host;
-    int64_t content_length; /* -1: none */
+    int64_t content_length; /* -1: none. A response that has no body (1xx, 204, 304, to HEAD): 0 */
     bool chunked, keep_alive, expect_continue, upgrade;
 };
 
 /* Reads a head from the start of `in`. ERR_OK: *used bytes were the head (slices point into in).
- * ERR_AGAIN: incomplete. Else *status is what to answer (400, 405, 414, 431, 501, 505). Call again
- * with the same bytes and more; O(n) per call, bounded by HTTP_HEAD_MAX. */
+ * ERR_AGAIN: incomplete. Else *status is what to answer (400, 405, 414, 417, 431, 501, 505), and the
+ * connection must close. Call again with the same bytes and more: an incomplete head costs one
+ * memchr over it, a whole one is read once. Of `headers`, the first n_headers are written.
+ * A response with neither length nor chunked goes on until close (keep_alive is then false). */
 enum err http_read_request(struct str in, struct http_head *out, size_t *used, int *status) MUST_CHECK;
 enum err http_read_response(struct str in, bool to_head_request, struct http_head *out,
                             size_t *used) MUST_CHECK;
 struct str http_header_get(const struct http_head *h, const char *name); /* .p NULL when absent */
+
+/* For what we write ourselves: a name is a token, a value has no control character, a target is a path
+ * and a query as a request may have them. */
+bool http_field_ok(struct str name, struct str value);
+bool http_target_ok(struct str target);
 
 /* Chunked bodies (RFC 9112 7.1): feeds bytes, gives slices of content. Trailers are read and
  * dropped; extensions are refused over 256 bytes. */
@@ -56,8 +63,9 @@ struct http_chunked {
     uint64_t left;
     unsigned line;
 };
-/* Takes some of *in (moving it) and sets *data to content found (may be empty). ERR_OK with *last at
- * the end, ERR_AGAIN when more is needed, ERR_INVALID. */
+/* Starts as {0}. Takes some of *in (moving it): ERR_OK with content in *data, or with *last and no data
+ * at the end (what *in still has belongs to the next message); ERR_AGAIN when *in is used up;
+ * ERR_INVALID. */
 enum err http_chunked_read(struct http_chunked *c, struct str *in, struct str *data, bool *last) MUST_CHECK;
 
 #endif

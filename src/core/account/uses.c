@@ -217,7 +217,7 @@ static void add_pages(struct ctx *c, json_t *d, struct str q, size_t page, size_
     json_object_set_new(d, "pages", p);
 }
 
-enum err page_uses(struct ctx *c)
+enum err account_page_uses(struct ctx *c)
 {
     struct use *uses;
     size_t n, kept = 0;
