@@ -333,6 +333,8 @@ enum err json_filter_new(const struct str *paths, size_t n, struct json_filter *
         json_filter_free(f);
         return e;
     }
+    nodes = realloc(nodes, f->n * sizeof *nodes); /* there is a filter for each contract */
+    f->nodes = nodes ? nodes : f->nodes;
     *out = f;
     return ERR_OK;
 }

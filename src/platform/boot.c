@@ -78,7 +78,6 @@ void boot_close(struct platform *pf)
 /* What web and jobs have in common. */
 static enum err open_in_process(struct proc *self, const struct settings *s, struct platform *pf)
 {
-    client_global_start();
     enum err e = db_open(s->database, &pf->db);
     if (e != ERR_OK)
         return e;
@@ -164,10 +163,8 @@ static void serve_until_stopped(struct proc *self, struct platform *pf)
     metrics_set_server(server);
     proc_ready(self);
     log_info("web_ready", "sandbox", sandbox_state(), "loops", LOG_NUM(conf.n_loops));
-    char stop;
-    while (!proc_stopping)
-        if (read(proc_stop_fd(), &stop, 1) < 0 && errno != EINTR)
-            break;
+    while (!proc_wait_stop(-1))
+        ;
     web_server_stop(server, GRACE_MS);
 }
 
@@ -176,6 +173,7 @@ int boot_web_main(struct proc *self, void *settings)
     struct platform pf = {.settings = settings};
     log_set_process("web");
     arena_init(&pf.arena);
+    client_global_start(); /* reads the authorities: before the confinement */
     enum err e = confine(&pf.arena, settings);
     if (e == ERR_OK)
         e = pages_load();
@@ -183,6 +181,7 @@ int boot_web_main(struct proc *self, void *settings)
         e = open_in_process(self, settings, &pf);
     if (e == ERR_OK)
         e = route_table_start(&pf.arena);
+    vault_start(&pf);
     if (e == ERR_OK)
         e = site_table_start(&pf);
     if (e == ERR_OK)
@@ -208,6 +207,7 @@ int boot_jobs_main(struct proc *self, void *settings)
     const struct service *s;
     log_set_process("jobs");
     arena_init(&pf.arena);
+    client_global_start();
     if (confine(&pf.arena, settings) != ERR_OK || pages_load() != ERR_OK ||
         open_in_process(self, settings, &pf) != ERR_OK)
         return 1;
@@ -222,8 +222,7 @@ int boot_jobs_main(struct proc *self, void *settings)
             log_warn("outbox_replay_failed", "error", err_name(e));
         if (turn % 60 == 0 && session_sweep(&pf) != ERR_OK)
             log_warn("session_sweep_failed");
-        for (int i = 0; i < 10 && !proc_stopping; i++)
-            usleep(100 * 1000);
+        proc_wait_stop(1000);
     }
     return 0;
 }
