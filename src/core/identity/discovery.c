@@ -17,7 +17,8 @@ static json_t *claims_supported(void)
 {
     json_t *l = LIST("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid");
     for (size_t i = 0; claim_at(i); i++)
-        json_array_append_new(l, json_string(claim_at(i)->name));
+        if (strcmp(claim_at(i)->name, "account") != 0)
+            json_array_append_new(l, json_string(claim_at(i)->name));
     return l;
 }
 

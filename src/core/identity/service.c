@@ -53,7 +53,7 @@ enum err identity_call_client(struct ctx *c, const json_t *args, json_t **out)
 }
 
 /* ---- the clock's work --------------------------------------------------------------------------- */
-enum { SWEEP_EVERY_S = 60, HEALTH_EVERY_S = 30 };
+enum { SWEEP_EVERY_S = 60 };
 
 static enum err sweep(struct db_conn *db, void *arg)
 {
@@ -69,8 +69,8 @@ static void *health_run(void *platform)
 {
     while (!proc_stopping) {
         provider_health(platform);
-        for (int i = 0; i < HEALTH_EVERY_S * 5 && !proc_stopping; i++)
-            usleep(200 * 1000);
+        for (int i = 0; i < 10 && !proc_stopping; i++)
+            usleep(100 * 1000);
     }
     return NULL;
 }
@@ -102,9 +102,8 @@ static const struct route routes[] = {
           "Public keys of this platform as a client of identity providers (private_key_jwt)."),
     ROUTE("GET", "/api/v2/authorize", SITE_PORTAL, ROLE_PUBLIC, 0, identity_authorize,
           "Begins a sign-in for a client (OpenID Connect)."),
-    ROUTE_TWIN("POST", "/api/v2/authorize", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CROSS_SITE,
-               identity_authorize_post, "The same, posted.",
-               "-: OpenID Connect's own door for browsers, whichever method they use"),
+    ROUTE("POST", "/api/v2/authorize", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CROSS_SITE,
+          identity_authorize_post, "The same, posted."),
     ROUTE("POST", "/api/v2/token", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_token,
           "Exchanges a code for tokens."),
     ROUTE("GET", "/api/v2/userinfo", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_userinfo,
@@ -115,9 +114,8 @@ static const struct route routes[] = {
           "Revokes an access token."),
     ROUTE("GET", "/api/v2/session/end", SITE_PORTAL, ROLE_PUBLIC, 0, identity_session_end,
           "Signs a person out for a client (RP-initiated logout)."),
-    ROUTE_TWIN("POST", "/api/v2/session/end", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CROSS_SITE,
-               identity_session_end_post, "The same, posted.",
-               "-: OpenID Connect's own door for browsers; tokens: token/revocation"),
+    ROUTE("POST", "/api/v2/session/end", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CROSS_SITE,
+          identity_session_end_post, "The same, posted."),
     ROUTE("GET", "/connexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_in,
           "Signs a person in to her account."),
     ROUTE("GET", "/connexion/choix", SITE_PORTAL, ROLE_PUBLIC, 0, identity_choose,
@@ -129,18 +127,16 @@ static const struct route routes[] = {
     ROUTE("GET", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, 0, identity_agree,
           "What will be passed on, and whether she agrees."),
     ROUTE_TWIN("POST", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, 0, identity_agree_post,
-               "Her answer.",
-               "-: a person's agreement, given by her alone and in front of the page"),
+               "Her answer.", "-: only the person herself agrees, and on this page"),
     ROUTE("GET", "/connexion/annuler", SITE_PORTAL, ROLE_PUBLIC, 0, identity_cancel,
           "Goes back to the service without signing in."),
     ROUTE("GET", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator,
           "Operators sign in with a password."),
     ROUTE_TWIN("POST", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator_post,
-               "The same, posted.",
-               "-: a password typed by an operator; programs have tokens"),
+               "The same, posted.", "-: programs use the command line"),
     ROUTE_TWIN("POST", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out,
                "Ends the session, here and at the identity provider.",
-               "-: ends a browser's session; a program has its token revoked"),
+               "GET /api/v2/session/end"),
     ROUTE("GET", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_signed_out,
           "Says that nobody is signed in any more."),
     ROUTE("GET", "/deconnexion/retour", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out_back,

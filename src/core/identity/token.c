@@ -13,6 +13,7 @@
 #include "core/identity/pivot.h"
 #include "crypto/digest.h"
 #include "crypto/seal.h"
+#include "platform/api.h"
 #include "platform/change.h"
 
 struct minting {
@@ -247,12 +248,13 @@ static enum err revocation_write(struct db_conn *db, void *arg)
     return change_add(db, "deny", r->key, r->until_ms);
 }
 
-static enum err revoke(struct ctx *c, const struct client *k, const struct access *a)
+static enum err revoke(struct ctx *c, const struct client *k, const json_t *claims)
 {
     struct act act;
-    struct revocation r = {.key = arena_printf(c->arena, "token:" STR_FMT, STR_ARG(a->jti)),
-                           .until_ms = (a->exp_s + 60) * 1000};
-    struct act_info info = {.kind = "identity.token_revoked", .actor = k->id, .object = a->jti};
+    struct str jti = json_get_str(claims, "jti");
+    struct revocation r = {.key = arena_printf(c->arena, "token:" STR_FMT, STR_ARG(jti)),
+                           .until_ms = (json_get_i64(claims, "exp", 0) + 60) * 1000};
+    struct act_info info = {.kind = "identity.token_revoked", .actor = k->id, .object = jti};
     enum err e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, revocation_write, &r, &act, 1) : e;
 }
@@ -260,7 +262,8 @@ static enum err revoke(struct ctx *c, const struct client *k, const struct acces
 enum err identity_revoke(struct ctx *c)
 {
     struct client *k;
-    struct access a;
+    json_t *claims, *identity;
+    const char *why;
     enum err e = client_authenticate(c, &k);
     if (e != ERR_OK || !k)
         return e;
@@ -268,8 +271,9 @@ enum err identity_revoke(struct ctx *c)
     if (!token.p)
         return oauth_fail(c, 400, "invalid_request", "token is missing");
     /* What is not a living token of this client is revoked already: 200 in both cases. */
-    if (access_read(c, token, &a) == ERR_OK && str_eq(a.client_id, k->id))
-        e = revoke(c, k, &a);
+    if (access_token_read(c, token, &claims, &identity, &why) == ERR_OK &&
+        str_eq(json_get_str(claims, "client_id"), k->id))
+        e = revoke(c, k, claims);
     web_header(c->rs, "Cache-Control", STR("no-store"));
     return e;
 }
