@@ -1,105 +1,138 @@
-// Runs every test and counts: units, fuzzers' corpora, checks of the tree, integration and browser
-// tests on both databases. Writes build/test-results.tsv (status, suite, name) for `make rows`, and
-// ends with "N passed, N failed, N skipped".
+// Runs every test and counts: checks of the tree, units, fuzzers' corpora, then integration, browser
+// and fault tests on both databases. Two at a time; those that measure time run alone, at the end.
+// Writes build/test-results.tsv (status, suite, name) for `make rows`, and ends with
+// "N passed, N failed, N skipped".
+//   --only=WORD   suites whose name has the word      --long   the full counts (make test-long)
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, readdirSync, writeFileSync, statSync } from 'node:fs';
-import { join } from 'node:path';
+import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
+import { basename, join } from 'node:path';
 
 const long = process.argv.includes('--long');
 const only = process.argv.find((a) => a.startsWith('--only='))?.slice(7) ?? '';
 const ci = process.env.CI === 'true';
+const AT_ONCE = 2;
 const results = [];
 const add = (status, suite, name) => results.push({ status, suite, name });
+const wanted = (suite) => !only || suite.includes(only);
 const walk = (dir, test) => !existsSync(dir) ? [] : readdirSync(dir).sort().flatMap((n) => {
   const p = join(dir, n);
   return statSync(p).isDirectory() ? walk(p, test) : test(p) ? [p] : [];
 });
 
+// A program in a process group of its own: what it leaves running ends with it.
 function run(cmd, args, { env = {}, timeoutMs = 300000 } = {}) {
   return new Promise((resolve) => {
     const child = spawn(cmd, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
-    let out = '';
-    let late = false;
-    const timer = setTimeout(() => { late = true; try { process.kill(-child.pid, 'SIGKILL'); } catch {} }, timeoutMs);
+    let out = '', late = false;
+    const end = () => { try { process.kill(-child.pid, 'SIGKILL'); } catch {} };
+    // First politely: a test ends the platforms it started.
+    const timer = setTimeout(() => { late = true; try { process.kill(-child.pid, 'SIGTERM'); } catch {} setTimeout(end, 5000).unref(); }, timeoutMs);
     child.stdout.on('data', (d) => { out += d; });
     child.stderr.on('data', (d) => { out += d; });
     child.on('error', (e) => { clearTimeout(timer); resolve({ code: 127, out: String(e), late }); });
-    child.on('close', (code) => { clearTimeout(timer); try { process.kill(-child.pid, 'SIGKILL'); } catch {} resolve({ code, out, late }); });
+    child.on('exit', end);
+    child.on('close', (code) => { clearTimeout(timer); resolve({ code, out, late }); });
   });
 }
 
-// TAP, of cmocka and of node's runner alike: counts leaves (a test with subtests is their parent).
-function tap(suite, { code, out, late }) {
-  const seen = results.length;
-  const lines = out.split('\n');
-  for (let i = 0; i < lines.length; i++) {
-    const m = /^(\s*)(not ok|ok) \d+(?: - (.*))?$/.exec(lines[i]);
-    if (!m) continue;
-    const name = (m[3] ?? '').trim();
-    if (/type: 'suite'/.test(lines.slice(i + 1, i + 5).join('\n'))) continue;
-    if (/\.test\.mjs$/.test(name) || /# Subtest/.test(name)) continue;
-    const skip = / # (SKIP|TODO)/i.test(lines[i]);
-    add(skip ? 'skipped' : m[2] === 'ok' ? 'passed' : 'failed', suite, name.replace(/ # (SKIP|TODO).*/i, ''));
+function report(suite, mine, { code, out, late }, startedAt) {
+  if (late) mine.push({ status: 'failed', name: 'did not end in time' });
+  else if (code !== 0 && !mine.some((r) => r.status === 'failed')) mine.push({ status: 'failed', name: `ended with code ${code}` });
+  else if (mine.length === 0) mine.push({ status: 'failed', name: 'ran no test' });
+  mine.forEach((r) => add(r.status, suite, r.name));
+  const bad = mine.filter((r) => r.status === 'failed');
+  const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);
+  console.log(`${bad.length ? 'FAILED' : 'ok    '} ${suite}: ${mine.length - bad.length} of ${mine.length} in ${seconds} s`);
+  for (const r of mine) if (r.said) console.log(r.said.replace(/^/gm, '       '));
+  for (const r of bad) console.log(`  failed: ${r.name}\n${(r.why ?? '').slice(0, 6000).replace(/^/gm, '    ')}`);
+  if (bad.length && bad.every((r) => !r.why)) console.log(out.slice(-6000));
+}
+
+const unitName = (bin) => `unit ${bin.replace(/^build\/unit\/(src\/)?/, '')}`;
+
+// cmocka's TAP.
+async function unit(bin, env) {
+  const startedAt = Date.now();
+  const r = await run(bin, [], { env });
+  const mine = [];
+  for (const line of r.out.split('\n')) {
+    const m = /^(not ok|ok) \d+(?: - | # (SKIP) )(.*)$/i.exec(line);
+    if (m) mine.push({ status: m[2] ? 'skipped' : m[1] === 'ok' ? 'passed' : 'failed', name: m[3].trim() });
   }
-  const mine = results.slice(seen);
-  if (late) add('failed', suite, 'did not end in time');
-  else if (code !== 0 && !mine.some((r) => r.status === 'failed')) add('failed', suite, `ended with code ${code}`);
-  else if (mine.length === 0) add('failed', suite, 'ran no test');
-  const bad = results.slice(seen).filter((r) => r.status === 'failed');
-  const n = results.length - seen;
-  console.log(`${bad.length ? 'FAILED' : 'ok    '} ${suite}: ${n - bad.length} of ${n}`);
-  if (bad.length) { console.log(out.slice(-6000)); bad.forEach((b) => console.log(`  failed: ${b.name}`)); }
+  report(unitName(bin), mine, r, startedAt);
 }
 
-async function plain(suite, name, cmd, args, options) {
+async function suite(name, file, env, timeoutMs) {
+  const startedAt = Date.now();
+  const old = Number(process.versions.node.split('.')[0]) < 20;
+  const args = [...(old ? ['--experimental-global-webcrypto'] : []), '--no-warnings', '--test-reporter=./tools/test-reporter.mjs', '--test', file];
+  const r = await run('node', args, { env, timeoutMs });
+  const mine = [], said = [];
+  for (const line of r.out.split('\n')) {
+    if (line.startsWith('{"status":')) mine.push(JSON.parse(line));
+    else if (line.startsWith('figure: ')) said.push(line);
+  }
+  if (mine.length && said.length) mine[0].said = said.join('\n');
+  report(name, mine, r, startedAt);
+}
+
+async function plain(name, title, cmd, args, options) {
+  const startedAt = Date.now();
   const r = await run(cmd, args, options);
-  add(r.code === 0 ? 'passed' : 'failed', suite, name);
-  console.log(`${r.code === 0 ? 'ok    ' : 'FAILED'} ${suite}: ${name}`);
-  if (r.code !== 0) console.log(r.out.slice(-4000));
+  report(name, [{ status: r.code === 0 ? 'passed' : 'failed', name: title, why: r.code === 0 ? undefined : r.out.slice(-4000) }], r, startedAt);
 }
 
-const wanted = (suite) => !only || suite.includes(only);
-mkdirSync('build', { recursive: true });
+async function together(jobs, n = AT_ONCE) {
+  const left = [...jobs];
+  await Promise.all(Array.from({ length: n }, async () => { while (left.length) await left.shift()(); }));
+}
+
+// ---- what there is ------------------------------------------------------------------------------
 const san = { ASAN_OPTIONS: 'detect_leaks=1:abort_on_error=0', UBSAN_OPTIONS: 'print_stacktrace=1' };
+const checks = ['tools/check-layers', ...walk('tools', (p) => /check-[a-z-]+(\.sh|\.mjs|\.py)?$/.test(p) && !p.endsWith('check-layers'))];
+const units = walk('build/unit', (p) => p.endsWith('_test'));
+const fuzzers = walk('build/fuzz', (p) => p.endsWith('_fuzz'));
+const isSuite = (p) => p.endsWith('.test.mjs');
+// The longest first, so that two at a time end together. Services bring tests of their own.
+const shared = [...walk('test/browser', isSuite), ...walk('test/integration', isSuite), ...walk('services', isSuite)];
+const alone = walk('test/fault', isSuite);
+const kind = (f) => (f.startsWith('services') ? 'services' : f.split('/')[1]);
+const label = (f, engine) => `${kind(f)} ${engine} ${basename(f, '.test.mjs')}`;
+// Pages rendered from examples know no database.
+const engineless = (f) => f.endsWith('preview.test.mjs');
+
+mkdirSync('build', { recursive: true });
+const startedAt = Date.now();
 let pg = '';
-const needsPg = ['unit', 'postgres'].some((s) => wanted(s)) && existsSync('test/pg.sh');
+const needsPg = units.some((u) => wanted(unitName(u))) || [...shared, ...alone].some((f) => wanted(label(f, 'postgres')));
 if (needsPg) {
   const r = await run('sh', ['test/pg.sh', 'start', 'build/pg']);
-  pg = r.out.trim().split('\n').pop() ?? '';
-  if (r.code !== 0) { console.log(r.out); add('failed', 'postgres', 'a private cluster starts'); pg = ''; }
+  if (r.code === 0) pg = r.out.trim().split('\n').pop();
+  else report('postgres', [{ status: 'failed', name: 'a private cluster starts', why: r.out }], r, startedAt);
 }
 try {
-  if (wanted('checks')) {
-    await plain('checks', 'files include only their floor and below', 'python3', ['tools/check-layers']);
-    for (const f of walk('tools', (p) => /check-[a-z]+(\.sh|\.mjs|\.py)?$/.test(p) && !p.endsWith('check-layers')))
-      await plain('checks', f, f, []);
-  }
-  if (wanted('unit'))
-    for (const bin of walk('build/unit', (p) => p.endsWith('_test')))
-      tap(`unit ${bin.replace(/^build\/unit\/src\//, '')}`, await run(bin, [], { env: { ...san, CMOCKA_MESSAGE_OUTPUT: 'TAP', SOCLE_TEST_PG: pg } }));
-  if (wanted('fuzz'))
-    for (const bin of walk('build/fuzz', (p) => p.endsWith('_fuzz'))) {
-      const corpus = join('test/corpus', bin.split('/').pop().replace(/_fuzz$/, ''));
-      const dir = existsSync(corpus) ? corpus : join('test/corpus', bin.split('/').pop());
-      await plain('fuzz', bin.split('/').pop(), bin, [dir], { env: san });
-    }
-  const engines = [['sqlite', ''], ['postgres', pg]].filter(([name, url]) => name === 'sqlite' || url);
-  for (const [engine, url] of engines) {
-    for (const dir of ['integration', 'fault', 'browser'])
-      for (const f of walk(join('test', dir), (p) => p.endsWith('.test.mjs')).concat(dir === 'integration' ? walk('services', (p) => p.endsWith('.test.mjs')) : [])) {
-        const suite = `${dir} ${engine} ${f.split('/').pop().replace('.test.mjs', '')}`;
-        if (!wanted(suite)) continue;
-        tap(suite, await run('node', ['--experimental-global-webcrypto', '--no-warnings', '--test-reporter=tap', '--test', f].filter((a) => a !== '--experimental-global-webcrypto' || Number(process.versions.node.split('.')[0]) < 20),
-          { env: { SOCLE_TEST_ENGINE: engine, SOCLE_TEST_PG: url, SOCLE_TEST_LONG: long ? '1' : '' }, timeoutMs: long ? 3600000 : 420000 }));
-      }
-  }
+  await together([
+    ...checks.filter(() => wanted('checks')).map((f) => () => plain('checks', f, f, [])),
+    ...units.filter((b) => wanted(unitName(b))).map((b) => () => unit(b, { ...san, CMOCKA_MESSAGE_OUTPUT: 'TAP', SOCLE_TEST_PG: pg })),
+    ...fuzzers.filter(() => wanted('fuzz')).map((b) => () => {
+      const name = basename(b), corpus = join('test/corpus', name.replace(/_fuzz$/, ''));
+      return plain('fuzz', name, b, [existsSync(corpus) ? corpus : join('test/corpus', name)], { env: san });
+    }),
+  ]);
+  const engines = [['sqlite', ''], ...(pg ? [['postgres', pg]] : [])];
+  const jobs = (files) => files.flatMap((f) => engines
+    .filter(([engine]) => (!engineless(f) || engine === 'sqlite') && wanted(label(f, engine)))
+    .map(([engine, url]) => () => suite(label(f, engine), f, { SOCLE_TEST_ENGINE: engine, SOCLE_TEST_PG: url, SOCLE_TEST_LONG: long ? '1' : '' }, long ? 6 * 3600000 : 480000)));
+  await together(jobs(shared));
+  await together(jobs(alone), 1);
 } finally {
   if (needsPg) await run('sh', ['test/pg.sh', 'stop', 'build/pg']);
 }
-writeFileSync('build/test-results.tsv', results.map((r) => [r.status, r.suite, r.name].join('\t')).join('\n') + '\n');
+writeFileSync('build/test-results.tsv', results.map((r) => [r.status, r.suite, r.name.replace(/\s+/g, ' ')].join('\t')).join('\n') + '\n');
 const count = (s) => results.filter((r) => r.status === s).length;
 const failed = count('failed'), skipped = count('skipped');
 for (const r of results) if (r.status === 'failed') console.log(`failed: ${r.suite}: ${r.name}`);
 for (const r of results) if (r.status === 'skipped') console.log(`skipped: ${r.suite}: ${r.name}`);
+console.log(`in ${((Date.now() - startedAt) / 1000).toFixed(0)} s`);
 console.log(`${count('passed')} passed, ${failed} failed, ${skipped} skipped`);
 process.exit(failed || (ci && skipped) || results.length === 0 ? 1 : 0);

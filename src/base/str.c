@@ -125,9 +125,10 @@ bool str_to_i64(struct str s, int64_t *out)
     return true;
 }
 
-/* Length of the well-formed sequence at p (n bytes left), 0 when it is not one. RFC 3629, 4. */
-static size_t utf8_len(const unsigned char *p, size_t n)
+/* RFC 3629, 4. */
+size_t str_utf8_len(const char *z, size_t n)
 {
+    const unsigned char *p = (const unsigned char *)z;
     if (p[0] < 0x80)
         return 1;
     if (p[0] >= 0xC2 && p[0] <= 0xDF)
@@ -147,9 +148,8 @@ static size_t utf8_len(const unsigned char *p, size_t n)
 
 bool str_is_utf8(struct str s)
 {
-    const unsigned char *p = (const unsigned char *)s.p;
     for (size_t i = 0; i < s.n;) {
-        size_t len = utf8_len(p + i, s.n - i);
+        size_t len = str_utf8_len(s.p + i, s.n - i);
         if (len == 0)
             return false;
         i += len;

@@ -65,6 +65,10 @@ bool str_split(struct str *rest, char sep, struct str *part);
 bool str_to_u64(struct str s, uint64_t *out);
 bool str_to_i64(struct str s, int64_t *out);
 
+/* Length of the well-formed UTF-8 sequence at p (n bytes are left, at least one), 0 when there is
+ * none. */
+size_t str_utf8_len(const char *p, size_t n);
+
 /* True when s is well-formed UTF-8 (RFC 3629: no surrogates, no overlong forms). */
 bool str_is_utf8(struct str s);
 

@@ -178,6 +178,7 @@ static void run_platform(void)
     proc_plan_channel(p, web, keys, "keys");
     proc_plan_channel(p, journal, keys, "keys.journal");
     int rc = proc_supervise(p, NULL, NULL);
+    free(p);
     CHECK(rc == 0);
 }
 

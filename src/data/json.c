@@ -36,6 +36,12 @@ enum err json_read(struct str text, json_t **out, struct json_fault *fault)
     *out = NULL;
     if (fault)
         *fault = (struct json_fault){0};
+    /* jansson overlooks a NUL byte behind a number. */
+    if (text.n && memchr(text.p, '\0', text.n)) {
+        if (fault)
+            snprintf(fault->text, sizeof fault->text, "a NUL byte");
+        return ERR_INVALID;
+    }
     if (too_deep(text)) {
         if (fault)
             snprintf(fault->text, sizeof fault->text, "nested deeper than %d", DEPTH_MAX);

@@ -119,6 +119,8 @@ static enum err restore_all(struct arena *a, const struct settings *s, const cha
     if (e == ERR_OK)
         e = journal_restored(arena_printf(a, "%s/journal", s->data).p);
     if (e == ERR_OK && is_sqlite(s))
+        e = file_make_dirs(arena_printf(a, "%s/db", s->data).p, 0700);
+    if (e == ERR_OK && is_sqlite(s))
         e = copy_file(arena_printf(a, "%s/socle.db", from).p, s->database + 7);
     return e;
 }

@@ -15,10 +15,21 @@ int boot_jobs_main(struct proc *self, void *settings);
 enum err boot_open_local(const struct settings *s, struct platform *out) MUST_CHECK;
 void boot_close(struct platform *pf);
 
-/* The whole: sockets, plan, supervisor. extra: the demonstration's processes (may be none). */
+/* What the command line adds to the start. */
+struct boot_hooks {
+    /* After the migrations, before any process: in a child of its own, which alone reads keys for it
+     * and ends before the supervisor begins. NULL: none. */
+    enum err (*prepare)(struct platform *pf, void *arg);
+    void (*ready)(void *arg); /* every process is ready */
+    void *arg;
+};
+/* The whole: folder, socket, migrations, plan, supervisor. extra: the demonstration's processes (may
+ * be none). One supervisor per folder: a second one is refused. */
 int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n_extra,
-               void (*ready)(void *arg), void *arg);
+               const struct boot_hooks *hooks);
 
+/* Listens for erased subjects: before change_start. */
+void vault_start(struct platform *pf);
 enum err change_start(struct platform *pf) MUST_CHECK;
 void change_stop(void);
 

@@ -44,6 +44,7 @@ struct ctx {
     const struct route *route;
     struct site *site;
     struct session *session; /* NULL: nobody signed in */
+    struct session *ended;   /* the cookie's session that has run out: subject, role and csrf only */
     struct form query, form; /* decoded; form only for urlencoded POST */
     const char *lang;        /* "fr" | "en" : ?lang=, then cookie, then Accept-Language, else fr */
     char trace_id[33];
@@ -85,6 +86,9 @@ enum err ctx_fail(struct ctx *c, const struct fault *f, enum err e, struct str d
 enum err session_start(struct ctx *c, struct str subject, enum role role, json_t *data) MUST_CHECK;
 enum err session_save(struct ctx *c) MUST_CHECK; /* after data changed */
 enum err session_end(struct ctx *c) MUST_CHECK;
+/* Answers a POST that needs a new sign-in with a page that leads there. What was typed is kept for
+ * the person whose session it was (sealed, one day), and offered again when she is back. */
+enum err session_ask_again(struct ctx *c) MUST_CHECK;
 /* Ends all sessions of a subject on a site's host (back-channel logout, remote sign-out). */
 enum err session_end_all(struct ctx *c, struct str host, struct str subject) MUST_CHECK;
 
@@ -126,6 +130,10 @@ enum err vault_blind(struct ctx *c, const char *context, struct str value, struc
 /* ---- organisations ------------------------------------------------------------------------------ */
 /* Table organisation(id, siret, name_fr, name_en, kind, created_at); table site. */
 enum err org_name(struct ctx *c, struct str org_id, const char *lang, struct str *name) MUST_CHECK;
+
+/* The site of an organisation, or of a client of the issuer; NULL: none. A copy in the arena. */
+struct site *site_of_org(struct arena *a, struct str org_id);
+struct site *site_of_client(struct arena *a, struct str client_id);
 
 /* A url of the portal or of the current site. */
 struct str ctx_url(struct ctx *c, const char *path);

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "platform/api.h"
 #include "platform/ctx.h"
 #include "platform/explain.h"
 #include "platform/render.h"
@@ -47,7 +48,10 @@ static enum err stage_route(struct ctx *c)
 
 static enum err stage_session(struct ctx *c)
 {
-    return c->route->flags & ROUTE_API ? ERR_OK : session_load(c);
+    if (!(c->route->flags & ROUTE_API))
+        return session_load(c);
+    bool person = c->route->role == ROLE_USER || c->route->role == ROLE_AGENT;
+    return person ? api_authenticate(c) : ERR_OK;
 }
 
 /* A POST must come from a page of this site: by Origin or Sec-Fetch-Site where the browser says it,
@@ -61,7 +65,8 @@ static enum err stage_csrf(struct ctx *c)
     bool same = origin.p   ? str_eq(origin, c->site->base_url)
                 : fetch.p ? str_eq_z(fetch, "same-origin")
                           : true;
-    bool token = !c->session || str_eq_secret(ctx_form(c, "csrf"), c->session->csrf);
+    const struct session *of = c->session ? c->session : c->ended;
+    bool token = !of || str_eq_secret(ctx_form(c, "csrf"), of->csrf);
     return same && token ? ERR_OK : ctx_fail(c, &f_csrf, ERR_DENIED, STR_NONE);
 }
 
@@ -73,9 +78,17 @@ static enum err stage_policy(struct ctx *c)
         return ERR_OK;
     if (c->session && c->session->role == want)
         return ERR_OK;
-    if (c->session && c->route->method[0] != 'G')
+    if (c->session && (c->route->method[0] != 'G' || c->route->flags & ROUTE_API))
         return ctx_fail(c, &f_role, ERR_DENIED, STR_NONE);
-    const char *path = want == ROLE_AGENT ? "/agent/connexion" : "/connexion";
+    if (c->route->method[0] != 'G') { /* a redirection would lose what was typed */
+        enum err e = session_ask_again(c);
+        if (e == ERR_OK)
+            e = render_page(c);
+        return e == ERR_OK ? ERR_AGAIN : e;
+    }
+    const char *path = want == ROLE_AGENT   ? "/agent/connexion"
+                       : want == ROLE_ADMIN ? "/connexion/operateur"
+                                            : "/connexion";
     struct str back = c->rq->query.n ? arena_printf(c->arena, STR_FMT "?" STR_FMT,
                                                     STR_ARG(c->rq->path), STR_ARG(c->rq->query))
                                      : c->rq->path;

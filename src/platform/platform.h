@@ -39,7 +39,8 @@ enum role {
     ROLE_COUNT
 };
 enum {
-    ROUTE_API = 1,        /* errors as problem+json, no session, no CSRF */
+    ROUTE_API = 1,        /* errors as problem+json, no cookie, no CSRF; for ROLE_USER and ROLE_AGENT
+                             the caller shows an access token (api.c), and a JSON body is its form */
     ROUTE_CROSS_SITE = 2, /* POST allowed from other origins (OpenID authorize) */
     ROUTE_CALLS_SELF = 4, /* its handler calls this platform over HTTP: such handlers never take the
                              last half of the pool, so the calls they make find a thread */
@@ -54,9 +55,14 @@ struct route {
     const char *handler_name, *file;
     int line;
     const char *help; /* one English sentence: --help, explain, OpenAPI */
+    /* For a page that acts or shows a person's data: the API operation that does the same, as "POST
+     * /api/dossiers/{id}/submit", or "-: why there is none". A test reads this (P5.2.3). */
+    const char *api;
 };
 #define ROUTE(method, path, site, role, flags, fn, help) \
-    {method, path, site, role, flags, fn, #fn, __FILE__, __LINE__, help}
+    {method, path, site, role, flags, fn, #fn, __FILE__, __LINE__, help, NULL}
+#define ROUTE_TWIN(method, path, site, role, flags, fn, help, api) \
+    {method, path, site, role, flags, fn, #fn, __FILE__, __LINE__, help, api}
 
 /* ---- calls between services: by name, JSON in and out (the list is docs/CALLS.md) -------------- */
 typedef enum err call_handler(struct ctx *c, const json_t *args, json_t **out);
@@ -70,7 +76,8 @@ struct call {
 struct command {
     const char *name, *help;
     /* argv[0] is the command's name; the platform is opened for it (database, local or running keys).
-     * Returns the exit code: 0, 1 failed, 2 usage. */
+     * Returns the exit code: 0, 1 failed, 2 usage. Where the arguments hold --help, pf is NULL: print
+     * the usage, return 0. */
     int (*fn)(struct platform *pf, int argc, char **argv);
 };
 

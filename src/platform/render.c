@@ -222,6 +222,10 @@ void render_fault(struct ctx *c, enum err e)
     buf_reset(&c->rs->body);
     if (c->fault.status == 503)
         web_header(c->rs, "Retry-After", STR("2"));
+    if (c->fault.status == 401) /* RFC 6750 3 */
+        web_header(c->rs, "WWW-Authenticate",
+                   ctx_header(c, "Authorization").p ? STR("Bearer error=\"invalid_token\"")
+                                                    : STR("Bearer"));
     if (!wants_page(c)) {
         problem(c);
         return;

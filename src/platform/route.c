@@ -184,26 +184,58 @@ static struct str host_of(struct str url)
     return str_sub(host, 0, n);
 }
 
-/* A copy in the arena, so that a change of the table meanwhile does no harm. NULL: no such host. */
-struct site *site_find(struct platform *pf, struct arena *a, struct str host)
+/* A copy in the arena, so that a change of the table meanwhile does no harm. NULL: no such site. */
+static struct site *site_copy(struct arena *a, bool (*is)(const struct site *s, struct str what),
+                              struct str what)
 {
-    struct site *out = arena_new(a, struct site);
-    struct str base = str_from(pf->settings->base_url);
-    if (str_eq(host, host_of(base)) || str_eq_z(host, "127.0.0.1") || str_eq_z(host, "[::1]")) {
-        *out = (struct site){SITE_PORTAL, host_of(base), base, STR(""),
-                             str_from(pf->settings->brand_name),
-                             str_from(pf->settings->brand_name), STR("")};
-        return out;
-    }
-    bool found = false;
+    struct site *out = NULL;
     pthread_rwlock_rdlock(&sites_lock);
-    for (size_t i = 0; sites && !found && i < sites->n; i++) {
+    for (size_t i = 0; sites && !out && i < sites->n; i++) {
         const struct site *s = &sites->list[i];
-        if ((found = str_eq(s->host, host)))
-            *out = (struct site){s->kind, arena_dup(a, s->host), arena_dup(a, s->base_url),
-                                 arena_dup(a, s->org_id), arena_dup(a, s->name_fr),
-                                 arena_dup(a, s->name_en), arena_dup(a, s->client_id)};
+        if (!is(s, what))
+            continue;
+        out = arena_new(a, struct site);
+        *out = (struct site){s->kind, arena_dup(a, s->host), arena_dup(a, s->base_url),
+                             arena_dup(a, s->org_id), arena_dup(a, s->name_fr),
+                             arena_dup(a, s->name_en), arena_dup(a, s->client_id)};
     }
     pthread_rwlock_unlock(&sites_lock);
-    return found ? out : NULL;
+    return out;
+}
+
+static bool is_host(const struct site *s, struct str host)
+{
+    return str_eq(s->host, host);
+}
+
+static bool is_org(const struct site *s, struct str org_id)
+{
+    return str_eq(s->org_id, org_id);
+}
+
+static bool is_client(const struct site *s, struct str client_id)
+{
+    return str_eq(s->client_id, client_id);
+}
+
+struct site *site_find(struct platform *pf, struct arena *a, struct str host)
+{
+    struct str base = str_from(pf->settings->base_url);
+    if (!str_eq(host, host_of(base)) && !str_eq_z(host, "127.0.0.1") && !str_eq_z(host, "[::1]"))
+        return site_copy(a, is_host, host);
+    struct site *portal = arena_new(a, struct site);
+    *portal = (struct site){SITE_PORTAL, host_of(base), base, STR(""),
+                            str_from(pf->settings->brand_name),
+                            str_from(pf->settings->brand_name), STR("")};
+    return portal;
+}
+
+struct site *site_of_org(struct arena *a, struct str org_id)
+{
+    return site_copy(a, is_org, org_id);
+}
+
+struct site *site_of_client(struct arena *a, struct str client_id)
+{
+    return site_copy(a, is_client, client_id);
 }

@@ -8,8 +8,8 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "crypto/digest.h"
-#include "crypto/jose.h"
 #include "crypto/seal.h"
+#include "platform/api.h"
 #include "platform/change.h"
 #include "web/client.h"
 
@@ -150,34 +150,15 @@ static enum err token_call(struct ctx *c, struct str code, struct str verifier, 
     return call_json(c, &call, tokens);
 }
 
-/* The issuer's keys are asked of `keys` rather than fetched: same node, same keys. */
 static enum err id_token_check(struct ctx *c, struct str compact, struct str nonce, json_t **claims)
 {
-    struct jws jws;
-    struct jwks *keys = NULL;
-    struct str json;
-    const char *why = "signature";
-    if (jws_split(c->arena, compact, &jws) != ERR_OK)
-        return ctx_fail(c, &f_issuer, ERR_INVALID, STR("the ID token is not a JWS"));
-    enum err e = keys_jwks(c->pf->keys, "issuer", c->arena, &json);
-    if (e == ERR_OK)
-        e = jwks_read(json, &keys);
-    if (e == ERR_OK)
-        e = jws_verify(&jws, keys, 1u << JOSE_ES256 | 1u << JOSE_RS256);
-    if (e == ERR_OK)
-        e = jwt_check(jws.claims, str_from(c->pf->settings->base_url), c->site->client_id,
-                      clock_now_ms(), &why);
-    if (e == ERR_OK && !str_eq_secret(json_get_str(jws.claims, "nonce"), nonce)) {
+    const char *why;
+    enum err e = issuer_jwt(c, compact, NULL, c->site->client_id, claims, &why);
+    if (e == ERR_OK && !str_eq_secret(json_get_str(*claims, "nonce"), nonce)) {
         why = "nonce";
         e = ERR_DENIED;
     }
-    if (e == ERR_OK)
-        *claims = json_own(&c->pool, json_incref(jws.claims));
-    else
-        ctx_fail(c, &f_issuer, e, str_from(why));
-    jwks_free(keys);
-    jws_free(&jws);
-    return e;
+    return e == ERR_OK ? e : ctx_fail(c, &f_issuer, e, str_from(why));
 }
 
 static enum err userinfo_call(struct ctx *c, struct str token, json_t **claims)
@@ -274,7 +255,7 @@ enum err rp_sign_out(struct ctx *c)
     /* Not a redirection: browsers hold a form's redirections to form-action, and the way on leads
      * through the issuer to an identity provider that no page can name beforehand. */
     web_header(c->rs, "Refresh", arena_printf(c->arena, "0; url=" STR_FMT, STR_ARG(url)));
-    return ctx_page(c, "platform/signed-out",
+    return ctx_page(c, "platform/signed_out",
                     json_pack("{s:s#}", "next_url", url.p, (int)url.n));
 }
 

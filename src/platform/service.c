@@ -5,7 +5,11 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "platform/ctx.h"
+#include "platform/health.h"
+#include "platform/kept.h"
 #include "platform/metrics.h"
+#include "platform/openapi.h"
+#include "platform/org_cli.h"
 #include "platform/rp.h"
 #include "web/assets.h"
 
@@ -35,6 +39,12 @@ static const struct db_migration migrations[] = {
      " at_ms BIGINT NOT NULL);"
      "CREATE INDEX change_kind ON change(kind, until_ms);"
      "CREATE TABLE setting(name TEXT PRIMARY KEY, value TEXT NOT NULL);"},
+    {"platform", 2,
+     "CREATE TABLE kept_form("
+     " id TEXT PRIMARY KEY, host TEXT NOT NULL, subject TEXT NOT NULL, path TEXT NOT NULL,"
+     " data BLOB NOT NULL, created_at BIGINT NOT NULL);"
+     "CREATE INDEX kept_form_subject ON kept_form(host, subject);"
+     "CREATE INDEX kept_form_created ON kept_form(created_at);"},
 };
 
 static enum err static_file(struct ctx *c)
@@ -82,28 +92,13 @@ static enum err sitemap(struct ctx *c)
     return ctx_page(c, "platform/sitemap", NULL);
 }
 
-/* ready: the database answers. The journal and keys are asked by /sante?complet. */
-static bool is_ready(struct ctx *c)
-{
-    struct db_result r;
-    struct db_conn *db = db_read(c->pf->db);
-    return db && db_query_one(db, c->arena, &r, "SELECT 1", "") == ERR_OK;
-}
-
 static enum err status(struct ctx *c)
 {
     json_t *d = json_object();
-    json_object_set_new(d, "ok", json_boolean(is_ready(c)));
+    json_object_set_new(d, "ok", json_boolean(health_is_ready(c)));
     struct str now = clock_in_words(c->arena, clock_now_ms(), c->lang, true);
     json_object_set_new(d, "at", json_string(now.p));
     return ctx_page(c, "platform/status", d);
-}
-
-static enum err health(struct ctx *c)
-{
-    bool ok = is_ready(c);
-    return ctx_json(c, ok ? 200 : 503, json_pack("{s:b,s:s}", "ready", ok, "version",
-                                                 SOCLE_VERSION));
 }
 
 static enum err security_txt(struct ctx *c)
@@ -116,15 +111,17 @@ static enum err security_txt(struct ctx *c)
     return ctx_text(c, 200, "text/plain; charset=utf-8", text);
 }
 
+/* Where password managers send people (W3C, change-password URL): there is no password here to
+ * change, and the page says where there is. */
 static enum err change_password(struct ctx *c)
 {
-    return ctx_redirect(c, portal_url(c, "/compte"));
+    return ctx_page(c, "platform/change_password", NULL);
 }
 
 static enum err robots(struct ctx *c)
 {
     return ctx_text(c, 200, "text/plain; charset=utf-8",
-                    STR("User-agent: *\nDisallow: /compte\nDisallow: /api/\n"));
+                    STR("User-agent: *\nDisallow: /account\nDisallow: /dossiers/\nDisallow: /agent\nDisallow: /api/\n"));
 }
 
 static const struct route routes[] = {
@@ -138,8 +135,12 @@ static const struct route routes[] = {
     ROUTE("GET", "/security", SITE_ANY, ROLE_PUBLIC, 0, security, "How to report a weakness."),
     ROUTE("GET", "/sitemap", SITE_ANY, ROLE_PUBLIC, 0, sitemap, "Site map."),
     ROUTE("GET", "/status", SITE_ANY, ROLE_PUBLIC, 0, status, "Status of the service."),
-    ROUTE("GET", "/sante", SITE_ANY, ROLE_CLIENT, ROUTE_API, health,
-          "200 when requests can be served."),
+    ROUTE("GET", "/healthz", SITE_ANY, ROLE_PUBLIC, ROUTE_API, health_live,
+          "200 as long as the process serves."),
+    ROUTE("GET", "/readyz", SITE_ANY, ROLE_PUBLIC, ROUTE_API, health_ready,
+          "200 when database, keys and journal answer, else 503."),
+    ROUTE("GET", "/openapi.json", SITE_ANY, ROLE_PUBLIC, ROUTE_API, openapi_page,
+          "This description: every operation of this site."),
     ROUTE("GET", "/metrics", SITE_ANY, ROLE_CLIENT, ROUTE_API, metrics_page,
           "Counters in Prometheus text format; loopback and private addresses only."),
     ROUTE("GET", "/robots.txt", SITE_ANY, ROLE_PUBLIC, ROUTE_API, robots, "Robots exclusion."),
@@ -153,8 +154,16 @@ static const struct route routes[] = {
           "Sends an agent to the issuer."),
     ROUTE("GET", "/oidc/retour", SITE_ORG, ROLE_PUBLIC, ROUTE_CALLS_SELF, rp_callback,
           "Where the issuer sends people back."),
-    ROUTE("POST", "/deconnexion", SITE_ORG, ROLE_PUBLIC, 0, rp_sign_out,
-          "Ends the session here and at the issuer."),
+    ROUTE_TWIN("POST", "/deconnexion", SITE_ORG, ROLE_PUBLIC, 0, rp_sign_out,
+               "Ends the session here and at the issuer.",
+               "-: ends a browser's session; a program forgets its token or has it revoked"),
+    ROUTE_TWIN("GET", "/reprendre/{id}", SITE_ANY, ROLE_PUBLIC, 0, kept_page,
+               "What was typed before the session ended, to be sent again.",
+               "-: a program still has what it sent"),
+};
+
+static const struct command commands[] = {
+    {"org", "list and put organisations, give one its site", org_cli},
 };
 
 const struct service service_platform = {
@@ -163,4 +172,6 @@ const struct service service_platform = {
     .n_routes = COUNT_OF(routes),
     .migrations = migrations,
     .n_migrations = COUNT_OF(migrations),
+    .commands = commands,
+    .n_commands = COUNT_OF(commands),
 };

@@ -10,6 +10,7 @@
 #include "platform/session.h"
 
 static const char COOKIE[] = "socle";
+static const int64_t DAY_MS = 86400000;
 enum { TOUCH_MS = 60 * 1000 }; /* how stale `seen_at` may be: saves a write per request */
 
 /* The names of cookies are per site, so that two sites on one host never share one. */
@@ -50,11 +51,19 @@ static enum err open_data(struct ctx *c, struct str secret, struct str id, struc
     return e == ERR_OK ? json_read(plain, data, NULL) : e;
 }
 
-static void set_csrf(struct ctx *c, struct str secret)
+static void set_csrf(struct ctx *c, struct session *s, struct str secret)
 {
     uint8_t key[32];
     derive(secret, "csrf", key);
-    c->session->csrf = codec_to_base64url(c->arena, key, 24);
+    s->csrf = codec_to_base64url(c->arena, key, 24);
+}
+
+/* What ran out still tells whose it was, so that what its page sends is not lost. */
+static void set_ended(struct ctx *c, struct str secret, struct str subject, enum role role)
+{
+    c->ended = arena_new(c->arena, struct session);
+    *c->ended = (struct session){.subject = subject, .role = role};
+    set_csrf(c, c->ended, secret);
 }
 
 struct touch {
@@ -86,9 +95,13 @@ enum err session_load(struct ctx *c)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     int64_t now_ms = clock_now_ms(), seen_ms = db_i64(&r, 0, 5);
     const struct settings *s = c->pf->settings;
-    if (!str_eq(db_str(&r, 0, 0), c->site->host) || seen_ms + s->session_idle_s * 1000 < now_ms ||
-        db_i64(&r, 0, 4) + s->session_max_s * 1000 < now_ms)
+    if (!str_eq(db_str(&r, 0, 0), c->site->host))
         return ERR_OK;
+    if (seen_ms + s->session_idle_s * 1000 < now_ms ||
+        db_i64(&r, 0, 4) + s->session_max_s * 1000 < now_ms) {
+        set_ended(c, secret, db_str(&r, 0, 1), (enum role)db_i64(&r, 0, 2));
+        return ERR_OK;
+    }
     json_t *data;
     if (open_data(c, secret, id, db_str(&r, 0, 3), &data) != ERR_OK)
         return ERR_OK;
@@ -97,7 +110,7 @@ enum err session_load(struct ctx *c)
                                    .role = (enum role)db_i64(&r, 0, 2), .data = data,
                                    .created_ms = db_i64(&r, 0, 4)};
     c->session->expires_ms = c->session->created_ms + s->session_max_s * 1000;
-    set_csrf(c, secret);
+    set_csrf(c, c->session, secret);
     if (now_ms - seen_ms > TOUCH_MS) {
         struct touch t = {id, now_ms};
         return db_write(c->pf->db, touch_row, &t);
@@ -142,7 +155,7 @@ enum err session_start(struct ctx *c, struct str subject, enum role role, json_t
     *c->session = (struct session){.id = row.id, .subject = arena_dup(c->arena, subject),
                                    .role = role, .data = data, .created_ms = row.now_ms};
     c->session->expires_ms = row.now_ms + c->pf->settings->session_max_s * 1000;
-    set_csrf(c, secret);
+    set_csrf(c, c->session, secret);
     ctx_cookie(c, cookie_of(c), secret, -1);
     return ERR_OK;
 }
@@ -195,20 +208,24 @@ enum err session_end_all(struct ctx *c, struct str host, struct str subject)
 }
 
 struct sweep {
-    int64_t idle_before_ms, made_before_ms;
+    int64_t idle_before_ms, made_before_ms, kept_before_ms;
 };
 
 static enum err rows_sweep(struct db_conn *db, void *arg)
 {
     struct sweep *s = arg;
-    return db_exec(db, "DELETE FROM session WHERE seen_at < $1 OR created_at < $2", "ii",
-                   s->idle_before_ms, s->made_before_ms);
+    enum err e = db_exec(db, "DELETE FROM session WHERE seen_at < $1 OR created_at < $2", "ii",
+                         s->idle_before_ms, s->made_before_ms);
+    return e == ERR_OK ? db_exec(db, "DELETE FROM kept_form WHERE created_at < $1", "i",
+                                 s->kept_before_ms)
+                       : e;
 }
 
 enum err session_sweep(struct platform *pf)
 {
-    int64_t now_ms = clock_now_ms();
-    struct sweep s = {now_ms - pf->settings->session_idle_s * 1000,
-                      now_ms - pf->settings->session_max_s * 1000};
+    /* Sessions that ran out stay for a day, to know whose a late form is; they open nothing. */
+    int64_t day_ago_ms = clock_now_ms() - DAY_MS;
+    struct sweep s = {day_ago_ms - pf->settings->session_idle_s * 1000,
+                      day_ago_ms - pf->settings->session_max_s * 1000, day_ago_ms};
     return db_write(pf->db, rows_sweep, &s);
 }

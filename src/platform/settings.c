@@ -19,8 +19,8 @@ struct setting {
 
 static const struct setting table[] = {
     S(data, TEXT, "var", "Folder of everything that is kept: database, keys, journal, spool."),
-    S(database, TEXT, "", "sqlite:FILE or postgresql://... ; empty: sqlite:<data>/socle.db"),
-    S(listen, TEXT, "127.0.0.1", "Address to listen on."),
+    S(database, TEXT, "", "sqlite:FILE or postgresql://... ; empty: sqlite:<data>/db/socle.db"),
+    S(listen, TEXT, "127.0.0.1,::1", "Addresses to listen on, at most 4, with commas between."),
     S(port, NUMBER, "8080", "Port to listen on."),
     S(base_url, TEXT, "", "Public address of the portal and the issuer; empty: http://localhost:PORT"),
     S(journal_origin, TEXT, "", "Name of this node's log in its checkpoints; empty: from base_url."),
@@ -152,8 +152,10 @@ static enum err read_options(struct arena *a, int *argc, char **argv, struct set
 /* Settings whose default depends on others. */
 static void complete(struct arena *a, struct settings *out)
 {
-    if (!*out->database)
-        out->database = arena_printf(a, "sqlite:%s/socle.db", out->data).p;
+    if (!*out->database) /* in a folder of its own: processes are let into it, not into the keys */
+        out->database = arena_printf(a, "sqlite:%s/db/socle.db", out->data).p;
+    if (out->demo) /* its bodies live on the loopback */
+        out->allow_inside = true;
     if (!*out->base_url)
         out->base_url = arena_printf(a, "http://localhost:%d", (int)out->port).p;
     if (!*out->journal_origin) {
@@ -200,4 +202,18 @@ void settings_print(void)
 {
     for (size_t i = 0; i < COUNT_OF(table); i++)
         printf("# %s\n#%s = %s\n\n", table[i].help, table[i].name, table[i].absent);
+}
+
+void settings_print_options(void)
+{
+    for (size_t i = 0; i < COUNT_OF(table); i++) {
+        char option[64];
+        size_t n = 0;
+        for (const char *p = table[i].name; *p && n < sizeof option - 1; p++)
+            option[n++] = *p == '_' ? '-' : *p;
+        option[n] = '\0';
+        printf("  --%-18s %s%s%s%s\n", option, table[i].help, *table[i].absent ? " Default: " : "",
+               table[i].absent, *table[i].absent ? "." : "");
+    }
+    printf("  --%-18s %s\n", "config", "File of settings. Default: <data>/socle.conf.");
 }

@@ -11,8 +11,8 @@
 
 struct settings {
     const char *data;       /* folder of everything that is kept */
-    const char *database;   /* "sqlite:<data>/socle.db" or "postgresql://..." */
-    const char *listen;     /* "127.0.0.1" */
+    const char *database;   /* "sqlite:<data>/db/socle.db" or "postgresql://..." */
+    const char *listen;     /* "127.0.0.1,::1" */
     int64_t port;           /* 8080 */
     const char *base_url;   /* "http://localhost:8080": the portal and the issuer; no final '/' */
     const char *journal_origin; /* "localhost/socle-journal": the log's name in its checkpoints */
@@ -32,7 +32,8 @@ struct settings {
 /* Fills every field; texts live in `a`. argc/argv: "--name=value" or "--name value" for any setting
  * of the table; the ones it took are removed from argv. ERR_INVALID logs which line or option. */
 enum err settings_load(struct arena *a, int *argc, char **argv, struct settings *out) MUST_CHECK;
-/* The documented file with every default, for packaging and --help. */
+/* The documented file with every default, for packaging; the same as options, for --help. */
 void settings_print(void);
+void settings_print_options(void);
 
 #endif

@@ -292,8 +292,8 @@ static void garbage_is_no_answer(void **state)
     static const char *const bad[] = {
         "garbage\r\nConnection: close\r\n\r\n", "HTTP/9.9 200\r\nConnection: close\r\n\r\n",
         "HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nhi",
-        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close"
-        "\r\n\r\nzz\r\n"};
+        ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nConnection: close"
+         "\r\n\r\nzz\r\n")};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {
         server.answer = bad[i];

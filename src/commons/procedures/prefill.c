@@ -133,7 +133,9 @@ static void fill(struct ctx *c, struct dossier *d, const json_t *field, const st
     const char *name = json_get_z(field, "name", "");
     const char *claim = json_get_z(from, "claim", NULL), *source = json_get_z(from, "source", NULL);
     struct str text = STR("");
-    json_t *value;
+    json_t *value, *old = dossier_value(d, name);
+    if (old && (!json_get(old, "source") || json_get_bool(old, "corrected", false)))
+        return; /* hers */
     if (claim) {
         text = scalar(c->arena, json_get(json_get(c->session->data, "claims"), claim));
         if (!text.n)

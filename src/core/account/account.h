@@ -14,6 +14,9 @@ struct use {
     int64_t at_ms;
     json_t *told; /* owned by the context */
 };
+/* The kinds that are a use of data: a call, allowed or refused; a sign-in; an agent at a dossier. */
+enum { ACCOUNT_USE_KINDS = 4 };
+extern const struct str account_use_kinds[ACCOUNT_USE_KINDS];
 /* Newest first, at most `limit`, of these kinds (NULL: all). */
 enum err account_uses(struct ctx *c, const struct str *kinds, size_t n_kinds, size_t limit,
                       struct use **out, size_t *n) MUST_CHECK;
@@ -27,13 +30,29 @@ struct str account_fields(struct ctx *c, const json_t *fields);
 
 extern struct journal_reader *account_reader;
 
-enum err page_home(struct ctx *c);
-enum err page_account(struct ctx *c);
-enum err page_uses(struct ctx *c);
-enum err page_proof(struct ctx *c);
-enum err page_proof_file(struct ctx *c);
-enum err page_consents(struct ctx *c);
-enum err page_withdraw(struct ctx *c);
-enum err page_withdraw_post(struct ctx *c);
+/* ---- what pages and API have in common ---- */
+json_t *account_person_args(struct ctx *c); /* {"person": ...}, for calls */
+/* Her dossiers at every service, newest first: as procedures.of_sub gives them. */
+json_t *account_dossiers(struct ctx *c);
+/* The use of the path's {id}, when it is hers; fails with ACC-404-USE. */
+enum err account_use_find(struct ctx *c, struct use *out) MUST_CHECK;
+/* Checks a proof and adds what it shows: checked, origin, index, tree_size, leaf_hash ... */
+void account_proof_details(struct ctx *c, json_t *d, struct journal_at at, struct str proof);
+
+enum err account_page_home(struct ctx *c);
+enum err account_page_account(struct ctx *c);
+enum err account_page_uses(struct ctx *c);
+enum err account_page_proof(struct ctx *c);
+enum err account_page_proof_file(struct ctx *c);
+enum err account_page_consents(struct ctx *c);
+enum err account_page_withdraw(struct ctx *c);
+enum err account_page_withdraw_post(struct ctx *c);
+
+enum err account_api_search(struct ctx *c);
+enum err account_api_account(struct ctx *c);
+enum err account_api_uses(struct ctx *c);
+enum err account_api_use(struct ctx *c);
+enum err account_api_consents(struct ctx *c);
+enum err account_api_withdraw(struct ctx *c);
 
 #endif

@@ -12,7 +12,7 @@ static json_t *jstr(struct str s)
     return json_stringn(s.p ? s.p : "", s.n);
 }
 
-static json_t *person_args(struct ctx *c)
+json_t *account_person_args(struct ctx *c)
 {
     return json_pack("{s:s#}", "person", c->session->subject.p, (int)c->session->subject.n);
 }
@@ -27,7 +27,7 @@ static json_t *search(struct ctx *c, struct str q)
     return items ? json_incref(items) : json_array();
 }
 
-enum err page_home(struct ctx *c)
+enum err account_page_home(struct ctx *c)
 {
     struct str q = ctx_query(c, "q");
     json_t *found = search(c, q);
@@ -57,9 +57,9 @@ static void dossier_add(struct ctx *c, json_t *list, const json_t *d)
     json_array_append_new(list, item);
 }
 
-static json_t *dossiers(struct ctx *c)
+json_t *account_dossiers(struct ctx *c)
 {
-    json_t *subs, *sub, *found, *d, *list = json_array(), *args = person_args(c);
+    json_t *subs, *sub, *found, *d, *list = json_array(), *args = account_person_args(c);
     size_t i, k;
     enum err e = platform_call(c, "identity.subs", args, &subs);
     json_decref(args);
@@ -114,7 +114,7 @@ static json_t *consent_json(struct ctx *c, const json_t *item)
 /* Consents in two lists. */
 static enum err consents(struct ctx *c, json_t **active, json_t **ended)
 {
-    json_t *found, *item, *args = person_args(c);
+    json_t *found, *item, *args = account_person_args(c);
     size_t i;
     *active = json_own(&c->pool, json_array());
     *ended = json_own(&c->pool, json_array());
@@ -138,19 +138,17 @@ static void set_list(json_t *d, const char *name, json_t *items)
                                                (int)json_array_size(items)));
 }
 
-enum err page_account(struct ctx *c)
+enum err account_page_account(struct ctx *c)
 {
-    static const struct str kinds[] = {{"exchange.decision", 17}, {"exchange.refused", 16},
-                                       {"identity.signin", 15}};
     struct use *uses;
     json_t *active, *ended;
     size_t n;
-    enum err e = account_uses(c, kinds, COUNT_OF(kinds), RECENT, &uses, &n);
+    enum err e = account_uses(c, account_use_kinds, ACCOUNT_USE_KINDS, RECENT, &uses, &n);
     if (e == ERR_OK)
         e = consents(c, &active, &ended);
     if (e != ERR_OK)
         return e;
-    json_t *d = json_object(), *list = json_own(&c->pool, dossiers(c));
+    json_t *d = json_object(), *list = json_own(&c->pool, account_dossiers(c));
     json_t *recent = json_own(&c->pool, json_array());
     for (size_t i = 0; i < n; i++)
         json_array_append_new(recent, account_use_json(c, &uses[i]));
@@ -164,7 +162,7 @@ enum err page_account(struct ctx *c)
 }
 
 /* ---- consents ---------------------------------------------------------------------------------- */
-enum err page_consents(struct ctx *c)
+enum err account_page_consents(struct ctx *c)
 {
     json_t *active, *ended, *d = json_own(&c->pool, json_object());
     enum err e = consents(c, &active, &ended);
@@ -188,7 +186,7 @@ static json_t *consent_find(struct ctx *c, json_t *list)
     return NULL;
 }
 
-enum err page_withdraw(struct ctx *c)
+enum err account_page_withdraw(struct ctx *c)
 {
     json_t *active, *ended;
     enum err e = consents(c, &active, &ended);
@@ -202,9 +200,9 @@ enum err page_withdraw(struct ctx *c)
                               json_get(one, "withdraw_url"), "back_url", "/account/consents"));
 }
 
-enum err page_withdraw_post(struct ctx *c)
+enum err account_page_withdraw_post(struct ctx *c)
 {
-    json_t *active, *ended, *done, *args = person_args(c);
+    json_t *active, *ended, *done, *args = account_person_args(c);
     struct str id = ctx_path(c, "id");
     json_object_set_new(args, "consent_id", jstr(id));
     enum err e = platform_call(c, "consent.withdraw", args, &done);
@@ -223,7 +221,7 @@ enum err page_withdraw_post(struct ctx *c)
 static const struct fault f_no_use = {"ACC-404-USE", 404, "account", "No Such Use"};
 
 /* The use of the path, when it is hers. */
-static enum err use_find(struct ctx *c, struct use *out)
+enum err account_use_find(struct ctx *c, struct use *out)
 {
     struct use *uses;
     size_t n;
@@ -237,7 +235,7 @@ static enum err use_find(struct ctx *c, struct use *out)
     return e == ERR_OK ? ctx_fail(c, &f_no_use, ERR_NOT_FOUND, STR_NONE) : e;
 }
 
-static void proof_details(struct ctx *c, json_t *d, struct journal_at at, struct str proof)
+void account_proof_details(struct ctx *c, json_t *d, struct journal_at at, struct str proof)
 {
     struct journal_verdict v;
     struct str leaf, key, note;
@@ -256,12 +254,12 @@ static void proof_details(struct ctx *c, json_t *d, struct journal_at at, struct
     json_object_set_new(d, "leaf_hash", jstr(codec_to_hex(c->arena, hash, sizeof hash)));
 }
 
-enum err page_proof(struct ctx *c)
+enum err account_page_proof(struct ctx *c)
 {
     struct use use;
     struct journal_at at;
     struct str proof;
-    enum err e = use_find(c, &use);
+    enum err e = account_use_find(c, &use);
     if (e != ERR_OK)
         return e;
     json_t *d = json_pack("{s:s,s:o}", "back_url", "/account/uses", "use",
@@ -271,7 +269,7 @@ enum err page_proof(struct ctx *c)
     if (e == ERR_OK)
         e = journal_prove(account_reader, at, c->arena, &proof);
     if (e == ERR_OK) {
-        proof_details(c, d, at, proof);
+        account_proof_details(c, d, at, proof);
         struct str file = arena_printf(c->arena, "/account/uses/" STR_FMT "/preuve",
                                        STR_ARG(use.entry));
         json_object_set_new(d, "download_url", jstr(file));
@@ -284,12 +282,12 @@ enum err page_proof(struct ctx *c)
     return ctx_page(c, "account/proof", d);
 }
 
-enum err page_proof_file(struct ctx *c)
+enum err account_page_proof_file(struct ctx *c)
 {
     struct use use;
     struct journal_at at;
     struct str proof;
-    enum err e = use_find(c, &use);
+    enum err e = account_use_find(c, &use);
     if (e == ERR_OK)
         e = journal_find(account_reader, use.entry, &at);
     if (e == ERR_OK)

@@ -1,4 +1,4 @@
-/* socle contract list|show|suspend|resume, socle api list. */
+/* socle contract list|show|suspend|resume|put, socle api list|put. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -9,8 +9,11 @@ static const char contract_help[] =
     "usage: socle contract list [--json]\n"
     "       socle contract show ID [--json]\n"
     "       socle contract suspend ID   every call under it is refused within 1 s\n"
-    "       socle contract resume ID\n";
-static const char api_help[] = "usage: socle api list [--json]\n";
+    "       socle contract resume ID\n"
+    "       socle contract put FILE     makes or replaces one; - reads standard input\n";
+static const char api_help[] =
+    "usage: socle api list [--json]\n"
+    "       socle api put FILE          publishes or replaces one; - reads standard input\n";
 
 struct run {
     struct arena arena;
@@ -130,6 +133,8 @@ static int contract_run(struct run *r, int argc, char **argv)
         return contract_set(r, argv[2], "suspended");
     if (argc == 3 && strcmp(argv[1], "resume") == 0)
         return contract_set(r, argv[2], "active");
+    if (argc == 3 && strcmp(argv[1], "put") == 0)
+        return exchange_cli_contract_put(r->c, argv[2]);
     fputs(contract_help, stderr);
     return 2;
 }
@@ -137,6 +142,8 @@ static int contract_run(struct run *r, int argc, char **argv)
 static int api_run(struct run *r, int argc, char **argv)
 {
     json_t *out;
+    if (argc == 3 && strcmp(argv[1], "put") == 0)
+        return exchange_cli_api_put(r->c, argv[2]);
     if (argc != 2 || strcmp(argv[1], "list") != 0) {
         fputs(api_help, stderr);
         return 2;

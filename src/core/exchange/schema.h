@@ -8,10 +8,12 @@
 enum { EXCHANGE_MIGRATIONS = 1 };
 extern const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS];
 
-/* Calls (calls.c), pages (catalogue.c), commands (cli.c). */
+/* Calls (calls.c), pages (catalogue.c), commands (cli.c, cli_put.c). */
 call_handler exchange_scopes, exchange_grants, exchange_apis;
 route_handler exchange_page_catalogue, exchange_page_api;
 int exchange_cli_api(struct platform *pf, int argc, char **argv);
 int exchange_cli_contract(struct platform *pf, int argc, char **argv);
+int exchange_cli_api_put(struct ctx *c, const char *path);
+int exchange_cli_contract_put(struct ctx *c, const char *path);
 
 #endif

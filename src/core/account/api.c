@@ -1,0 +1,84 @@
+/* The twins of the account's pages. Texts come in both languages; times in milliseconds. */
+#include "core/account/account.h"
+
+enum { USES_MAX = 500 };
+
+static json_t *jstr(struct str s)
+{
+    return json_stringn(s.p ? s.p : "", s.n);
+}
+
+enum err account_api_search(struct ctx *c)
+{
+    json_t *found, *args = json_pack("{s:o,s:s}", "q", jstr(ctx_query(c, "q")), "lang", c->lang);
+    enum err e = platform_call(c, "procedures.search", args, &found);
+    json_decref(args);
+    return e == ERR_OK ? ctx_json(c, 200, json_incref(found)) : e;
+}
+
+enum err account_api_account(struct ctx *c)
+{
+    return ctx_json(c, 200, json_pack("{s:s,s:o}", "name", json_get_z(c->session->data, "name", ""),
+                                      "dossiers", account_dossiers(c)));
+}
+
+/* What she was told, but for the salt: that is for the proof alone. */
+static json_t *use_json(const struct use *u)
+{
+    json_t *j = json_copy(u->told);
+    json_object_del(j, "salt");
+    json_object_set_new(j, "entry", jstr(u->entry));
+    json_object_set_new(j, "kind", jstr(u->kind));
+    json_object_set_new(j, "at", json_integer(u->at_ms));
+    return j;
+}
+
+enum err account_api_uses(struct ctx *c)
+{
+    struct use *uses;
+    size_t n;
+    enum err e = account_uses(c, NULL, 0, USES_MAX, &uses, &n);
+    if (e != ERR_OK)
+        return e;
+    json_t *list = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(list, use_json(&uses[i]));
+    return ctx_json(c, 200, json_pack("{s:o}", "items", list));
+}
+
+enum err account_api_use(struct ctx *c)
+{
+    struct use use;
+    struct journal_at at;
+    struct str proof;
+    enum err e = account_use_find(c, &use);
+    if (e != ERR_OK)
+        return e;
+    json_t *j = use_json(&use), *p = json_object();
+    e = journal_find(account_reader, use.entry, &at);
+    if (e == ERR_OK)
+        e = journal_prove(account_reader, at, c->arena, &proof);
+    if (e == ERR_OK)
+        account_proof_details(c, p, at, proof);
+    else
+        json_object_set_new(p, "pending", json_true());
+    json_object_set_new(j, "proof", p);
+    return ctx_json(c, 200, j);
+}
+
+enum err account_api_consents(struct ctx *c)
+{
+    json_t *found, *args = account_person_args(c);
+    enum err e = platform_call(c, "consent.list", args, &found);
+    json_decref(args);
+    return e == ERR_OK ? ctx_json(c, 200, json_incref(found)) : e;
+}
+
+enum err account_api_withdraw(struct ctx *c)
+{
+    json_t *done, *args = account_person_args(c);
+    json_object_set_new(args, "consent_id", jstr(ctx_path(c, "id")));
+    enum err e = platform_call(c, "consent.withdraw", args, &done);
+    json_decref(args);
+    return e == ERR_OK ? ctx_json(c, 200, json_incref(done)) : e;
+}
