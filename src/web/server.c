@@ -15,6 +15,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "sys/file.h"
 
 enum {
     ACCEPT_BATCH = 16,
@@ -302,6 +303,8 @@ struct web_server *web_server_start(const struct web_server_conf *conf)
     trusted_read(conf->trusted_proxies, &s->trusted);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->stopped, NULL);
+    if (file_make_dirs(conf->spool_folder, 0700) != ERR_OK)
+        log_error("spool_folder_failed", "folder", conf->spool_folder);
     for (size_t i = 0; i < conf->n_listen_fds; i++)
         listener_prepare(conf->listen_fds[i]);
     for (unsigned i = 0; i < conf->n_loops; i++)

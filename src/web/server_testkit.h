@@ -14,7 +14,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -44,7 +43,6 @@ static void listen_anew(void)
 static void server_conf(web_handler *handler)
 {
     snprintf(spool, sizeof spool, "/tmp/socle-spool-%d", (int)getpid());
-    (void)mkdir(spool, 0700);
     listen_anew();
     conf = (struct web_server_conf){.listen_fds = &listen_fd, .n_listen_fds = 1, .n_loops = 2,
                                     .n_handlers = 2, .limits = web_limits_default,
