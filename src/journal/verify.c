@@ -256,21 +256,26 @@ static enum err unsealed_check(struct check *c)
     return e;
 }
 
-/* Is this the entry that the files hold under that index? */
-static bool same_entry(struct check *c, uint64_t index, struct str leaf)
+/* Is this the entry that the files hold under that index? They are asked for one after the other:
+ * `rest` is what is left of the bundle read last. */
+static bool same_entry(struct check *c, uint64_t index, struct str leaf, struct str *rest)
 {
-    struct str bundle, there = STR_NONE;
-    uint64_t n = index / TILE_WIDTH;
-    if (tile_read(c->folder, TILE_ENTRIES, n, tile_width(TILE_ENTRIES, n, c->held), &c->work,
-                  &bundle) != ERR_OK)
-        return false;
-    for (uint64_t i = n * TILE_WIDTH; i <= index; i++)
-        if (!bundle_next(&bundle, &there))
+    struct str there = STR_NONE;
+    uint64_t n = index / TILE_WIDTH, skip = rest->n ? 0 : index % TILE_WIDTH;
+    if (rest->n == 0) {
+        arena_reset(&c->work);
+        if (tile_read(c->folder, TILE_ENTRIES, n, tile_width(TILE_ENTRIES, n, c->held), &c->work,
+                      rest) != ERR_OK)
             return false;
-    return str_eq(there, leaf);
+    }
+    for (; skip > 0; skip--)
+        if (!bundle_next(rest, &there))
+            return false;
+    return bundle_next(rest, &there) && str_eq(there, leaf);
 }
 
-static enum err wal_batch_check(struct check *c, const struct wal_batch *b, uint64_t *next)
+static enum err wal_batch_check(struct check *c, const struct wal_batch *b, uint64_t *next,
+                                struct str *bundle)
 {
     char name[32];
     struct str rest = b->records;
@@ -283,13 +288,12 @@ static enum err wal_batch_check(struct check *c, const struct wal_batch *b, uint
             return say(c, ERR_CORRUPT, (int64_t)*next, name, "A record is malformed.");
         if (r.type != WIRE_ENTRY)
             continue;
-        if (*next < c->held && !same_entry(c, *next, r.leaf))
+        if (*next < c->held && !same_entry(c, *next, r.leaf, bundle))
             return say(c, ERR_CORRUPT, (int64_t)*next, name,
                        "The write-ahead log and the entry's file disagree.");
         c->out->unsealed += *next >= c->held;
         ++*next;
     }
-    arena_reset(&c->work);
     return ERR_OK;
 }
 
@@ -298,6 +302,7 @@ static enum err wal_check(struct check *c, const struct state *durable, bool *ag
 {
     struct wal_reader r;
     struct wal_batch b;
+    struct str bundle = STR_NONE;
     char name[32];
     uint64_t next = durable->size, unsealed = c->out->unsealed;
     wal_reader_init(&r, c->folder, durable->wal);
@@ -305,7 +310,7 @@ static enum err wal_check(struct check *c, const struct state *durable, bool *ag
     while (e == ERR_OK) {
         e = wal_reader_next(&r, &b);
         if (e == ERR_OK)
-            e = wal_batch_check(c, &b, &next);
+            e = wal_batch_check(c, &b, &next, &bundle);
     }
     bool cut = e == ERR_NOT_FOUND && (r.position < c->state.wal || wal_reader_looks_cut(&r));
     *again = e != ERR_OK && (e != ERR_NOT_FOUND || cut);
