@@ -20,7 +20,7 @@
 enum { TYPE_ANY = 0, TYPE_BOOL = 16, TYPE_BYTEA = 17, TYPE_INT8 = 20, TYPE_INT2 = 21,
        TYPE_INT4 = 23, TYPE_TEXT = 25, TYPE_OID = 26, TYPE_NUMERIC = 1700 };
 enum { FETCH_ROWS = 500, DRAIN_ROWS = 2000, WRITERS_MAX = 16, WRITER_WAIT_MS = 5000,
-       CONFLICTS_MAX = 12, LOSSES_MAX = 3 };
+       CONFLICTS_MS = 5000, LOSSES_MAX = 3 };
 
 /* --- parameters ---------------------------------------------------------------------------------- */
 
@@ -460,15 +460,16 @@ static enum err pg_write(struct db *db, db_closure *fn, void *arg)
     if (e != ERR_OK)
         return e;
     struct pg_conn *c = conn->handle;
+    int64_t until_ms = clock_mono_ms() + CONFLICTS_MS;
     for (;;) {
         e = closure_try(conn, fn, arg);
         if (e == ERR_OK || !c->again)
             break;
         bool lost = !pg_conn_is_good(c);
-        if (lost ? ++losses == LOSSES_MAX : ++conflicts == CONFLICTS_MAX)
+        if (lost ? ++losses == LOSSES_MAX : clock_mono_ms() > until_ms)
             break;
         if (!lost)
-            pause_before(conflicts);
+            pause_before(conflicts++);
     }
     writer_return(conn);
     return e;
