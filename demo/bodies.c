@@ -80,7 +80,7 @@ int demo_family_main(struct proc *self, void *settings)
 {
     if (people_open() != ERR_OK)
         return 1;
-    return demo_serve(self, "demo-family", port_of(settings, DEMO_PORT_FAMILY), family, settings);
+    return demo_serve(self, settings, DEMO_PORT_FAMILY, family, settings);
 }
 
 /* ---- tax office, the older service: GET /ws/adresse.do?NOM=..&DNAIS=.. -> XML ------------------- */
@@ -124,8 +124,7 @@ int demo_tax_xml_main(struct proc *self, void *settings)
 {
     if (people_open() != ERR_OK)
         return 1;
-    return demo_serve(self, "demo-tax-xml", port_of(settings, DEMO_PORT_TAX_XML), tax_xml,
-                      settings);
+    return demo_serve(self, settings, DEMO_PORT_TAX_XML, tax_xml, settings);
 }
 
 /* ---- the adapter before it: GET /v1/adresse -> JSON -------------------------------------------- */
@@ -184,5 +183,5 @@ static void tax(struct web_request *rq, struct web_response *rs, void *arg)
 int demo_tax_main(struct proc *self, void *settings)
 {
     client_global_start();
-    return demo_serve(self, "demo-tax", port_of(settings, DEMO_PORT_TAX), tax, settings);
+    return demo_serve(self, settings, DEMO_PORT_TAX, tax, settings);
 }

@@ -16,8 +16,10 @@ int demo_family_main(struct proc *self, void *settings);
 int demo_tax_xml_main(struct proc *self, void *settings);
 int demo_tax_main(struct proc *self, void *settings);
 
-/* Serves until asked to stop: one loop, four handlers, on 127.0.0.1:port. */
-int demo_serve(struct proc *self, const char *name, unsigned port, web_handler *handler, void *arg);
+/* Confines itself, then serves until asked to stop: one loop, four handlers, on the loopback at
+ * settings.port + plus. What it reads from files it has read before. */
+int demo_serve(struct proc *self, const struct settings *s, unsigned plus, web_handler *handler,
+               void *arg);
 
 /* Answers for demonstration servers. */
 void demo_json(struct web_response *rs, int status, struct str body);

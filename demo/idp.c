@@ -290,5 +290,5 @@ int demo_idp_main(struct proc *self, void *settings)
         log_error("demo_idp_cannot_start", "error", err_name(e));
         return 1;
     }
-    return demo_serve(self, "demo-idp", (unsigned)idp.settings->port + DEMO_PORT_IDP, handle, &idp);
+    return demo_serve(self, settings, DEMO_PORT_IDP, handle, &idp);
 }

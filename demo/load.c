@@ -17,9 +17,6 @@
 #include "sys/file.h"
 #include "web/assets.h"
 
-/* Where the platform asks providers to send people back. */
-#define CALLBACK_PATH "/api/v2/oidc-callback"
-
 /* Counts up when what is loaded changes. */
 static const char VERSION[] = "1";
 
@@ -305,10 +302,11 @@ static enum err write_registrations(struct ctx *c)
 {
     json_t *doc = json_own(&c->pool, json_pack("{s:i}", "v", 1));
     const struct demo_provider *p;
-    struct str uri = portal_url(c, CALLBACK_PATH), out = portal_url(c, "/");
+    struct str out = portal_url(c, "/deconnexion/retour");
     for (size_t i = 0; (p = demo_provider_at(i)) != NULL; i++) {
         uint8_t hash[SHA256_LEN];
-        struct str secret;
+        struct str secret, path = arena_printf(c->arena, "/connexion/retour/%s", p->id);
+        struct str uri = portal_url(c, path.p);
         enum err e = demo_secret(c, secret_name(c, "provider", p->id), &secret);
         if (e != ERR_OK)
             return e;

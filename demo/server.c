@@ -2,12 +2,12 @@
 #include "demo/bodies.h"
 
 #include <arpa/inet.h>
-#include <errno.h>
 #include <netinet/in.h>
 #include <sys/socket.h>
 #include <unistd.h>
 #include "base/log.h"
 #include "demo/demo.h"
+#include "sys/sandbox.h"
 
 static int listen_local(unsigned port)
 {
@@ -23,25 +23,41 @@ static int listen_local(unsigned port)
     return -1;
 }
 
-int demo_serve(struct proc *self, const char *name, unsigned port, web_handler *handler, void *arg)
+static enum err confine(struct arena *a, const struct settings *s)
 {
-    log_set_process(name);
+    static const char *const read_paths[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/ssl",
+                                             "/dev/urandom", "/proc/self", NULL};
+    const char *const write_paths[] = {arena_printf(a, "%s/spool", s->data).p, NULL};
+    struct sandbox box = {.flags = SANDBOX_NET | SANDBOX_FILES | SANDBOX_THREADS,
+                          .read_paths = read_paths, .write_paths = write_paths};
+    return sandbox_enter(&box);
+}
+
+int demo_serve(struct proc *self, const struct settings *s, unsigned plus, web_handler *handler,
+               void *arg)
+{
+    struct arena a;
+    log_set_process(proc_name(self));
+    arena_init(&a);
+    unsigned port = (unsigned)s->port + plus;
     int fd = listen_local(port);
-    if (fd < 0) {
-        log_error("demo_cannot_listen", "port", LOG_NUM(port));
+    enum err e = fd < 0 ? ERR_UNAVAILABLE : confine(&a, s);
+    if (e != ERR_OK) {
+        log_error("demo_cannot_serve", "port", LOG_NUM(port), "error", err_name(e));
+        arena_free(&a);
         return 1;
     }
     struct web_server_conf conf = {.listen_fds = &fd, .n_listen_fds = 1, .n_loops = 1,
                                    .n_handlers = 4, .limits = web_limits_default,
-                                   .spool_folder = "/tmp", .handler = handler, .arg = arg};
+                                   .spool_folder = arena_printf(&a, "%s/spool", s->data).p,
+                                   .handler = handler, .arg = arg};
     struct web_server *server = web_server_start(&conf);
     proc_ready(self);
-    char stop;
-    while (!proc_stopping)
-        if (read(proc_stop_fd(), &stop, 1) < 0 && errno != EINTR)
-            break;
+    while (!proc_wait_stop(-1))
+        ;
     web_server_stop(server, 1000);
     close(fd);
+    arena_free(&a);
     return 0;
 }
 

@@ -1,6 +1,7 @@
 /* The command line: one table of the program's own commands, and those that services declare. */
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -260,6 +261,7 @@ static int run(int argc, char **argv)
 int main(int argc, char **argv)
 {
     proc_title_init(argc, argv);
+    umask(0077); /* what is kept is for this user alone */
     set_clock();
     if (argc < 2) {
         print_help(stderr);

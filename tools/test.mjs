@@ -48,16 +48,18 @@ function report(suite, mine, { code, out, late }, startedAt) {
   if (bad.length && bad.every((r) => !r.why)) console.log(out.slice(-6000));
 }
 
+const unitName = (bin) => `unit ${bin.replace(/^build\/unit\/(src\/)?/, '')}`;
+
 // cmocka's TAP.
 async function unit(bin, env) {
   const startedAt = Date.now();
   const r = await run(bin, [], { env });
   const mine = [];
   for (const line of r.out.split('\n')) {
-    const m = /^(not ok|ok) \d+(?: - (.*?))?( # SKIP.*)?$/i.exec(line);
-    if (m) mine.push({ status: m[3] ? 'skipped' : m[1] === 'ok' ? 'passed' : 'failed', name: (m[2] ?? '').trim() });
+    const m = /^(not ok|ok) \d+(?: - | # (SKIP) )(.*)$/i.exec(line);
+    if (m) mine.push({ status: m[2] ? 'skipped' : m[1] === 'ok' ? 'passed' : 'failed', name: m[3].trim() });
   }
-  report(`unit ${bin.replace(/^build\/unit\/src\//, '')}`, mine, r, startedAt);
+  report(unitName(bin), mine, r, startedAt);
 }
 
 async function suite(name, file, env, timeoutMs) {
@@ -102,7 +104,7 @@ const engineless = (f) => f.endsWith('preview.test.mjs');
 mkdirSync('build', { recursive: true });
 const startedAt = Date.now();
 let pg = '';
-const needsPg = units.some((u) => wanted(`unit ${u}`)) || [...shared, ...alone].some((f) => wanted(label(f, 'postgres')));
+const needsPg = units.some((u) => wanted(unitName(u))) || [...shared, ...alone].some((f) => wanted(label(f, 'postgres')));
 if (needsPg) {
   const r = await run('sh', ['test/pg.sh', 'start', 'build/pg']);
   if (r.code === 0) pg = r.out.trim().split('\n').pop();
@@ -111,7 +113,7 @@ if (needsPg) {
 try {
   await together([
     ...checks.filter(() => wanted('checks')).map((f) => () => plain('checks', f, f, [])),
-    ...units.filter((b) => wanted(`unit ${b}`)).map((b) => () => unit(b, { ...san, CMOCKA_MESSAGE_OUTPUT: 'TAP', SOCLE_TEST_PG: pg })),
+    ...units.filter((b) => wanted(unitName(b))).map((b) => () => unit(b, { ...san, CMOCKA_MESSAGE_OUTPUT: 'TAP', SOCLE_TEST_PG: pg })),
     ...fuzzers.filter(() => wanted('fuzz')).map((b) => () => {
       const name = basename(b), corpus = join('test/corpus', name.replace(/_fuzz$/, ''));
       return plain('fuzz', name, b, [existsSync(corpus) ? corpus : join('test/corpus', name)], { env: san });

@@ -171,6 +171,22 @@ static enum err op_mac(struct door *d, const struct str *in, struct arena *a, st
     return ERR_OK;
 }
 
+/* data -> sub of version 1. The secret's text is what its file holds: an operator can move it. */
+static enum err op_pairwise_v1(struct door *d, const struct str *in, struct arena *a,
+                               struct buf *out)
+{
+    const uint8_t *secret;
+    uint8_t hash[SHA256_LEN];
+    enum err e = keystore_secret(d->vault->store, STR("pairwise"), USE_MAC, &secret);
+    if (e)
+        return e;
+    struct str parts[] = {in[0], codec_to_hex(a, secret, KEYSTORE_SECRET_LEN)};
+    sha256_many(parts, COUNT_OF(parts), hash);
+    buf_add_hex(out, hash, sizeof hash);
+    buf_add_z(out, "v1");
+    return ERR_OK;
+}
+
 /* name, context, plain -> wrapped (a seal) */
 static enum err op_wrap(struct door *d, const struct str *in, struct arena *a, struct buf *out)
 {
@@ -221,7 +237,8 @@ enum keys_op {
     OP_WRAP,
     OP_UNWRAP,
     OP_SHARED,
-    OP_ROTATE
+    OP_ROTATE,
+    OP_PAIRWISE_V1
 };
 
 static const struct operation {
@@ -240,6 +257,7 @@ static const struct operation {
     {OP_UNWRAP, "unwrap", op_unwrap, 3, DOOR_LOCAL | DOOR_WEB},
     {OP_SHARED, "shared", op_shared, 1, DOOR_LOCAL | DOOR_WEB},
     {OP_ROTATE, "rotate", op_rotate, 1, DOOR_LOCAL},
+    {OP_PAIRWISE_V1, "pairwise_v1", op_pairwise_v1, 1, DOOR_LOCAL | DOOR_WEB},
 };
 
 /* One request, whichever way it came: a chan_handler. */
@@ -407,6 +425,12 @@ enum err keys_mac(struct keys *k, const char *name, struct str data, uint8_t out
 {
     struct str in[] = {str_from(name), data};
     return data.n > KEYS_DATA_MAX ? ERR_LIMIT : ask_32(k, OP_MAC, in, 2, out);
+}
+
+enum err keys_pairwise_v1(struct keys *k, struct str data, struct arena *a, struct str *sub)
+{
+    struct str in[] = {data};
+    return data.n > KEYS_DATA_MAX ? ERR_LIMIT : ask(k, OP_PAIRWISE_V1, in, 1, a, sub);
 }
 
 enum err keys_wrap(struct keys *k, const char *name, struct str context, struct str plain,

@@ -47,6 +47,10 @@ enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a, struct 
 enum err keys_public_raw(struct keys *k, const char *purpose, uint8_t out[32]) MUST_CHECK;
 /* HMAC-SHA256 under the named secret. */
 enum err keys_mac(struct keys *k, const char *name, struct str data, uint8_t out[32]) MUST_CHECK;
+/* A citizen's identifier at an entity, version 1 (docs/formats/sub.md): hex(SHA-256(data, the text of
+ * the secret "pairwise")) and "v1". It is no HMAC because citizens' identifiers made so exist. */
+enum { KEYS_SUB_LEN = 66 };
+enum err keys_pairwise_v1(struct keys *k, struct str data, struct arena *a, struct str *sub) MUST_CHECK;
 /* Data keys of subjects, wrapped for storage. keys_unwrap gives the 32 bytes back. */
 enum err keys_wrap(struct keys *k, const char *name, struct str context, struct str plain,
                    struct arena *a, struct str *wrapped) MUST_CHECK;

@@ -86,6 +86,13 @@ static void *confirmer_run(void *arg)
 }
 
 /* ---- replay ------------------------------------------------------------------------------------ */
+/* An entry the journal will never take, whatever the time: it stays for the operator to see, and does
+ * not keep the others waiting. */
+static bool is_refused(enum err e)
+{
+    return e == ERR_INVALID || e == ERR_LIMIT;
+}
+
 static enum err send_row(struct platform *pf, const struct db_result *r, size_t i, bool repeat)
 {
     struct journal_record rec = {.id = db_str(r, i, 0), .leaf = db_str(r, i, 1),
@@ -116,6 +123,10 @@ enum err outbox_replay(struct platform *pf, bool all)
         e = send_row(pf, &r, i, true);
         if (e == ERR_OK)
             memcpy(sent.ids[sent.n++], db_z(&r, i, 0), ID_LEN + 1);
+        if (is_refused(e)) {
+            log_error("outbox_entry_refused", "entry", db_z(&r, i, 0), "error", err_name(e));
+            e = ERR_OK;
+        }
     }
     if (sent.n && !done.running) { /* jobs has no confirmer */
         enum err e2 = db_write(pf->db, rows_delete, &sent);
@@ -222,21 +233,30 @@ static enum err act_closure(struct db_conn *db, void *arg)
     return e;
 }
 
-enum err act_write(struct ctx *c, db_closure *fn, void *arg, const struct act *acts, size_t n)
+/* One message, one wait, for all of them. */
+static enum err seal_all(struct ctx *c, const struct act *acts, size_t n)
 {
-    struct act_job job = {fn, arg, acts, n, clock_now_ms()};
-    enum err e = db_write(c->pf->db, act_closure, &job);
-    if (e != ERR_OK || !c->pf->journal) /* a command: the running platform's jobs send it */
-        return e;
-    for (size_t i = 0; i < n; i++) {
-        e = journal_append(c->pf->journal, &acts[i].record, WAIT_MS, NULL);
-        if (e != ERR_OK) {
-            log_error("act_not_sealed_yet", "trace", c->trace_id, "error", err_name(e));
-            return ERR_UNAVAILABLE;
-        }
+    struct journal_record *list = arena_array(c->arena, struct journal_record, n);
+    for (size_t i = 0; i < n; i++)
+        list[i] = acts[i].record;
+    enum err e = journal_append_many(c->pf->journal, list, n, WAIT_MS, NULL);
+    for (size_t i = 0; i < n && e == ERR_OK; i++) {
         char id[ID_LEN + 1] = {0};
         memcpy(id, acts[i].record.id.p, ID_LEN);
         confirm(id);
     }
-    return ERR_OK;
+    return e;
+}
+
+enum err act_write(struct ctx *c, db_closure *fn, void *arg, const struct act *acts, size_t n)
+{
+    struct act_job job = {fn, arg, acts, n, clock_now_ms()};
+    enum err e = db_write(c->pf->db, act_closure, &job);
+    if (e != ERR_OK || !c->pf->journal || n == 0) /* a command: the running platform sends them */
+        return e;
+    e = seal_all(c, acts, n);
+    if (e == ERR_OK)
+        return ERR_OK;
+    log_error("act_not_sealed_yet", "trace", c->trace_id, "error", err_name(e));
+    return ERR_UNAVAILABLE;
 }

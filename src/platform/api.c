@@ -15,9 +15,11 @@ static const struct fault f_scope = {"SOC-403-SCOPE", 403, "platform", "Token No
 static const struct fault f_json = {"SOC-400-JSON", 400, "platform", "Malformed JSON"};
 
 /* ---- the issuer's keys ------------------------------------------------------------------------- */
+enum { KEYS_LIFE_MS = 60 * 1000, KEYS_AGAIN_MS = 1000 };
 static struct {
     pthread_rwlock_t lock;
     struct jwks *keys;
+    int64_t read_ms; /* monotonic; 0: never */
 } kept = {.lock = PTHREAD_RWLOCK_INITIALIZER};
 
 static enum err keys_refresh(struct ctx *c)
@@ -32,33 +34,39 @@ static enum err keys_refresh(struct ctx *c)
     pthread_rwlock_wrlock(&kept.lock);
     old = kept.keys;
     kept.keys = fresh;
+    kept.read_ms = clock_mono_ms();
     pthread_rwlock_unlock(&kept.lock);
     if (old)
         jwks_free(old);
     return ERR_OK;
 }
 
-static enum err verify_kept(const struct jws *j)
+static enum err verify_kept(const struct jws *j, int64_t *age_ms)
 {
     pthread_rwlock_rdlock(&kept.lock);
+    *age_ms = kept.keys ? clock_mono_ms() - kept.read_ms : INT64_MAX;
     enum err e = kept.keys ? jws_verify(j, kept.keys, 1u << JOSE_ES256 | 1u << JOSE_RS256)
                            : ERR_NOT_FOUND;
     pthread_rwlock_unlock(&kept.lock);
     return e;
 }
 
-/* An unknown key may be a new one: the set is read again once. */
+/* Keys are asked for again each minute, and when a token names one that is not known: at most once a
+ * second, so that made-up names do not keep `keys` busy. */
 static enum err verify(struct ctx *c, const struct jws *j)
 {
-    enum err e = verify_kept(j);
-    if (e != ERR_NOT_FOUND)
-        return e;
+    int64_t age_ms;
+    enum err e = verify_kept(j, &age_ms);
+    if (age_ms < (e == ERR_NOT_FOUND ? KEYS_AGAIN_MS : KEYS_LIFE_MS))
+        return e == ERR_NOT_FOUND ? ERR_DENIED : e;
     e = keys_refresh(c);
-    return e == ERR_OK ? verify_kept(j) : e;
+    if (e == ERR_OK)
+        e = verify_kept(j, &age_ms);
+    return e == ERR_NOT_FOUND ? ERR_DENIED : e;
 }
 
-enum err issuer_jwt(struct ctx *c, struct str compact, const char *typ, struct str audience,
-                    json_t **claims, const char **why)
+enum err issuer_jws(struct ctx *c, struct str compact, const char *typ, json_t **claims,
+                    const char **why)
 {
     struct jws j;
     *why = "form";
@@ -71,11 +79,18 @@ enum err issuer_jwt(struct ctx *c, struct str compact, const char *typ, struct s
         e = verify(c, &j);
     }
     if (e == ERR_OK)
-        e = jwt_check(j.claims, str_from(c->pf->settings->base_url), audience, clock_now_ms(), why);
-    if (e == ERR_OK)
         *claims = json_own(&c->pool, json_incref(j.claims));
     jws_free(&j);
     return e;
+}
+
+enum err issuer_jwt(struct ctx *c, struct str compact, const char *typ, struct str audience,
+                    json_t **claims, const char **why)
+{
+    enum err e = issuer_jws(c, compact, typ, claims, why);
+    return e == ERR_OK ? jwt_check(*claims, str_from(c->pf->settings->base_url), audience,
+                                   clock_now_ms(), why)
+                       : e;
 }
 
 /* ---- the caller -------------------------------------------------------------------------------- */
@@ -88,18 +103,20 @@ static bool has_scope(struct str scopes, const char *want)
     return false;
 }
 
-/* A token revoked since it was given: the list that the gateways obey too. */
-static enum err not_revoked(struct ctx *c, struct str jti)
+/* Revoked since it was given, or its client removed: the list that the gateways obey too. */
+static enum err not_denied(struct ctx *c, const json_t *claims)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
     enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT 1 FROM change WHERE kind = 'deny' AND item = $1 AND "
-                              "until_ms > $2",
-                              "si", arena_printf(c->arena, "token:" STR_FMT, STR_ARG(jti)),
-                              clock_now_ms());
+                              "SELECT 1 FROM change WHERE kind = 'deny' AND until_ms > $1 AND "
+                              "(item = $2 OR item = $3)",
+                              "iss", clock_now_ms(),
+                              arena_printf(c->arena, "token:%s", json_get_z(claims, "jti", "")),
+                              arena_printf(c->arena, "client:%s",
+                                           json_get_z(claims, "client_id", "")));
     return e == ERR_NOT_FOUND ? ERR_OK : e == ERR_OK ? ERR_DENIED : e;
 }
 
@@ -209,6 +226,21 @@ static enum err body_to_form(struct ctx *c)
     return ERR_OK;
 }
 
+enum err access_token_read(struct ctx *c, struct str token, json_t **claims, json_t **identity,
+                           const char **why)
+{
+    enum err e = issuer_jwt(c, token, "at+jwt", str_from(c->pf->settings->base_url), claims, why);
+    if (e == ERR_OK) {
+        *why = "revoked";
+        e = not_denied(c, *claims);
+    }
+    if (e == ERR_OK) {
+        *why = "no person in it";
+        e = identity_of(c, *claims, identity);
+    }
+    return e;
+}
+
 enum err api_authenticate(struct ctx *c)
 {
     struct str header = ctx_header(c, "Authorization");
@@ -218,15 +250,7 @@ enum err api_authenticate(struct ctx *c)
     struct str token = bearer ? str_trim(str_after(header, 7)) : STR("");
     if (!token.n || token.n > TOKEN_MAX)
         return ctx_fail(c, &f_token, ERR_DENIED, STR("send Authorization: Bearer <access token>"));
-    enum err e = issuer_jwt(c, token, "at+jwt", str_from(c->pf->settings->base_url), &claims, &why);
-    if (e == ERR_OK) {
-        why = "revoked";
-        e = not_revoked(c, json_get_str(claims, "jti"));
-    }
-    if (e == ERR_OK) {
-        why = "no person in it";
-        e = identity_of(c, claims, &identity);
-    }
+    enum err e = access_token_read(c, token, &claims, &identity, &why);
     if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT)
         return e;
     if (e != ERR_OK)

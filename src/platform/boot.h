@@ -28,6 +28,8 @@ struct boot_hooks {
 int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n_extra,
                const struct boot_hooks *hooks);
 
+/* Listens for erased subjects: before change_start. */
+void vault_start(struct platform *pf);
 enum err change_start(struct platform *pf) MUST_CHECK;
 void change_stop(void);
 

@@ -7,7 +7,8 @@
 
 struct change {
     int64_t seq;
-    struct str kind; /* "config" (contracts, routes, clients), "deny" (a consent, a token, a contract) */
+    struct str kind; /* "config" (contracts, routes, clients), "deny" (a consent, a token, a contract),
+                        "erase" (a subject whose key was destroyed) */
     struct str key;  /* what: for deny "consent:<id>", "token:<jti>", "contract:<id>" */
     int64_t until_ms; /* deny: may be forgotten after (one token's lifetime) */
     int64_t at_ms;    /* when it was written */

@@ -111,15 +111,17 @@ static enum err security_txt(struct ctx *c)
     return ctx_text(c, 200, "text/plain; charset=utf-8", text);
 }
 
+/* Where password managers send people (W3C, change-password URL): there is no password here to
+ * change, and the page says where there is. */
 static enum err change_password(struct ctx *c)
 {
-    return ctx_redirect(c, portal_url(c, "/compte"));
+    return ctx_page(c, "platform/change_password", NULL);
 }
 
 static enum err robots(struct ctx *c)
 {
     return ctx_text(c, 200, "text/plain; charset=utf-8",
-                    STR("User-agent: *\nDisallow: /compte\nDisallow: /api/\n"));
+                    STR("User-agent: *\nDisallow: /account\nDisallow: /dossiers/\nDisallow: /agent\nDisallow: /api/\n"));
 }
 
 static const struct route routes[] = {

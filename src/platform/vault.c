@@ -8,10 +8,12 @@
 #include "base/codec.h"
 #include "base/rand.h"
 #include "crypto/seal.h"
+#include "platform/boot.h"
+#include "platform/change.h"
 
 enum { CACHE_N = 1024 };
 static struct cached {
-    char subject[96];
+    char subject[160];
     uint8_t key[SEAL_KEY_LEN];
 } cache[CACHE_N];
 static pthread_mutex_t cache_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -139,8 +141,9 @@ enum err vault_open(struct ctx *c, struct str subject, const char *context, stru
 static enum err key_destroy(struct db_conn *db, void *arg)
 {
     struct str *subject = arg;
-    return db_exec(db, "UPDATE subject_key SET wrapped = $2 WHERE subject = $1", "sb", *subject,
-                   STR(""));
+    enum err e = db_exec(db, "UPDATE subject_key SET wrapped = $2 WHERE subject = $1", "sb",
+                         *subject, STR(""));
+    return e == ERR_OK ? change_add(db, "erase", *subject, 0) : e;
 }
 
 enum err vault_erase(struct ctx *c, struct str subject)
@@ -148,6 +151,21 @@ enum err vault_erase(struct ctx *c, struct str subject)
     enum err e = db_write(c->pf->db, key_destroy, &subject);
     cache_put(subject, NULL);
     return e;
+}
+
+/* The key must be forgotten by every node's cache, not only by the one that destroyed it. */
+static void on_change(struct platform *pf, const struct change *list, size_t n, void *arg)
+{
+    (void)pf;
+    (void)arg;
+    for (size_t i = 0; i < n; i++)
+        if (str_eq_z(list[i].kind, "erase"))
+            cache_put(list[i].key, NULL);
+}
+
+void vault_start(struct platform *pf)
+{
+    change_subscribe(pf, on_change, NULL);
 }
 
 enum err vault_blind(struct ctx *c, const char *context, struct str value, struct str *hex)

@@ -137,6 +137,15 @@ int proc_stop_fd(void)
     return stop_fd;
 }
 
+bool proc_wait_stop(int timeout_ms)
+{
+    struct pollfd p = {.fd = stop_fd, .events = POLLIN};
+    while (!proc_stopping)
+        if (poll(&p, 1, timeout_ms) >= 0 || errno != EINTR)
+            break;
+    return proc_stopping != 0;
+}
+
 size_t proc_fds(const struct proc *self, const char *label, int *out, size_t n)
 {
     size_t found = 0;

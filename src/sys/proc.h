@@ -56,5 +56,7 @@ const char *proc_name(const struct proc *self);
  * readable and stays so (do not read from it); -1 outside of a supervised process. */
 extern volatile int proc_stopping;
 int proc_stop_fd(void);
+/* Waits to be asked to stop, at most timeout_ms (< 0: for ever); true when it was. */
+bool proc_wait_stop(int timeout_ms);
 
 #endif

@@ -64,7 +64,8 @@ static bool keeps(const struct conn *c, const struct answer *a)
     bool until_close = a->length < 0 && w->head.minor == 0 && answer_has_body(w, a->status);
     bool unread = !w->body_done && !(c->state == CONN_FAST && w->fast.body_started) &&
                   (w->body_chunked || w->continue_owed || w->body_left > DISCARD_MAX);
-    return w->head.keep_alive && !until_close && !unread && !c->eof && !c->wl->stopping;
+    bool left = c->eof && w->in_at == w->in_n;
+    return w->head.keep_alive && !until_close && !unread && !left && !c->wl->stopping;
 }
 
 bool answer_head(struct conn *c, const struct answer *a)

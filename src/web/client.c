@@ -7,42 +7,19 @@
 #include <arpa/inet.h>
 #include <curl/curl.h>
 #include <netinet/in.h>
-#include <openssl/err.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <pthread.h>
 #include <unistd.h>
 #include "base/log.h"
-#include "sys/file.h"
 #include "sys/resolve.h"
+#include "web/authorities.h"
 
 enum {
     TIMEOUT_MS = 5000,
     ANSWER_MAX = 1024 * 1024,
-    AUTHORITIES_MAX = 4 * 1024 * 1024,
     ADDRESSES_MAX = 4,
     CONNECTIONS_MAX = 8, /* kept by each thread */
 };
-
-/* The authorities' file is read at start, because a process in its sandbox may not; it is parsed at
- * the first TLS connection, because that takes longer than the rest of the start, and once, because
- * libcurl would do it again for each connection. */
-static struct arena authorities_arena;
-static struct str authorities_pem;
-static X509_STORE *authorities;
-static pthread_once_t authorities_once = PTHREAD_ONCE_INIT;
-
-static void authorities_parse(void)
-{
-    BIO *bio = BIO_new_mem_buf(authorities_pem.p ? authorities_pem.p : "", (int)authorities_pem.n);
-    authorities = X509_STORE_new();
-    if (!bio || !authorities)
-        abort();
-    for (X509 *x; (x = PEM_read_bio_X509(bio, NULL, NULL, NULL)) != NULL; X509_free(x))
-        X509_STORE_add_cert(authorities, x);
-    ERR_clear_error(); /* the end of the file is one */
-    BIO_free(bio);
-}
 
 static pthread_key_t handles_key;
 static pthread_once_t handles_once = PTHREAD_ONCE_INIT;
@@ -76,9 +53,7 @@ void client_global_start(void)
         abort();
     if (!file)
         file = curl_version_info(CURLVERSION_NOW)->cainfo;
-    arena_reset(&authorities_arena);
-    if (!file || file_read(&authorities_arena, file, AUTHORITIES_MAX, &authorities_pem) != ERR_OK)
-        log_warn("client_without_authorities", "file", file);
+    authorities_read(file);
 }
 
 static CURL *handle_of_thread(bool inside)
@@ -226,8 +201,7 @@ static size_t on_header(char *p, size_t size, size_t n, void *arg)
 static CURLcode on_tls(CURL *h, void *ctx, void *arg)
 {
     (void)h, (void)arg;
-    pthread_once(&authorities_once, authorities_parse);
-    SSL_CTX_set1_cert_store(ctx, authorities);
+    SSL_CTX_set1_cert_store(ctx, authorities_store());
     return CURLE_OK;
 }
 

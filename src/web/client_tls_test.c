@@ -6,14 +6,12 @@
 #include <cmocka.h>
 
 #include <netinet/in.h>
-#include <openssl/ec.h>
-#include <openssl/pem.h>
 #include <openssl/ssl.h>
-#include <openssl/x509v3.h>
 #include <pthread.h>
 #include <signal.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "web/certificate_for_test.h"
 #include "web/client.h"
 
 static struct arena arena;
@@ -23,24 +21,6 @@ static pthread_t thread;
 static EVP_PKEY *key;
 static X509 *known, *unknown, *old;
 static X509 *shown; /* what the server presents */
-
-static X509 *certificate(const char *name, long from_s, long until_s)
-{
-    X509 *x = X509_new();
-    X509_NAME *subject = X509_get_subject_name(x);
-    X509_set_version(x, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), from_s);
-    X509_gmtime_adj(X509_getm_notAfter(x), until_s);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, (const unsigned char *)name, -1, -1, 0);
-    X509_set_issuer_name(x, subject);
-    X509_set_pubkey(x, key);
-    X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "DNS:localhost");
-    X509_add_ext(x, san, -1);
-    X509_EXTENSION_free(san);
-    assert_true(X509_sign(x, key, EVP_sha256()) > 0);
-    return x;
-}
 
 static void *serve(void *arg)
 {
@@ -65,25 +45,23 @@ static void *serve(void *arg)
     return NULL;
 }
 
+static void read_authorities(const char *file)
+{
+    setenv("SSL_CERT_FILE", file, 1);
+    client_global_start();
+}
+
 static int start(void **state)
 {
     struct sockaddr_in at = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof at;
-    char path[] = "/tmp/client-tls-XXXXXX";
     (void)state;
     signal(SIGPIPE, SIG_IGN);
     key = EVP_EC_gen("P-256");
-    known = certificate("known", -60, 3600);
-    unknown = certificate("unknown", -60, 3600);
-    old = certificate("known", -3600, -60);
-    int fd = mkstemp(path);
-    FILE *f = fdopen(fd, "w");
-    PEM_write_X509(f, known);
-    PEM_write_X509(f, old);
-    fclose(f);
-    setenv("SSL_CERT_FILE", path, 1);
-    client_global_start();
-    unlink(path); /* what was read before the sandbox is enough */
+    known = certificate_for_test(key, "known", "DNS:localhost", -60, 3600);
+    unknown = certificate_for_test(key, "unknown", "DNS:localhost", -60, 3600);
+    old = certificate_for_test(key, "known", "DNS:localhost", -3600, -60);
+    certificates_for_test_known((X509 *[]){known, old}, 2, read_authorities);
     listener = socket(AF_INET, SOCK_STREAM, 0);
     if (bind(listener, (struct sockaddr *)&at, len) != 0 || listen(listener, 8) != 0 ||
         getsockname(listener, (struct sockaddr *)&at, &len) != 0)

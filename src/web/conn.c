@@ -198,6 +198,7 @@ void conn_answered(struct conn *c)
     struct work *w = c->w;
     arena_reset(&w->arena);
     c->wait = WAIT_NONE;
+    c->seen_sending = false;
     w->keep = w->keep && may_discard(w);
     if (w->keep && w->out.body.n == 0 && w->out.file_fd < 0 && out_queued(&w->out) <= OUT_LOW)
         next_request(c); /* answers to a pipeline go out together */
@@ -423,6 +424,8 @@ static void settle(struct conn *c)
     if (wait != c->wait) {
         c->wait = wait;
         c->since_ms = loop_now_ms(c->wl->loop);
+        if (wait == WAIT_SEND)
+            out_mark(c);
     }
 }
 
@@ -483,6 +486,8 @@ void conn_expire(struct conn *c)
 {
     bool answers = c->wait == WAIT_HEAD || c->state == CONN_BODY ||
                    (c->wait == WAIT_BODY && fast_unanswered(c));
+    if (c->wait == WAIT_SEND && out_moved(c))
+        return;
     if (answers) {
         conn_fail(c, 408, false);
         conn_run(c);

@@ -142,7 +142,8 @@ struct conn {
     enum conn_state state;
     enum conn_wait wait;
     int64_t since_ms; /* of what it waits for; moved by progress where that counts */
-    bool running, soon, eof, broken, idle, held, trusted;
+    int unacknowledged; /* bytes the client had not taken then, of those given to the kernel */
+    bool running, soon, eof, broken, idle, held, trusted, seen_sending;
     struct conn *next, **at;               /* all of the loop's */
     struct conn *idle_next, *idle_prev;    /* those without an exchange, oldest first */
     struct conn *soon_next;
@@ -181,6 +182,14 @@ size_t out_queued(const struct out *o); /* bytes in memory */
 enum err out_flush(struct conn *c) MUST_CHECK;
 /* Queues, after a try to send where that saves a copy: a piece between two frames. */
 void out_add(struct conn *c, struct str before, struct str piece, struct str after);
+/* Sending is waited for from now on. Had the client taken anything since then? The kernel's own queue
+ * is so long that a slow line may leave it full for longer than the time limit. */
+void out_mark(struct conn *c);
+bool out_moved(struct conn *c);
+/* A whole answer that its client takes slowly: out of memory, into a file. */
+void out_spool(struct conn *c);
+/* A file without a name in this folder; -1 with errno. */
+int spool_open(const char *folder);
 
 /* answer.c */
 struct answer {

@@ -119,6 +119,12 @@ struct str http_header_get(const struct http_head *h, const char *name)
     return STR_NONE;
 }
 
+bool http_field_ok(struct str name, struct str value)
+{
+    return name.n > 0 && run(name.p, name.p + name.n, TCHAR) == name.p + name.n &&
+           (value.n == 0 || value_ok(value.p, value.p + value.n));
+}
+
 /* ---- lines --------------------------------------------------------------------------------------- */
 struct lines {
     const char *end[HTTP_HEADERS_MAX + 1]; /* at their CR; the first is the start line's */
@@ -369,6 +375,13 @@ static bool path_and_query_read(const char *p, const char *end, struct http_head
         return false;
     h->query = str_of(q, (size_t)(end - q));
     return run_escaped(q, end, QUERY) == end;
+}
+
+bool http_target_ok(struct str t)
+{
+    struct http_head h;
+    return t.n > 0 && t.n <= HTTP_TARGET_MAX && t.p[0] == '/' &&
+           path_and_query_read(t.p, t.p + t.n, &h);
 }
 
 static int target_read(struct http_head *h, struct str *authority)

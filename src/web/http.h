@@ -51,6 +51,11 @@ enum err http_read_response(struct str in, bool to_head_request, struct http_hea
                             size_t *used) MUST_CHECK;
 struct str http_header_get(const struct http_head *h, const char *name); /* .p NULL when absent */
 
+/* For what we write ourselves: a name is a token, a value has no control character, a target is a path
+ * and a query as a request may have them. */
+bool http_field_ok(struct str name, struct str value);
+bool http_target_ok(struct str target);
+
 /* Chunked bodies (RFC 9112 7.1): feeds bytes, gives slices of content. Trailers are read and
  * dropped; extensions are refused over 256 bytes. */
 struct http_chunked {

@@ -3,9 +3,15 @@
 #include "web/conn.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
+
+#include "base/log.h"
+#include "sys/file.h"
 
 void out_init(struct out *o)
 {
@@ -37,6 +43,27 @@ bool out_pending(const struct out *o)
     return out_queued(o) > 0 || o->file_left > 0;
 }
 
+/* ---- progress ----------------------------------------------------------------------------------- */
+static int unacknowledged(const struct conn *c)
+{
+    int n = 0;
+    return ioctl(c->io.fd, SIOCOUTQ, &n) == 0 ? n : 0;
+}
+
+void out_mark(struct conn *c)
+{
+    c->since_ms = loop_now_ms(c->wl->loop);
+    c->unacknowledged = unacknowledged(c);
+}
+
+bool out_moved(struct conn *c)
+{
+    int before = c->unacknowledged;
+    out_mark(c);
+    return c->unacknowledged < before;
+}
+
+/* ---- sending ------------------------------------------------------------------------------------ */
 static void head_sent(struct out *o, size_t n)
 {
     o->head_at += n;
@@ -59,7 +86,7 @@ static enum err sent(struct conn *c, ssize_t n)
     }
     count(c->wl, COUNT_OUT, (uint64_t)n);
     if (c->wait == WAIT_SEND && n > 0)
-        c->since_ms = loop_now_ms(c->wl->loop);
+        out_mark(c);
     return ERR_OK;
 }
 
@@ -150,4 +177,42 @@ void out_add(struct conn *c, struct str before, struct str piece, struct str aft
     }
     if (o->head.err != ERR_OK)
         c->broken = true; /* whoever writes did not wait */
+}
+
+/* ---- files without a name ----------------------------------------------------------------------- */
+int spool_open(const char *folder)
+{
+    char path[4096];
+    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
+        return fd;
+    int n = snprintf(path, sizeof path, "%s/body-XXXXXX", folder);
+    if (n < 0 || (size_t)n >= sizeof path)
+        return -1;
+    fd = mkostemp(path, O_CLOEXEC);
+    if (fd >= 0)
+        (void)unlink(path);
+    return fd;
+}
+
+/* Many slow readers of large answers could fill the memory otherwise. */
+void out_spool(struct conn *c)
+{
+    struct out *o = &c->w->out;
+    struct str head = str_of(o->head.p + o->head_at, o->head.n - o->head_at);
+    struct str body = str_of(o->body.p + o->body_at, o->body.n - o->body_at);
+    if (head.n + body.n <= OUT_HIGH || o->file_fd >= 0)
+        return;
+    int fd = spool_open(c->wl->s->conf.spool_folder);
+    if (fd < 0 || file_write_all(fd, head.p, head.n) != ERR_OK ||
+        file_write_all(fd, body.p, body.n) != ERR_OK) {
+        log_warn("answer_not_spooled", "folder", c->wl->s->conf.spool_folder);
+        if (fd >= 0)
+            close(fd);
+        return; /* it stays in memory */
+    }
+    out_clear(o);
+    o->file_fd = fd;
+    o->file_at = 0;
+    o->file_left = head.n + body.n;
 }

@@ -156,19 +156,23 @@ void proxy_strip(struct http_head *h)
 /* Hops are walked from the nearest one: each is believed because the one before was trusted. */
 struct hop {
     struct ip ip;
-    bool secure, found, ended;
+    bool said, found, secure, ended;
 };
 
 static void hop_add(const struct trusted *t, struct hop *hop, struct str node, bool secure)
 {
     struct ip ip;
-    if (hop->ended)
-        return;
-    if (!ip_read(node, &ip)) { /* "unknown", "_hidden": nobody before it can be told */
+    bool known = ip_read(node, &ip);
+    hop->said = true;
+    if (!known) { /* "unknown", "_hidden": nobody before it can be told */
         hop->ended = true;
+        hop->secure = hop->found ? hop->secure : secure;
         return;
     }
-    *hop = (struct hop){.ip = ip, .secure = secure, .found = true, .ended = !trusted_has(t, &ip)};
+    hop->ip = ip;
+    hop->found = true;
+    hop->secure = secure;
+    hop->ended = !trusted_has(t, &ip);
 }
 
 /* Takes the last element of a list, by the last comma that is not inside quotes. */
@@ -238,6 +242,8 @@ static struct hop x_forwarded_hops(const struct trusted *t, const struct http_he
     struct hop hop = {0};
     struct str list, node, proto = http_header_get(h, "X-Forwarded-Proto"), last = STR_NONE;
     bool secure = take_last(&proto, &last) && str_eq_nocase(last, STR("https"));
+    hop.said = last.p != NULL;
+    hop.secure = secure;
     for (size_t i = h->n_headers; i-- > 0;) {
         if (!str_eq_nocase(h->headers[i].name, STR("X-Forwarded-For")))
             continue;
@@ -245,8 +251,6 @@ static struct hop x_forwarded_hops(const struct trusted *t, const struct http_he
         while (!hop.ended && take_last(&list, &node))
             hop_add(t, &hop, node, secure);
     }
-    if (!hop.found)
-        hop.secure = secure;
     return hop;
 }
 
@@ -255,9 +259,10 @@ static struct hop x_forwarded_hops(const struct trusted *t, const struct http_he
 bool proxy_client(const struct trusted *t, const struct http_head *h, struct ip *client, bool *secure)
 {
     struct hop f = forwarded_hops(t, h), x = x_forwarded_hops(t, h);
-    struct hop hop = f.found ? f : x;
-    bool differ = f.found && x.found &&
-                  (memcmp(&f.ip, &x.ip, sizeof f.ip) != 0 || f.secure != x.secure);
+    struct hop hop = f.said ? f : x;
+    bool differ = f.said && x.said &&
+                  (f.found != x.found || memcmp(&f.ip, &x.ip, sizeof f.ip) != 0 ||
+                   f.secure != x.secure);
     *secure = !differ && hop.secure;
     *client = hop.ip;
     return hop.found && !differ;

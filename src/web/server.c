@@ -202,8 +202,14 @@ static void on_sweep(struct loop_timer *t)
     int64_t now_ms = loop_now_ms(wl->loop);
     for (struct conn *c = wl->all, *next; c; c = next) {
         next = c->next;
-        if (c->state != CONN_CLOSED && now_ms - c->since_ms >= limit_ms[c->wait])
+        if (c->state == CONN_CLOSED)
+            continue;
+        if (now_ms - c->since_ms >= limit_ms[c->wait])
             conn_expire(c);
+        else if (c->state == CONN_SEND && c->seen_sending)
+            out_spool(c);
+        else
+            c->seen_sending = c->state == CONN_SEND;
     }
     loop_timer_set(wl->loop, &wl->sweep, wl->s->sweep_ms);
 }

@@ -99,7 +99,7 @@ static void official_vectors_pass(void **state)
     (void)state;
     const char *root = getenv("SOCLE_VECTORS");
     char folder[512], path[1024];
-    snprintf(folder, sizeof folder, "%s/mustache", root ? root : "../shared/vectors");
+    snprintf(folder, sizeof folder, "%s/mustache", root ? root : "test/vectors");
     DIR *d = opendir(folder);
     if (!d)
         skip();

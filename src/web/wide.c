@@ -184,21 +184,6 @@ static void submit(struct conn *c)
 }
 
 /* ---- the request -------------------------------------------------------------------------------- */
-static int spool_open(const char *folder)
-{
-    char path[4096];
-    int fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-    if (fd >= 0 || (errno != EOPNOTSUPP && errno != EISDIR && errno != ENOENT))
-        return fd;
-    int n = snprintf(path, sizeof path, "%s/body-XXXXXX", folder);
-    if (n < 0 || (size_t)n >= sizeof path)
-        return -1;
-    fd = mkostemp(path, O_CLOEXEC);
-    if (fd >= 0)
-        (void)unlink(path);
-    return fd;
-}
-
 /* The status to refuse with; 0: kept. */
 static int store(struct conn *c, struct str piece)
 {

@@ -136,7 +136,7 @@ export class Platform {
     return list.concat(this.options.args);
   }
 
-  async begin({ env = {}, args = [], prefix = [] } = {}) {
+  async begin({ env = {}, args = [], prefix = this.options.prefix ?? [] } = {}) {
     const log = openSync(this.logFile, 'a');
     const line = [...prefix, program, 'serve', ...this.settings(), ...args];
     this.out = '';

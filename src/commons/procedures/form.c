@@ -269,7 +269,52 @@ static const char *take_date(struct ctx *c, const char *name, json_t **value)
     return NULL;
 }
 
-/* What was typed is a code chosen from the list, or words that find exactly one commune; else the
+/* The communes that answer to what was typed, to choose from; and the way out of the list. */
+static json_t *commune_choices(struct ctx *c, const json_t *items)
+{
+    json_t *list = json_array(), *row;
+    size_t i;
+    json_array_foreach(items, i, row)
+    {
+        struct str label = arena_printf(c->arena, "%s – %s", json_get_z(row, "label", ""),
+                                        json_get_z(row, "departement_nom", ""));
+        json_array_append_new(list, json_pack("{s:O,s:o}", "value", json_get(row, "key"), "label",
+                                              jstr(label)));
+    }
+    json_array_append_new(list, json_pack("{s:s,s:o}", "value", "", "label",
+                                          jstr(text_of(c, "form.commune_other", NULL))));
+    return list;
+}
+
+/* The one that was named: by its whole label, else alone of its name, else alone of its postcode. */
+static const json_t *commune_named(struct ctx *c, const json_t *items, struct str text)
+{
+    static const char *const matches[] = {"name", "word"};
+    struct str folded = text_fold(c->arena, text);
+    json_t *row;
+    size_t i;
+    json_array_foreach(items, i, row)
+    {
+        if (str_eq(text_fold(c->arena, json_get_str(row, "label")), folded))
+            return row;
+    }
+    for (size_t k = 0; k < COUNT_OF(matches); k++) {
+        const json_t *only = NULL;
+        size_t n = 0;
+        json_array_foreach(items, i, row)
+        {
+            if (strcmp(json_get_z(row, "match", ""), matches[k]) == 0) {
+                only = row;
+                n++;
+            }
+        }
+        if (n)
+            return n == 1 ? only : NULL;
+    }
+    return NULL;
+}
+
+/* What was typed is a code chosen from the list, or words that name exactly one commune; else the
  * matches are offered. */
 static const char *take_commune(struct ctx *c, struct str text, json_t **value)
 {
@@ -277,44 +322,25 @@ static const char *take_commune(struct ctx *c, struct str text, json_t **value)
     args = json_pack("{s:s,s:o}", "register", "communes", "key", jstr(text));
     enum err e = platform_call(c, "registers.find", args, &found);
     json_decref(args);
-    if (e == ERR_OK) {
-        *value = json_pack("{s:O,s:O}", "v", json_get(found, "key"), "label",
-                           json_get(found, "label"));
+    const json_t *named = e == ERR_OK ? found : NULL;
+    json_t *items = NULL;
+    if (!named) {
+        args = json_pack("{s:s,s:o,s:i}", "register", "communes", "q", jstr(text), "limit",
+                         CHOICES_MAX);
+        e = platform_call(c, "registers.search", args, &found);
+        json_decref(args);
+        items = e == ERR_OK ? json_get(found, "items") : NULL;
+        named = commune_named(c, items, text);
+    }
+    if (named) {
+        *value = json_pack("{s:O,s:O}", "v", json_get(named, "key"), "label",
+                           json_get(named, "label"));
         return NULL;
     }
-    args = json_pack("{s:s,s:o,s:i}", "register", "communes", "q", jstr(text), "limit", CHOICES_MAX);
-    e = platform_call(c, "registers.search", args, &found);
-    json_decref(args);
-    json_t *items = e == ERR_OK ? json_get(found, "items") : NULL;
-    size_t n = json_array_size(items), exact = 0, i, at = 0;
-    json_t *row;
-    struct str folded = text_fold(c->arena, text);
-    json_array_foreach(items, i, row)
-    {
-        if (str_eq(text_fold(c->arena, json_get_str(row, "label")), folded)) {
-            exact++;
-            at = i;
-        }
-    }
-    if (exact == 1 || n == 1) {
-        row = json_array_get(items, exact == 1 ? at : 0);
-        *value = json_pack("{s:O,s:O}", "v", json_get(row, "key"), "label", json_get(row, "label"));
-        return NULL;
-    }
-    *value = json_pack("{s:s,s:o}", "v", "", "label", jstr(text));
-    if (n == 0)
+    *value = json_pack("{s:s,s:o}", "v", "", "label", jstr(str_sub(text, 0, TEXT_MAX)));
+    if (json_array_size(items) == 0)
         return "error.commune_unknown";
-    json_t *list = json_array();
-    json_array_foreach(items, i, row)
-    {
-        struct str label = arena_printf(c->arena, "%s (%s)", json_get_z(row, "label", ""),
-                                        json_get_z(row, "departement_nom", ""));
-        json_array_append_new(list, json_pack("{s:O,s:o}", "value", json_get(row, "key"), "label",
-                                              jstr(label)));
-    }
-    json_array_append_new(list, json_pack("{s:s,s:o}", "value", "", "label",
-                                          jstr(text_of(c, "form.commune_other", NULL))));
-    json_object_set_new(*value, "choices", list);
+    json_object_set_new(*value, "choices", commune_choices(c, items));
     return "error.commune_choose";
 }
 

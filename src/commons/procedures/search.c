@@ -86,35 +86,6 @@ static struct str singular(struct str w)
     return w;
 }
 
-/* Insertions, deletions, changes and swaps of neighbours; stops counting over `most`. */
-static int distance(struct str a, struct str b, int most)
-{
-    int rows[3][WORD_N_MAX + 1];
-    if (a.n > WORD_N_MAX || b.n > WORD_N_MAX || abs((int)a.n - (int)b.n) > most)
-        return most + 1;
-    for (size_t k = 0; k <= b.n; k++)
-        rows[0][k] = (int)k;
-    for (size_t i = 1; i <= a.n; i++) {
-        int *now = rows[i % 3], *up = rows[(i - 1) % 3], *up2 = rows[(i + 1) % 3], least;
-        now[0] = least = (int)i;
-        for (size_t k = 1; k <= b.n; k++) {
-            int cost = up[k - 1] + (a.p[i - 1] != b.p[k - 1]);
-            if (up[k] + 1 < cost)
-                cost = up[k] + 1;
-            if (now[k - 1] + 1 < cost)
-                cost = now[k - 1] + 1;
-            if (i > 1 && k > 1 && a.p[i - 1] == b.p[k - 2] && a.p[i - 2] == b.p[k - 1] &&
-                up2[k - 2] + 1 < cost)
-                cost = up2[k - 2] + 1;
-            now[k] = cost;
-            least = cost < least ? cost : least;
-        }
-        if (least > most)
-            return most + 1;
-    }
-    return rows[a.n % 3][b.n];
-}
-
 /* Same beginning of four letters or more, of which little is left over: "demenage", "demenagement". */
 static bool same_stem(struct str a, struct str b)
 {
@@ -137,11 +108,11 @@ static int likeness(struct str asked, struct str have)
     if (same_stem(a, b))
         return 75;
     int most = a.n >= 8 ? 2 : 1;
-    int d = distance(a, b, most);
+    int d = text_distance(a, b, most);
     if (d <= most)
         return 80 - 10 * d;
     /* a slip in the beginning of a longer word: "demenagm" for "demenagement" */
-    if (b.n > a.n && a.n >= 6 && distance(a, str_sub(b, 0, a.n), 1) <= 1)
+    if (b.n > a.n && a.n >= 6 && text_distance(a, str_sub(b, 0, a.n), 1) <= 1)
         return 55;
     return 0;
 }

@@ -5,7 +5,8 @@
 #include "platform/ctx.h"
 
 struct register_row {
-    struct str key, label; /* label is what people search */
+    struct str key, label; /* label is what people search; what is in parentheses tells rows of the
+                              same name apart and is not searched: "Saint-Denis (93)" */
     struct str words;      /* other words that find it (postal codes), may be empty */
     int64_t weight;        /* higher comes first among equals */
     struct str data;       /* JSON object */
@@ -17,5 +18,10 @@ typedef bool register_source(void *arg, struct arena *a, struct register_row *ro
  * source's state: a register that has this version already is left alone. */
 enum err register_load(struct platform *pf, const char *id, const char *version,
                        register_source *next, void *arg) MUST_CHECK;
+
+/* ---- searching (search.c) ---- */
+struct str register_fold(struct arena *a, struct str label); /* the part that is searched */
+enum err registers_find(struct ctx *c, const json_t *args, json_t **out);
+enum err registers_search(struct ctx *c, const json_t *args, json_t **out);
 
 #endif

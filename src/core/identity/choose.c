@@ -1,0 +1,139 @@
+/* Which account to sign in with; and the portal's own sign-in. */
+#include "core/identity/schema.h"
+
+#include "core/identity/choose.h"
+#include "core/identity/client.h"
+#include "core/identity/faults.h"
+#include "core/identity/issue.h"
+#include "core/identity/provider.h"
+
+static const char LAST_COOKIE[] = "socle_last";
+
+static json_t *jstr(struct str s)
+{
+    return json_stringn(s.p ? s.p : "", s.n);
+}
+
+enum err flow_of_request(struct ctx *c, struct flow **out, bool *answered)
+{
+    struct str id = ctx_form(c, "flow");
+    if (!id.p)
+        id = ctx_query(c, "flow");
+    *answered = true;
+    enum err e = flow_load(c, id, out);
+    if (e == ERR_NOT_FOUND || e == ERR_CORRUPT)
+        return idt_fail(c, IDT_FLOW, NULL, "no such flow");
+    if (e == ERR_DENIED)
+        return idt_fail(c, IDT_BROWSER, *out, "browser");
+    *answered = e != ERR_OK;
+    return e;
+}
+
+bool flow_accepts(struct ctx *c, const struct flow *f, const struct provider *p)
+{
+    struct client *k;
+    if (!str_eq(p->realm, f->realm))
+        return false;
+    if (f->kind != FLOW_CLIENT)
+        return true;
+    return client_get(c, f->request.client_id, &k) == ERR_OK &&
+           (str_eq_z(k->providers, "*") || list_has(k->providers, p->id));
+}
+
+static json_t *provider_json(struct ctx *c, const struct flow *f, const struct provider *p)
+{
+    const char *path = arena_printf(c->arena, "/connexion/vers/" STR_FMT, STR_ARG(p->id)).p;
+    struct str last = ctx_cookie_get(c, LAST_COOKIE);
+    json_t *v = json_pack("{s:o,s:o,s:b,s:b}", "name", provider_name(p), "url",
+                          jstr(flow_url(c, f, path)), "last", last.p && str_eq(last, p->id), "down",
+                          !p->up);
+    if (p->hint_fr.n || p->hint_en.n)
+        json_object_set_new(v, "hint", json_pack("{s:o,s:o}", "fr", jstr(p->hint_fr), "en",
+                                                 jstr(p->hint_en)));
+    return v;
+}
+
+/* The one used last comes first. */
+static json_t *providers_json(struct ctx *c, const struct flow *f, const struct provider *list,
+                              size_t n)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < n; i++) {
+        if (!flow_accepts(c, f, &list[i]))
+            continue;
+        json_t *v = provider_json(c, f, &list[i]);
+        if (json_get_bool(v, "last", false))
+            json_array_insert_new(out, 0, v);
+        else
+            json_array_append_new(out, v);
+    }
+    return out;
+}
+
+enum err identity_choose(struct ctx *c)
+{
+    struct flow *f;
+    struct provider *list;
+    size_t n;
+    bool answered;
+    enum err e = flow_of_request(c, &f, &answered);
+    if (answered)
+        return e;
+    if (f->stage != FLOW_BEGUN)
+        return ctx_redirect(c, flow_url(c, f, "/connexion/accord"));
+    e = provider_list(c, f->realm, &list, &n);
+    if (e != ERR_OK)
+        return e;
+    json_t *d = json_pack("{s:o}", "providers", providers_json(c, f, list, n));
+    if (f->kind == FLOW_CLIENT) {
+        bool en = strcmp(c->lang, "en") == 0;
+        json_object_set_new(d, "client_name", jstr(en ? f->client_name_en : f->client_name_fr));
+        json_object_set_new(d, "cancel_url", jstr(flow_url(c, f, "/connexion/annuler")));
+    }
+    return ctx_page(c, "identity/choose", d);
+}
+
+/* ---- giving up ---------------------------------------------------------------------------------- */
+static enum err flow_delete(struct db_conn *db, void *arg)
+{
+    enum err e = flow_end(db, *(struct str *)arg);
+    return e == ERR_CONFLICT ? ERR_OK : e;
+}
+
+enum err identity_cancel(struct ctx *c)
+{
+    struct flow *f;
+    bool answered;
+    struct oauth_error why = {"access_denied", "the person gave up"};
+    enum err e = flow_of_request(c, &f, &answered);
+    if (answered)
+        return e;
+    e = db_write(c->pf->db, flow_delete, &f->key);
+    if (e != ERR_OK)
+        return e;
+    return f->kind == FLOW_CLIENT ? redirect_error(c, &f->request, &why)
+                                  : ctx_redirect(c, portal_url(c, "/"));
+}
+
+/* ---- the portal --------------------------------------------------------------------------------- */
+/* Only paths of the portal: an open redirection would lend our name to others. */
+bool path_is_ours(struct str to)
+{
+    if (to.n == 0 || to.n > 2000 || to.p[0] != '/' || (to.n > 1 && (to.p[1] == '/')))
+        return false;
+    for (size_t i = 0; i < to.n; i++)
+        if ((unsigned char)to.p[i] <= ' ' || to.p[i] == '\\' || to.p[i] == 127)
+            return false;
+    return true;
+}
+
+enum err identity_sign_in(struct ctx *c)
+{
+    struct str to = ctx_query(c, "return");
+    struct flow f = {.kind = FLOW_PORTAL, .realm = STR("citizens"),
+                     .to = path_is_ours(to) ? to : STR("/account")};
+    if (session_serves(c, &f, NULL))
+        return ctx_redirect(c, f.to);
+    enum err e = flow_begin(c, &f);
+    return e == ERR_OK ? ctx_redirect(c, flow_url(c, &f, "/connexion/choix")) : e;
+}

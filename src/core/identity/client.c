@@ -1,0 +1,252 @@
+/* Clients as they are stored; registering one. */
+#include "core/identity/client.h"
+
+#include "base/clock.h"
+#include "base/codec.h"
+#include "base/rand.h"
+#include "core/identity/identity.h"
+#include "platform/change.h"
+
+enum { URIS_MAX = 100 };
+
+/* Lifetimes by profile: a strict client's are FranceConnect's. */
+static const struct {
+    int64_t code_ms, id_token_s, access_s;
+} lives[] = {
+    [PROFILE_STRICT] = {30 * 1000, 60, 60},
+    [PROFILE_MODERN] = {60 * 1000, 300, 1800},
+    [PROFILE_FAPI] = {60 * 1000, 300, 600},
+};
+
+static void client_fill(const struct db_result *r, struct client *k)
+{
+    *k = (struct client){
+        .id = db_str(r, 0, 0), .org_id = db_str(r, 0, 1), .name_fr = db_str(r, 0, 2),
+        .name_en = db_str(r, 0, 3), .realm = db_str(r, 0, 5), .entity_id = db_str(r, 0, 6),
+        .state = db_str(r, 0, 7), .secret_mac = db_str(r, 0, 8), .old_secret_mac = db_str(r, 0, 9),
+        .old_secret_until_ms = db_i64(r, 0, 10), .auth_methods = db_str(r, 0, 11),
+        .jwks = db_str(r, 0, 12), .scopes = db_str(r, 0, 15), .providers = db_str(r, 0, 16),
+        .pkce = db_i64(r, 0, 17) != 0};
+}
+
+enum err client_get(struct ctx *c, struct str id, struct client **out)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query_one(db, c->arena, &r,
+                              "SELECT id, org_id, name_fr, name_en, profile, realm, entity_id, "
+                              "state, secret_mac, old_secret_mac, old_secret_until, auth_methods, "
+                              "jwks, id_token_alg, userinfo_alg, scopes, providers, pkce "
+                              "FROM client WHERE id = $1 AND state <> 'removed'",
+                              "s", id);
+    if (e != ERR_OK)
+        return e;
+    struct client *k = arena_new(c->arena, struct client);
+    client_fill(&r, k);
+    struct str userinfo = db_str(&r, 0, 14);
+    k->userinfo_signed = userinfo.n > 0 && !str_eq_z(userinfo, "none");
+    if (profile_from_name(db_str(&r, 0, 4), &k->profile) != ERR_OK ||
+        jose_alg_from_name(db_str(&r, 0, 13), &k->id_token_alg) != ERR_OK ||
+        (k->userinfo_signed && jose_alg_from_name(userinfo, &k->userinfo_alg) != ERR_OK))
+        return ERR_CORRUPT;
+    k->code_life_ms = lives[k->profile].code_ms;
+    k->id_token_life_s = lives[k->profile].id_token_s;
+    k->access_life_s = lives[k->profile].access_s;
+    *out = k;
+    return ERR_OK;
+}
+
+bool client_uri_is(struct ctx *c, struct str client_id, const char *kind, struct str uri)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    return db && uri.n &&
+           db_query_one(db, c->arena, &r,
+                        "SELECT 1 FROM client_uri WHERE client_id = $1 AND kind = $2 AND uri = $3",
+                        "szs", client_id, kind, uri) == ERR_OK;
+}
+
+json_t *client_name(const struct client *k)
+{
+    return json_pack("{s:s%,s:s%}", "fr", k->name_fr.p, k->name_fr.n, "en", k->name_en.p,
+                     k->name_en.n);
+}
+
+struct str client_name_in(const struct client *k, const char *lang)
+{
+    return strcmp(lang, "en") == 0 ? k->name_en : k->name_fr;
+}
+
+enum err client_secret_mac(struct ctx *c, struct str client_id, struct str secret, struct str *hex)
+{
+    uint8_t mac[32];
+    struct str data = arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id),
+                                   STR_ARG(secret));
+    enum err e = keys_mac(c->pf->keys, "client_secret", data, mac);
+    if (e == ERR_OK)
+        *hex = codec_to_hex(c->arena, mac, sizeof mac);
+    return e;
+}
+
+/* ---- registering -------------------------------------------------------------------------------- */
+struct put {
+    const struct identity_client *in;
+    struct str id, secret_mac;
+    const char *profile, *realm, *entity_id, *org_id, *name_en, *scopes, *providers, *methods, *jwks,
+        *id_token_alg, *userinfo_alg;
+    int64_t now_ms;
+};
+
+static enum err uris_put(struct db_conn *db, const struct put *p, const char *kind,
+                         const char *const *uris, size_t n)
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < n && e == ERR_OK; i++)
+        e = db_exec(db,
+                    "INSERT INTO client_uri(client_id, kind, uri) VALUES($1, $2, $3) "
+                    "ON CONFLICT (client_id, kind, uri) DO NOTHING",
+                    "szz", p->id, kind, uris[i]);
+    return e;
+}
+
+static enum err client_write(struct db_conn *db, void *arg)
+{
+    struct put *p = arg;
+    const struct identity_client *in = p->in;
+    enum err e = db_exec(
+        db,
+        "INSERT INTO client(id, org_id, name_fr, name_en, profile, realm, entity_id, state, "
+        "secret_mac, old_secret_mac, old_secret_until, auth_methods, jwks, id_token_alg, "
+        "userinfo_alg, scopes, providers, pkce, created_at, updated_at) "
+        "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, '', 0, $10, $11, $12, $13, $14, $15, $16, $17, "
+        "$17) ON CONFLICT (id) DO UPDATE SET org_id = $2, name_fr = $3, name_en = $4, "
+        "profile = $5, realm = $6, entity_id = $7, state = $8, secret_mac = CASE WHEN $9 = '' THEN "
+        "client.secret_mac ELSE $9 END, auth_methods = $10, jwks = $11, id_token_alg = $12, "
+        "userinfo_alg = $13, scopes = $14, providers = $15, pkce = $16, updated_at = $17",
+        "szzzzzzzszzzzzzii", p->id, p->org_id, in->name_fr, p->name_en, p->profile, p->realm,
+        p->entity_id, "active", p->secret_mac, p->methods, p->jwks, p->id_token_alg,
+        p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms);
+    if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM client_uri WHERE client_id = $1", "s", p->id);
+    if (e == ERR_OK)
+        e = uris_put(db, p, "redirect", in->redirect_uris, in->n_redirect_uris);
+    if (e == ERR_OK)
+        e = uris_put(db, p, "post_logout", in->post_logout_uris, in->n_post_logout_uris);
+    return e == ERR_OK ? change_add(db, "config", p->id, 0) : e;
+}
+
+static const char *either(const char *given, const char *absent)
+{
+    return given ? given : absent;
+}
+
+static bool one_of(const char *value, const char *const *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (strcmp(value, list[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool uris_ok(const struct ctx *c, const char *const *uris, size_t n)
+{
+    bool any_http = c->pf->settings->demo || c->pf->settings->allow_inside;
+    for (size_t i = 0; i < n; i++)
+        if (!redirect_is_registrable(str_from(uris[i]), any_http))
+            return false;
+    return n <= URIS_MAX;
+}
+
+static bool methods_ok(struct str list)
+{
+    static const char known[] = "client_secret_basic client_secret_post private_key_jwt";
+    struct str part;
+    while (list.n && str_split(&list, ' ', &part))
+        if (part.n && !list_has(str_from(known), part))
+            return false;
+    return true;
+}
+
+static const char *first_fault(const struct ctx *c, const struct put *p)
+{
+    static const char *const profiles[] = {"strict", "modern", "fapi"};
+    static const char *const realms[] = {"citizens", "agents", "any"};
+    static const char *const algs[] = {"ES256", "RS256", "none"};
+    struct jwks *keys = NULL;
+    if (!p->in->name_fr || !*p->in->name_fr)
+        return "name";
+    if (!one_of(p->profile, profiles, COUNT_OF(profiles)))
+        return "profile";
+    if (!one_of(p->realm, realms, COUNT_OF(realms)))
+        return "realm";
+    if (!one_of(p->id_token_alg, algs, 2))
+        return "id_token_alg";
+    if (!one_of(p->userinfo_alg, algs, 3))
+        return "userinfo_alg";
+    if (!p->in->n_redirect_uris || !uris_ok(c, p->in->redirect_uris, p->in->n_redirect_uris))
+        return "redirect_uri";
+    if (!uris_ok(c, p->in->post_logout_uris, p->in->n_post_logout_uris))
+        return "post_logout_redirect_uri";
+    if (!methods_ok(str_from(p->methods)))
+        return "auth_methods";
+    if (*p->jwks && jwks_read(str_from(p->jwks), &keys) != ERR_OK)
+        return "jwks";
+    jwks_free(keys);
+    return NULL;
+}
+
+static bool client_exists(struct ctx *c, struct str id)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    return db && db_query_one(db, c->arena, &r, "SELECT 1 FROM client WHERE id = $1", "s", id) ==
+                     ERR_OK;
+}
+
+static enum err secret_choose(struct ctx *c, struct put *p, bool is_new, struct str *secret)
+{
+    *secret = STR_NONE;
+    p->secret_mac = STR("");
+    if (p->in->secret)
+        *secret = str_from(p->in->secret);
+    if (is_new && !p->in->secret) {
+        char *drawn = arena_alloc(c->arena, SECRET_LEN + 1);
+        secret_new(drawn);
+        *secret = str_from(drawn);
+    }
+    return secret->p ? client_secret_mac(c, p->id, *secret, &p->secret_mac) : ERR_OK;
+}
+
+enum err identity_client_put(struct ctx *c, const struct identity_client *in, struct str *id,
+                             struct str *secret, const char **why)
+{
+    char *drawn = arena_alloc(c->arena, ID_LEN + 1);
+    struct str kept;
+    const char *fault;
+    id_new(drawn);
+    struct put p = {.in = in, .id = str_from(either(in->id, drawn)),
+                    .profile = either(in->profile, "modern"),
+                    .realm = either(in->realm, "citizens"), .org_id = either(in->org_id, ""),
+                    .name_en = either(in->name_en, in->name_fr),
+                    .scopes = either(in->scopes, "*"), .providers = either(in->providers, "*"),
+                    .methods = either(in->auth_methods, "client_secret_basic client_secret_post"),
+                    .jwks = either(in->jwks, ""), .id_token_alg = either(in->id_token_alg, "ES256"),
+                    .now_ms = clock_now_ms()};
+    p.entity_id = either(in->entity_id, p.id.p);
+    p.userinfo_alg = either(in->userinfo_alg, strcmp(p.profile, "strict") == 0 ? "ES256" : "none");
+    fault = first_fault(c, &p);
+    if (why)
+        *why = fault;
+    if (fault)
+        return ERR_INVALID;
+    enum err e = secret_choose(c, &p, !client_exists(c, p.id), &kept);
+    if (e == ERR_OK)
+        e = db_write(c->pf->db, client_write, &p);
+    if (e == ERR_OK && id)
+        *id = arena_dup(c->arena, p.id);
+    if (e == ERR_OK && secret)
+        *secret = kept;
+    return e;
+}

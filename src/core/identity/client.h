@@ -1,0 +1,39 @@
+/* The clients of the issuer. */
+#ifndef IDENTITY_CLIENT_H
+#define IDENTITY_CLIENT_H
+
+#include "core/identity/request.h"
+#include "crypto/jose.h"
+#include "platform/ctx.h"
+
+struct client {
+    struct str id, org_id, name_fr, name_en, entity_id, state, realm;
+    enum profile profile;
+    struct str secret_mac, old_secret_mac; /* hex */
+    int64_t old_secret_until_ms;
+    struct str auth_methods, jwks, scopes, providers;
+    enum jose_alg id_token_alg, userinfo_alg;
+    bool userinfo_signed, pkce;
+    int64_t code_life_ms, id_token_life_s, access_life_s;
+};
+enum err client_get(struct ctx *c, struct str id, struct client **out) MUST_CHECK;
+
+/* kind: "redirect", "post_logout". Byte for byte (RFC 9700 4.1.3). */
+bool client_uri_is(struct ctx *c, struct str client_id, const char *kind, struct str uri);
+
+/* RFC 6749 2.3: basic (with the standard's form encoding, or as many send it, without), post, or
+ * private_key_jwt. On failure the OAuth answer is given and *out is NULL. */
+enum err client_authenticate(struct ctx *c, struct client **out) MUST_CHECK;
+
+/* HMAC of a secret, hex; what is stored. */
+enum err client_secret_mac(struct ctx *c, struct str client_id, struct str secret,
+                           struct str *hex) MUST_CHECK;
+
+/* {"fr","en"} */
+json_t *client_name(const struct client *k);
+struct str client_name_in(const struct client *k, const char *lang);
+
+/* An OAuth error as JSON (RFC 6749 5.2), with error_uri. */
+enum err oauth_fail(struct ctx *c, int status, const char *error, const char *description) MUST_CHECK;
+
+#endif

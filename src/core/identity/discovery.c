@@ -1,0 +1,108 @@
+/* What a client reads about us: the metadata (OpenID Connect Discovery 1.0, RFC 8414) and the keys. */
+#include "core/identity/schema.h"
+
+#include "core/identity/pivot.h"
+
+static json_t *list(const char *const *words, size_t n)
+{
+    json_t *l = json_array();
+    for (size_t i = 0; i < n; i++)
+        json_array_append_new(l, json_string(words[i]));
+    return l;
+}
+#define LIST(...)                                                                            \
+    list((const char *const[]){__VA_ARGS__}, COUNT_OF(((const char *const[]){__VA_ARGS__})))
+
+static json_t *claims_supported(void)
+{
+    json_t *l = LIST("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid");
+    for (size_t i = 0; claim_at(i); i++)
+        if (strcmp(claim_at(i)->name, "account") != 0)
+            json_array_append_new(l, json_string(claim_at(i)->name));
+    return l;
+}
+
+static json_t *scopes_supported(void)
+{
+    json_t *l = LIST("openid", "profile", "birth", "identite_pivot", "amr");
+    for (size_t i = 0; claim_at(i); i++)
+        json_array_append_new(l, json_string(claim_at(i)->name));
+    return l;
+}
+
+static void endpoints(struct ctx *c, json_t *d)
+{
+    static const struct {
+        const char *name, *path;
+    } table[] = {{"authorization_endpoint", "/api/v2/authorize"},
+                 {"token_endpoint", "/api/v2/token"},
+                 {"userinfo_endpoint", "/api/v2/userinfo"},
+                 {"jwks_uri", "/api/v2/jwks"},
+                 {"end_session_endpoint", "/api/v2/session/end"},
+                 {"revocation_endpoint", "/api/v2/token/revocation"},
+                 {"service_documentation", "/catalogue"},
+                 {"op_policy_uri", "/privacy"},
+                 {"op_tos_uri", "/legal"}};
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        json_object_set_new(d, table[i].name, json_string(portal_url(c, table[i].path).p));
+}
+
+enum err identity_discovery(struct ctx *c)
+{
+    static const char *const algs[] = {"ES256", "RS256"};
+    json_t *d = json_object();
+    json_object_set_new(d, "issuer", json_string(c->pf->settings->base_url));
+    endpoints(c, d);
+    json_object_set_new(d, "response_types_supported", LIST("code"));
+    json_object_set_new(d, "response_modes_supported", LIST("query"));
+    json_object_set_new(d, "grant_types_supported", LIST("authorization_code", "client_credentials"));
+    json_object_set_new(d, "subject_types_supported", LIST("pairwise", "public"));
+    json_object_set_new(d, "id_token_signing_alg_values_supported", list(algs, 2));
+    json_object_set_new(d, "userinfo_signing_alg_values_supported",
+                        LIST("none", "ES256", "RS256"));
+    json_object_set_new(d, "token_endpoint_auth_methods_supported",
+                        LIST("client_secret_basic", "client_secret_post", "private_key_jwt"));
+    json_object_set_new(d, "token_endpoint_auth_signing_alg_values_supported",
+                        LIST("ES256", "PS256", "RS256"));
+    json_object_set_new(d, "revocation_endpoint_auth_methods_supported",
+                        LIST("client_secret_basic", "client_secret_post", "private_key_jwt"));
+    json_object_set_new(d, "code_challenge_methods_supported", LIST("S256"));
+    json_object_set_new(d, "acr_values_supported", LIST("eidas1", "eidas2", "eidas3"));
+    json_object_set_new(d, "prompt_values_supported",
+                        LIST("none", "login", "consent", "select_account"));
+    json_object_set_new(d, "ui_locales_supported", LIST("fr", "en"));
+    json_object_set_new(d, "claim_types_supported", LIST("normal"));
+    json_object_set_new(d, "claims_supported", claims_supported());
+    json_object_set_new(d, "scopes_supported", scopes_supported());
+    json_object_set_new(d, "claims_parameter_supported", json_true());
+    json_object_set_new(d, "request_parameter_supported", json_false());
+    json_object_set_new(d, "request_uri_parameter_supported", json_false());
+    json_object_set_new(d, "authorization_response_iss_parameter_supported", json_true());
+    struct str text = json_text(c->arena, d);
+    json_decref(d);
+    web_header(c->rs, "Cache-Control", STR("public, max-age=300"));
+    web_header(c->rs, "Access-Control-Allow-Origin", STR("*"));
+    return ctx_text(c, 200, "application/json", text);
+}
+
+/* A rotation publishes the next key long before it signs: five minutes of cache cost nothing. */
+static enum err keys_of(struct ctx *c, const char *purpose)
+{
+    struct str json;
+    enum err e = keys_jwks(c->pf->keys, purpose, c->arena, &json);
+    if (e != ERR_OK)
+        return e;
+    web_header(c->rs, "Cache-Control", STR("public, max-age=300"));
+    web_header(c->rs, "Access-Control-Allow-Origin", STR("*"));
+    return ctx_text(c, 200, "application/json", json);
+}
+
+enum err identity_jwks(struct ctx *c)
+{
+    return keys_of(c, "issuer");
+}
+
+enum err identity_client_jwks(struct ctx *c)
+{
+    return keys_of(c, "client");
+}

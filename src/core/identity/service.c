@@ -1,0 +1,169 @@
+/* Identity: the issuer that services ask who a person is (OpenID Connect), and the broker that asks
+ * the identity providers people already have. Read in this order: authorize.c, choose.c, broker.c,
+ * consent.c, issue.c, token.c, userinfo.c, logout.c. */
+#include "core/identity/schema.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/identity/client.h"
+#include "core/identity/provider.h"
+#include "sys/proc.h"
+
+/* ---- calls -------------------------------------------------------------------------------------- */
+enum err identity_call_subs(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query(db, c->arena, &r,
+                          "SELECT pc.client_id, ps.sub FROM person_client pc "
+                          "JOIN client k ON k.id = pc.client_id "
+                          "JOIN person_sub ps ON ps.person = pc.person AND "
+                          "ps.entity_id = k.entity_id WHERE pc.person = $1 "
+                          "ORDER BY pc.last_at DESC LIMIT 200",
+                          "s", json_get_str(args, "person"));
+    if (e != ERR_OK)
+        return e;
+    json_t *items = json_array();
+    for (size_t i = 0; i < r.n_rows; i++)
+        json_array_append_new(items, json_pack("{s:s,s:s}", "client_id", db_z(&r, i, 0), "sub",
+                                               db_z(&r, i, 1)));
+    *out = json_pack("{s:o}", "items", items);
+    return ERR_OK;
+}
+
+enum err identity_call_client(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct client *k;
+    struct str fr = STR(""), en = STR("");
+    enum err e = client_get(c, json_get_str(args, "client_id"), &k);
+    if (e != ERR_OK)
+        return e;
+    if (k->org_id.n &&
+        (org_name(c, k->org_id, "fr", &fr) != ERR_OK || org_name(c, k->org_id, "en", &en) != ERR_OK))
+        fr = en = STR("");
+    *out = json_pack("{s:s%,s:o,s:s%,s:{s:s%,s:s%}}", "client_id", k->id.p, k->id.n, "name",
+                     client_name(k), "org_id", k->org_id.p, k->org_id.n, "org_name", "fr",
+                     fr.p, fr.n, "en", en.p, en.n);
+    return ERR_OK;
+}
+
+/* ---- the clock's work --------------------------------------------------------------------------- */
+enum { SWEEP_EVERY_S = 60 };
+
+static enum err sweep(struct db_conn *db, void *arg)
+{
+    int64_t now_ms = *(int64_t *)arg;
+    enum err e = db_exec(db, "DELETE FROM flow WHERE until_at < $1", "i", now_ms);
+    if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM code WHERE keep_until < $1", "i", now_ms);
+    return e == ERR_OK ? db_exec(db, "DELETE FROM used_proof WHERE until_at < $1", "i", now_ms) : e;
+}
+
+/* In a thread of its own: a provider that hangs must not hold up the outbox. */
+static void *health_run(void *platform)
+{
+    while (!proc_stopping) {
+        provider_health(platform);
+        for (int i = 0; i < 10 && !proc_stopping; i++)
+            usleep(100 * 1000);
+    }
+    return NULL;
+}
+
+void identity_tick(struct platform *pf, int64_t now_ms)
+{
+    static bool started;
+    static int turn;
+    pthread_t thread;
+    if (!started && pthread_create(&thread, NULL, health_run, pf) == 0) {
+        pthread_detach(thread);
+        started = true;
+    }
+    if (turn++ % SWEEP_EVERY_S == 0 && db_write(pf->db, sweep, &now_ms) != ERR_OK)
+        log_warn("identity_sweep_failed");
+}
+
+/* ---- tables ------------------------------------------------------------------------------------- */
+static const struct route routes[] = {
+    ROUTE("GET", "/.well-known/openid-configuration", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
+          identity_discovery, "The issuer's metadata."),
+    ROUTE("GET", "/.well-known/oauth-authorization-server", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
+          identity_discovery, "The same metadata (RFC 8414)."),
+    ROUTE("GET", "/api/v2/.well-known/openid-configuration", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
+          identity_discovery, "The same metadata, where FranceConnect has it."),
+    ROUTE("GET", "/api/v2/jwks", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_jwks,
+          "Public keys of the issuer."),
+    ROUTE("GET", "/api/v2/client/jwks", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_client_jwks,
+          "Public keys of this platform as a client of identity providers (private_key_jwt)."),
+    ROUTE("GET", "/api/v2/authorize", SITE_PORTAL, ROLE_PUBLIC, 0, identity_authorize,
+          "Begins a sign-in for a client (OpenID Connect)."),
+    ROUTE("POST", "/api/v2/authorize", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CROSS_SITE,
+          identity_authorize_post, "The same, posted."),
+    ROUTE("POST", "/api/v2/token", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_token,
+          "Exchanges a code for tokens."),
+    ROUTE("GET", "/api/v2/userinfo", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_userinfo,
+          "Claims about the person of an access token."),
+    ROUTE("POST", "/api/v2/userinfo", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_userinfo,
+          "The same, posted."),
+    ROUTE("POST", "/api/v2/token/revocation", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_revoke,
+          "Revokes an access token."),
+    ROUTE("GET", "/api/v2/session/end", SITE_PORTAL, ROLE_PUBLIC, 0, identity_session_end,
+          "Signs a person out for a client (RP-initiated logout)."),
+    ROUTE("POST", "/api/v2/session/end", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CROSS_SITE,
+          identity_session_end_post, "The same, posted."),
+    ROUTE("GET", "/connexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_in,
+          "Signs a person in to her account."),
+    ROUTE("GET", "/connexion/choix", SITE_PORTAL, ROLE_PUBLIC, 0, identity_choose,
+          "Which account to sign in with."),
+    ROUTE("GET", "/connexion/vers/{provider}", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CALLS_SELF,
+          identity_go, "Sends the person to the identity provider."),
+    ROUTE("GET", "/connexion/retour/{provider}", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CALLS_SELF,
+          identity_back, "Where the identity provider sends people back."),
+    ROUTE("GET", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, 0, identity_agree,
+          "What will be passed on, and whether she agrees."),
+    ROUTE_TWIN("POST", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, 0, identity_agree_post,
+               "Her answer.", "-: only the person herself agrees, and on this page"),
+    ROUTE("GET", "/connexion/annuler", SITE_PORTAL, ROLE_PUBLIC, 0, identity_cancel,
+          "Goes back to the service without signing in."),
+    ROUTE("GET", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator,
+          "Operators sign in with a password."),
+    ROUTE_TWIN("POST", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator_post,
+               "The same, posted.", "-: programs use the command line"),
+    ROUTE_TWIN("POST", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out,
+               "Ends the session, here and at the identity provider.",
+               "GET /api/v2/session/end"),
+    ROUTE("GET", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_signed_out,
+          "Says that nobody is signed in any more."),
+    ROUTE("GET", "/deconnexion/retour", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out_back,
+          "Back from the identity provider after signing out."),
+};
+
+static const struct call calls[] = {
+    {"identity.subs", identity_call_subs, "By which names her services know a person."},
+    {"identity.client", identity_call_client, "A client's name and organisation."},
+};
+
+static const struct command commands[] = {
+    {"client", "add, list, show, rotate-secret and remove clients of the issuer",
+     identity_cli_client},
+    {"provider", "add, list and disable identity providers", identity_cli_provider},
+    {"user", "add, list and block operators", identity_cli_user},
+};
+
+const struct service service_identity = {
+    .name = "identity",
+    .routes = routes,
+    .n_routes = COUNT_OF(routes),
+    .migrations = identity_migrations,
+    .n_migrations = IDENTITY_MIGRATIONS,
+    .calls = calls,
+    .n_calls = COUNT_OF(calls),
+    .commands = commands,
+    .n_commands = COUNT_OF(commands),
+    .tick = identity_tick,
+};

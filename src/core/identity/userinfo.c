@@ -1,0 +1,71 @@
+/* GET and POST /api/v2/userinfo (OpenID Connect Core 5.3): the claims the scopes brought, as JSON, or
+ * as a signed JWT where the client is registered so. */
+#include "core/identity/schema.h"
+
+#include "base/clock.h"
+#include "core/identity/client.h"
+#include "core/identity/person.h"
+#include "core/identity/pivot.h"
+#include "platform/api.h"
+
+/* RFC 6750 3: the scheme alone when nothing was presented. */
+static enum err refuse(struct ctx *c, const char *error, const char *why)
+{
+    struct str h = error ? arena_printf(c->arena,
+                                        "Bearer realm=\"socle\", error=\"%s\", "
+                                        "error_description=\"%s\"",
+                                        error, why)
+                         : STR("Bearer realm=\"socle\"");
+    web_header(c->rs, "WWW-Authenticate", h);
+    return oauth_fail(c, 401, error ? error : "invalid_token", why);
+}
+
+static struct str token_of(struct ctx *c)
+{
+    struct str header = ctx_header(c, "Authorization");
+    if (str_eq_nocase(str_sub(header, 0, 7), STR("Bearer ")))
+        return str_trim(str_after(header, 7));
+    return header.p ? STR_NONE : ctx_form(c, "access_token");
+}
+
+static enum err answer_signed(struct ctx *c, const struct client *k, json_t *v)
+{
+    struct str jwt;
+    int64_t now_s = clock_now_ms() / 1000;
+    json_object_set_new(v, "iss", json_string(c->pf->settings->base_url));
+    json_object_set_new(v, "aud", json_stringn(k->id.p, k->id.n));
+    json_object_set_new(v, "iat", json_integer(now_s));
+    json_object_set_new(v, "exp", json_integer(now_s + k->id_token_life_s));
+    enum err e = keys_sign_jws(c->pf->keys, "issuer", k->userinfo_alg, "JWT",
+                               json_text(c->arena, v), c->arena, &jwt);
+    json_decref(v);
+    if (e != ERR_OK)
+        return e;
+    web_header(c->rs, "Cache-Control", STR("no-store"));
+    return ctx_text(c, 200, "application/jwt", jwt);
+}
+
+enum err identity_userinfo(struct ctx *c)
+{
+    struct client *k;
+    json_t *claims, *identity, *all;
+    const char *why = "";
+    struct str token = token_of(c);
+    if (!token.p)
+        return refuse(c, NULL, "an access token is needed");
+    enum err e = access_token_read(c, token, &claims, &identity, &why);
+    if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT || e == ERR_INTERNAL)
+        return e;
+    if (e != ERR_OK)
+        return refuse(c, "invalid_token", "the token is not valid, has expired or was revoked");
+    e = client_get(c, json_get_str(claims, "client_id"), &k);
+    if (e == ERR_OK)
+        e = person_claims(c, json_get_str(identity, "person"), &all);
+    if (e == ERR_NOT_FOUND)
+        return refuse(c, "invalid_token", "the client or the account is closed");
+    if (e != ERR_OK)
+        return e;
+    json_t *v = claims_pick(all, json_get_str(identity, "claims"));
+    json_object_set(v, "sub", json_get(claims, "sub"));
+    return k->userinfo_signed ? answer_signed(c, k, v) : ctx_json(c, 200, v);
+}

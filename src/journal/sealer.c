@@ -1,0 +1,447 @@
+/* The sealer: follows the write-ahead log and turns it into files anyone can read and check. What it
+ * holds in memory is always ahead of what `durable` says and never ahead of the write-ahead log; so
+ * it can be killed anywhere, and starts from `durable` again. When the disk is full it waits: the
+ * log keeps what it has not done yet. */
+#include "journal/writer.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <unistd.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "journal/disk.h"
+#include "journal/wire.h"
+#include "sys/file.h"
+
+enum {
+    GATHER_MS = 40,   /* after the first entry of a quiet time */
+    CYCLE_MS = 100,   /* from one publication to the next */
+    APPLY_MS = 60,    /* at most, in one of them */
+    RETRY_MS = 200,
+    DURABLE_MS = 3000,
+    DURABLE_BYTES = 2 * WAL_SEGMENT,
+    UNSYNCED_MAX = 600,
+    SOON_BYTES = 4 * 1024 * 1024, /* so much behind: no waiting */
+};
+static const uint64_t SIDE_BIT = (uint64_t)1 << 63;
+
+/* ---- waiting ---------------------------------------------------------------------------------- */
+static void wait_ms(struct sealer *s, int64_t ms, bool for_work)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += ms / 1000;
+    until.tv_nsec += (ms % 1000) * 1000000;
+    if (until.tv_nsec >= 1000000000) {
+        until.tv_sec++;
+        until.tv_nsec -= 1000000000;
+    }
+    pthread_mutex_lock(&s->shared->lock);
+    s->shared->idle = for_work;
+    int rc = 0;
+    while (rc == 0 && !s->shared->stop && !(for_work && s->wal->end > s->log.position))
+        rc = pthread_cond_timedwait(&s->shared->wake, &s->shared->lock, &until);
+    s->shared->idle = false;
+    pthread_mutex_unlock(&s->shared->lock);
+}
+
+/* After an error that space or time may mend: true when it is worth another try. */
+static bool again(struct sealer *s, enum err e, const char *what)
+{
+    if (e == ERR_OK)
+        return false;
+    if (e != ERR_FULL) {
+        log_error("journal_sealer_failed", "what", what, "error", err_name(e));
+        return false;
+    }
+    if (!s->shared->no_space)
+        log_error("journal_disk_full", "what", what);
+    s->shared->no_space = true;
+    if (s->wal) /* at the start there is nobody else to say stop */
+        wait_ms(s, RETRY_MS, false);
+    else
+        usleep(RETRY_MS * 1000);
+    return !s->shared->stop && !proc_stopping;
+}
+
+static void space_is_back(struct sealer *s)
+{
+    if (s->shared->no_space)
+        log_info("journal_disk_space_back");
+    s->shared->no_space = false;
+}
+
+/* ---- loading ---------------------------------------------------------------------------------- */
+struct sweep {
+    struct sealer *s;
+    const struct runs *runs;
+};
+
+/* A run that is in no list is left over; its name is not used again all the same, for readers may
+ * still know it. */
+static bool is_listed(void *arg, const char *name)
+{
+    struct sweep *w = arg;
+    uint64_t n;
+    if (!str_to_u64(str_from(name), &n))
+        return true; /* side/rows */
+    if (n >= w->s->next_run)
+        w->s->next_run = n + 1;
+    for (size_t i = 0; i < w->runs->n; i++)
+        if (w->runs->list[i]->name == n)
+            return true;
+    return false;
+}
+
+enum err sealer_load(struct sealer *s, const struct state *from)
+{
+    arena_init(&s->work);
+    s->log.fd = s->side.fd = -1;
+    s->epoch = from->epoch;
+    s->sealed = from->sealed;
+    memcpy(s->root, from->root, HASH_LEN);
+    s->durable_wal = from->wal;
+    s->durable_size = from->size;
+    s->durable_at_ms = clock_mono_ms();
+    s->unsynced.folder = s->folder;
+    buf_init(&s->new_ids, 1 << 30);
+    enum err e = runs_open(s->folder, "ids", from->ids, from->n_ids, ID_RECORD, NULL, &s->ids);
+    if (e == ERR_OK)
+        e = runs_open(s->folder, "side", from->side, from->n_side, SIDE_RECORD, NULL,
+                      &s->side_runs);
+    if (e == ERR_OK)
+        e = disk_make_dirs(s->folder, "ids");
+    if (e == ERR_OK)
+        e = side_writer_open(&s->side, s->folder, from->rows);
+    if (e == ERR_OK)
+        e = tree_load(&s->tree, s->folder, from->size, &s->unsynced);
+    if (e != ERR_OK)
+        return e;
+    disk_sweep(s->folder, "ids", is_listed, &(struct sweep){s, s->ids});
+    disk_sweep(s->folder, "side", is_listed, &(struct sweep){s, s->side_runs});
+    wal_reader_init(&s->log, s->folder, from->wal);
+    return ERR_OK;
+}
+
+void sealer_free(struct sealer *s)
+{
+    tree_free(&s->tree);
+    side_writer_close(&s->side);
+    buf_free(&s->new_ids);
+    s->new_ids = (struct buf){0};
+    runs_unref(s->ids);
+    runs_unref(s->side_runs);
+    wal_reader_free(&s->log);
+    enum err e = unsynced_sync(&s->unsynced);
+    (void)e; /* what is not durable stays in the log */
+    free(s->unsynced.fds);
+    free(s->gone);
+    arena_free(&s->work);
+}
+
+/* ---- publishing ------------------------------------------------------------------------------- */
+static struct run_name *run_list(struct arena *a, const struct runs *r)
+{
+    struct run_name *list = arena_array(a, struct run_name, r->n + 1);
+    for (size_t i = 0; i < r->n; i++)
+        list[i] = (struct run_name){r->list[i]->name, r->list[i]->n};
+    return list;
+}
+
+static enum err state_write(struct sealer *s, const char *path, bool sync)
+{
+    struct buf b;
+    struct state st = {.epoch = s->epoch, .wal = s->log.position, .size = s->tree.size,
+                       .sealed = s->sealed, .rows = s->side.length, .n_ids = s->ids->n,
+                       .n_side = s->side_runs->n};
+    memcpy(st.root, s->root, HASH_LEN);
+    st.ids = run_list(&s->work, s->ids);
+    st.side = run_list(&s->work, s->side_runs);
+    buf_init(&b, STATE_MAX);
+    state_print(&st, &b);
+    enum err e = b.err == ERR_OK ? disk_replace(s->folder, path, buf_str(&b), sync) : b.err;
+    buf_free(&b);
+    arena_reset(&s->work);
+    return e;
+}
+
+static void gone_add(struct sealer *s, uint64_t name)
+{
+    if (s->n_gone == s->cap_gone) {
+        s->cap_gone = s->cap_gone ? s->cap_gone * 2 : 64;
+        s->gone = realloc(s->gone, s->cap_gone * sizeof *s->gone);
+        if (!s->gone)
+            abort();
+    }
+    s->gone[s->n_gone++] = name;
+}
+
+/* A run out of the new records; those that were merged into it are removed later. */
+static enum err run_publish(struct sealer *s, const char *dir, struct buf *records,
+                            struct runs **runs, uint64_t bit)
+{
+    char path[32];
+    struct runs *next;
+    int fd;
+    size_t n = records->n / (*runs)->record_size;
+    if (n == 0)
+        return ERR_OK;
+    struct runs_new new = {.folder = s->folder, .dir = dir, .name = s->next_run,
+                           .records = (uint8_t *)records->p, .n = n,
+                           .drop = bit ? side_key_is_blank : NULL};
+    enum err e = runs_add(*runs, &new, &fd, &next);
+    if (e != ERR_OK)
+        return e;
+    unsynced_add(&s->unsynced, fd, run_path(dir, s->next_run++, path));
+    for (size_t i = 0; i < (*runs)->n; i++)
+        if (i >= next->n || next->list[i] != (*runs)->list[i])
+            gone_add(s, (*runs)->list[i]->name | bit);
+    runs_unref(*runs);
+    *runs = next;
+    buf_reset(records);
+    return ERR_OK;
+}
+
+static enum err publish_once(struct sealer *s)
+{
+    enum err e = tree_publish(&s->tree);
+    if (e == ERR_OK)
+        e = side_flush(&s->side);
+    if (e == ERR_OK)
+        e = run_publish(s, "ids", &s->new_ids, &s->ids, 0);
+    if (e == ERR_OK)
+        e = run_publish(s, "side", &s->side.keys, &s->side_runs, SIDE_BIT);
+    return e == ERR_OK ? state_write(s, "state", false) : e;
+}
+
+enum err sealer_publish(struct sealer *s)
+{
+    enum err e;
+    do
+        e = publish_once(s);
+    while (again(s, e, "publish"));
+    if (e != ERR_OK)
+        return e;
+    space_is_back(s);
+    pthread_mutex_lock(&s->shared->lock);
+    struct runs *old = s->shared->ids;
+    s->shared->ids = runs_ref(s->ids);
+    s->shared->published = s->tree.size;
+    pthread_mutex_unlock(&s->shared->lock);
+    runs_unref(old);
+    return ERR_OK;
+}
+
+static void remove_gone(struct sealer *s)
+{
+    char path[32];
+    for (size_t i = 0; i < s->n_gone; i++)
+        unlinkat(s->folder,
+                 run_path(s->gone[i] & SIDE_BIT ? "side" : "ids", s->gone[i] & ~SIDE_BIT, path), 0);
+    s->n_gone = 0;
+}
+
+enum err sealer_make_durable(struct sealer *s)
+{
+    enum err e = unsynced_sync(&s->unsynced);
+    if (e == ERR_OK && fdatasync(s->side.fd) != 0)
+        e = file_err_from_errno(errno);
+    if (e != ERR_OK) /* what reached the disk is not known: a new process finds out */
+        return e == ERR_FULL ? ERR_IO : e;
+    do
+        e = state_write(s, "durable", true);
+    while (again(s, e, "durable"));
+    if (e != ERR_OK)
+        return e;
+    s->durable_wal = s->log.position;
+    s->durable_size = s->tree.size;
+    s->durable_at_ms = clock_mono_ms();
+    remove_gone(s);
+    if (s->wal)
+        wal_release(s->wal, s->durable_wal);
+    return ERR_OK;
+}
+
+/* ---- the checkpoint --------------------------------------------------------------------------- */
+static enum err sign_once(struct sealer *s, const uint8_t root[HASH_LEN])
+{
+    struct str sig, text = checkpoint_text(&s->work, s->origin, s->tree.size, root);
+    enum err e = keys_sign(s->keys, "journal", JOSE_EDDSA, text, &s->work, &sig, NULL);
+    if (e == ERR_OK && sig.n != 64)
+        e = ERR_INTERNAL;
+    if (e == ERR_OK)
+        e = disk_replace(s->folder, "checkpoint",
+                         checkpoint_note(&s->work, text, &s->key, sig), false);
+    arena_reset(&s->work);
+    return e;
+}
+
+/* A failure is logged once and tried again in the next cycle: the keys process may be starting. */
+enum err sealer_sign(struct sealer *s)
+{
+    uint8_t root[HASH_LEN];
+    if (s->tree.size == s->sealed)
+        return ERR_OK;
+    tree_root(&s->tree, root);
+    enum err e = sign_once(s, root);
+    if (e != ERR_OK && !s->sign_failed)
+        log_error("journal_not_signed", "error", err_name(e));
+    if (e == ERR_OK && s->sign_failed)
+        log_info("journal_signed_again");
+    s->sign_failed = e != ERR_OK;
+    if (e == ERR_OK) {
+        s->sealed = s->tree.size;
+        memcpy(s->root, root, HASH_LEN);
+    }
+    return e;
+}
+
+/* ---- applying --------------------------------------------------------------------------------- */
+static enum err apply_entry(struct sealer *s, const struct wire_record *r)
+{
+    struct leaf_head head;
+    uint8_t id[ID_RECORD];
+    uint64_t place = place_of(s->epoch, s->tree.size);
+    enum err e = leaf_head_read(r->leaf, &head);
+    if (e != ERR_OK)
+        return ERR_CORRUPT; /* it was checked before it came into the log */
+    do
+        e = tree_add(&s->tree, r->leaf);
+    while (again(s, e, "tile"));
+    if (e != ERR_OK)
+        return e;
+    id_record_write(id, head.id, place);
+    buf_add(&s->new_ids, id, sizeof id);
+    if (r->subject.n)
+        side_add(&s->side, place, &head, r->subject, r->side);
+    s->last_at_ms = head.at_ms;
+    return ERR_OK;
+}
+
+static enum err erase_once(struct sealer *s, struct str subject, uint64_t *n)
+{
+    enum err e = sealer_publish(s); /* all rows before it have their index records in runs */
+    return e == ERR_OK ? side_erase(&s->side, s->folder, s->side_runs, subject, n) : e;
+}
+
+/* Nothing of what was erased stays in old segments, nor in runs that were merged. */
+static enum err finish_erasure(struct sealer *s, uint64_t n_rows)
+{
+    struct shared *sh = s->shared;
+    uint64_t one = 1;
+    enum err e = sealer_publish(s);
+    if (e == ERR_OK)
+        e = sealer_make_durable(s);
+    do
+        e = e == ERR_OK && s->wal ? wal_scrub(s->wal, s->log.position) : e;
+    while (again(s, e, "scrub"));
+    if (e != ERR_OK || !s->wal) /* at the start: all segments go */
+        return e;
+    pthread_mutex_lock(&sh->lock);
+    if (sh->n_erased < ERASED_MAX)
+        sh->erased[sh->n_erased++] =
+            (struct erased){.position = s->log.position, .n_rows = n_rows};
+    pthread_mutex_unlock(&sh->lock);
+    return file_write_all(sh->door, &one, sizeof one);
+}
+
+static enum err apply_erasure(struct sealer *s, struct str subject)
+{
+    uint64_t n = 0;
+    enum err e;
+    do
+        e = erase_once(s, subject, &n);
+    while (again(s, e, "erase"));
+    return e == ERR_OK ? finish_erasure(s, n) : e;
+}
+
+/* An erasure is the last record of its batch: `durable` then stands between two batches. */
+static enum err apply_batch(struct sealer *s, const struct wal_batch *b)
+{
+    struct str rest = b->records;
+    struct wire_record r;
+    enum err e = b->epoch == s->epoch && b->first_index == s->tree.size ? ERR_OK : ERR_CORRUPT;
+    for (uint32_t i = 0; i < b->n_records && e == ERR_OK; i++) {
+        e = wire_read(&rest, &r) == ERR_OK ? ERR_OK : ERR_CORRUPT;
+        if (e == ERR_OK)
+            e = r.type == WIRE_ENTRY ? apply_entry(s, &r) : apply_erasure(s, r.subject);
+    }
+    return e;
+}
+
+enum err sealer_apply(struct sealer *s, int64_t most_ms)
+{
+    int64_t until_ms = clock_mono_ms() + most_ms;
+    struct wal_batch b;
+    enum err e = ERR_OK;
+    while (e == ERR_OK && clock_mono_ms() < until_ms && s->unsynced.n < UNSYNCED_MAX &&
+           (!s->wal || s->log.position < s->wal->end)) {
+        e = wal_reader_next(&s->log, &b);
+        if (e == ERR_NOT_FOUND)
+            return s->wal ? ERR_CORRUPT : e;
+        if (e == ERR_OK)
+            e = apply_batch(s, &b);
+    }
+    return e;
+}
+
+/* ---- the thread ------------------------------------------------------------------------------- */
+static bool durable_is_due(const struct sealer *s, bool stopping)
+{
+    uint64_t behind = s->log.position - s->durable_wal;
+    return behind && (stopping || behind >= DURABLE_BYTES || s->unsynced.n >= UNSYNCED_MAX ||
+                      clock_mono_ms() - s->durable_at_ms >= DURABLE_MS);
+}
+
+static enum err cycle(struct sealer *s, bool stopping)
+{
+    uint64_t size = s->tree.size;
+    enum err e = sealer_apply(s, APPLY_MS);
+    if (e == ERR_OK && s->tree.size != size)
+        e = sealer_publish(s);
+    if (e == ERR_OK) {
+        enum err unsigned_yet = sealer_sign(s);
+        (void)unsigned_yet; /* said there, and tried again */
+    }
+    if (e == ERR_OK && durable_is_due(s, stopping))
+        e = sealer_make_durable(s);
+    return e;
+}
+
+static void wait_for_work(struct sealer *s, int64_t cycle_began_ms)
+{
+    int64_t idle_ms = s->tree.size != s->sealed                ? RETRY_MS
+                      : s->log.position != s->durable_wal ? DURABLE_MS / 2
+                                                          : 3600 * 1000;
+    int64_t pause_ms = cycle_began_ms + CYCLE_MS - clock_mono_ms();
+    if (s->wal->end - s->log.position > SOON_BYTES || s->unsynced.n >= UNSYNCED_MAX)
+        return;
+    if (pause_ms > 0)
+        wait_ms(s, pause_ms, false);
+    if (s->wal->end > s->log.position)
+        return; /* busy */
+    wait_ms(s, idle_ms, true);
+    wait_ms(s, GATHER_MS, false);
+}
+
+void *sealer_main(void *sealer)
+{
+    struct sealer *s = sealer;
+    enum err e = ERR_OK;
+    bool stopping = false;
+    while (e == ERR_OK && !(stopping && s->log.position == s->wal->end)) {
+        int64_t now_ms = clock_mono_ms();
+        stopping = s->shared->stop;
+        e = cycle(s, stopping && s->log.position == s->wal->end);
+        if (!stopping && e == ERR_OK)
+            wait_for_work(s, now_ms);
+    }
+    if (e == ERR_OK)
+        e = cycle(s, true);
+    if (e != ERR_OK && !(e == ERR_FULL && s->shared->stop)) {
+        /* Nothing that was acknowledged is lost: a new process starts from `durable`. */
+        log_error("journal_sealer_ended", "error", err_name(e));
+        _exit(1);
+    }
+    return NULL;
+}

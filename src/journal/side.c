@@ -1,0 +1,275 @@
+#include "journal/side.h"
+
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+#include <zlib.h>
+#include "crypto/digest.h"
+#include "journal/disk.h"
+#include "sys/file.h"
+
+enum { ROW_CRC_FROM = 16, BUFFERED_MAX = 1 << 30 };
+
+void side_subject(struct str subject, uint8_t out[SUBJECT_HASH])
+{
+    uint8_t hash[SHA256_LEN];
+    sha256(subject.p, subject.n, hash);
+    memcpy(out, hash, SUBJECT_HASH);
+}
+
+uint32_t side_kind(struct str kind)
+{
+    return (uint32_t)crc32_z(0, (const Bytef *)kind.p, kind.n);
+}
+
+/* ---- index records: big-endian, so that bytes sort as numbers ----------------------------------- */
+static void key_write(uint8_t out[SIDE_RECORD], const uint8_t subject[SUBJECT_HASH],
+                      const struct side_key *k)
+{
+    uint64_t place = htobe64(k->place), at = htobe64((uint64_t)k->at_ms),
+             offset = htobe64(k->offset);
+    uint32_t kind = htobe32(k->kind), length = htobe32(k->length);
+    memcpy(out, subject, SUBJECT_HASH);
+    memcpy(out + 16, &place, 8);
+    memcpy(out + 24, &at, 8);
+    memcpy(out + 32, &kind, 4);
+    memcpy(out + 36, &length, 4);
+    memcpy(out + 40, &offset, 8);
+}
+
+void side_key_read(const uint8_t *r, struct side_key *out)
+{
+    uint64_t place, at, offset;
+    uint32_t kind, length;
+    memcpy(&place, r + 16, 8);
+    memcpy(&at, r + 24, 8);
+    memcpy(&kind, r + 32, 4);
+    memcpy(&length, r + 36, 4);
+    memcpy(&offset, r + 40, 8);
+    *out = (struct side_key){.place = be64toh(place), .offset = be64toh(offset),
+                             .at_ms = (int64_t)be64toh(at), .kind = be32toh(kind),
+                             .length = be32toh(length)};
+}
+
+bool side_key_is_blank(const uint8_t *r)
+{
+    static const uint8_t zeros[SIDE_RECORD];
+    return memcmp(r + SUBJECT_HASH, zeros, SIDE_RECORD - SUBJECT_HASH) == 0;
+}
+
+/* ---- rows ------------------------------------------------------------------------------------- */
+static void put32(char *p, uint32_t v)
+{
+    v = htole32(v);
+    memcpy(p, &v, 4);
+}
+
+static void put64(char *p, uint64_t v)
+{
+    v = htole64(v);
+    memcpy(p, &v, 8);
+}
+
+static uint32_t get32(const char *p)
+{
+    uint32_t v;
+    memcpy(&v, p, 4);
+    return le32toh(v);
+}
+
+static uint64_t get64(const char *p)
+{
+    uint64_t v;
+    memcpy(&v, p, 8);
+    return le64toh(v);
+}
+
+static size_t row_length(size_t kind_n, size_t data_n)
+{
+    return (SIDE_ROW_HEAD + kind_n + data_n + 7) / 8 * 8;
+}
+
+static uint32_t row_crc(const char *row, size_t kind_n, size_t data_n)
+{
+    return (uint32_t)crc32_z(0, (const Bytef *)row + ROW_CRC_FROM,
+                             SIDE_ROW_HEAD - ROW_CRC_FROM + kind_n + data_n);
+}
+
+static void row_write(char *p, uint64_t place, const struct leaf_head *head,
+                      const uint8_t subject[SUBJECT_HASH], struct str data)
+{
+    size_t n = row_length(head->kind.n, data.n);
+    memset(p, 0, SIDE_ROW_HEAD);
+    memcpy(p, "SJR1", 4);
+    put32(p + 4, (uint32_t)data.n);
+    p[8] = (char)head->kind.n;
+    put64(p + 16, place);
+    put64(p + 24, (uint64_t)head->at_ms);
+    memcpy(p + 32, head->id, ULID_BYTES);
+    memcpy(p + 48, subject, SUBJECT_HASH);
+    memcpy(p + SIDE_ROW_HEAD, head->kind.p, head->kind.n);
+    if (data.n)
+        memcpy(p + SIDE_ROW_HEAD + head->kind.n, data.p, data.n);
+    memset(p + SIDE_ROW_HEAD + head->kind.n + data.n, 0, n - SIDE_ROW_HEAD - head->kind.n - data.n);
+    put32(p + 12, row_crc(p, head->kind.n, data.n));
+}
+
+enum err side_row_read(struct str b, struct side_row *out)
+{
+    *out = (struct side_row){0};
+    if (b.n < SIDE_ROW_HEAD)
+        return ERR_CORRUPT;
+    if (memcmp(b.p, "SJR0", 4) == 0)
+        return ERR_NOT_FOUND;
+    size_t data_n = get32(b.p + 4), kind_n = (uint8_t)b.p[8];
+    if (memcmp(b.p, "SJR1", 4) != 0 || data_n > JOURNAL_SIDE_MAX || kind_n > KIND_MAX ||
+        row_length(kind_n, data_n) > b.n || row_crc(b.p, kind_n, data_n) != get32(b.p + 12))
+        return ERR_CORRUPT;
+    out->place = get64(b.p + 16);
+    out->at_ms = (int64_t)get64(b.p + 24);
+    memcpy(out->id, b.p + 32, ULID_BYTES);
+    memcpy(out->subject, b.p + 48, SUBJECT_HASH);
+    out->kind = str_of(b.p + SIDE_ROW_HEAD, kind_n);
+    out->data = str_of(b.p + SIDE_ROW_HEAD + kind_n, data_n);
+    return ERR_OK;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------- */
+enum err side_writer_open(struct side_writer *w, int folder, uint64_t length)
+{
+    *w = (struct side_writer){.fd = -1, .length = length};
+    buf_init(&w->rows, BUFFERED_MAX);
+    buf_init(&w->keys, BUFFERED_MAX);
+    enum err e = disk_make_dirs(folder, "side");
+    if (e == ERR_OK)
+        w->fd = openat(folder, SIDE_ROWS_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    return e == ERR_OK && w->fd < 0 ? file_err_from_errno(errno) : e;
+}
+
+void side_writer_close(struct side_writer *w)
+{
+    if (w->fd >= 0)
+        close(w->fd);
+    buf_wipe(&w->rows);
+    buf_free(&w->keys);
+}
+
+void side_add(struct side_writer *w, uint64_t place, const struct leaf_head *head,
+              struct str subject, struct str data)
+{
+    uint8_t hash[SUBJECT_HASH], key[SIDE_RECORD];
+    size_t n = row_length(head->kind.n, data.n);
+    side_subject(subject, hash);
+    char *p = buf_room(&w->rows, n);
+    row_write(p, place, head, hash, data);
+    buf_grew(&w->rows, n);
+    struct side_key k = {.place = place, .offset = w->length, .at_ms = head->at_ms,
+                         .kind = side_kind(head->kind), .length = (uint32_t)n};
+    key_write(key, hash, &k);
+    buf_add(&w->keys, key, sizeof key);
+    w->length += n;
+}
+
+enum err side_flush(struct side_writer *w)
+{
+    if (w->rows.n == 0)
+        return ERR_OK;
+    enum err e = disk_fault && disk_fault(SIDE_ROWS_FILE, w->rows.n) ? ERR_FULL : ERR_OK;
+    if (e == ERR_OK)
+        e = file_pwrite_all(w->fd, w->rows.p, w->rows.n, w->length - w->rows.n);
+    if (e != ERR_OK)
+        return e;
+    mem_wipe(w->rows.p, w->rows.n);
+    buf_reset(&w->rows);
+    return ERR_OK;
+}
+
+/* ---- looking up ------------------------------------------------------------------------------- */
+void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,
+               bool (*fn)(void *arg, size_t run, uint64_t i, const uint8_t *record), void *arg)
+{
+    uint8_t key[SUBJECT_HASH + 8];
+    uint64_t place = htobe64(before);
+    memcpy(key, subject, SUBJECT_HASH);
+    memcpy(key + SUBJECT_HASH, &place, 8);
+    /* A run holds later entries than the ones before it in the list. */
+    for (size_t run = runs->n; run-- > 0;) {
+        const struct run *r = runs->list[run];
+        uint64_t i = run_lower_bound(r, SIDE_RECORD, str_of(key, sizeof key));
+        while (i-- > 0) {
+            const uint8_t *record = run_record(r, SIDE_RECORD, i);
+            if (memcmp(record, subject, SUBJECT_HASH) != 0)
+                break;
+            if (!side_key_is_blank(record) && !fn(arg, run, i, record))
+                return;
+        }
+    }
+}
+
+/* ---- erasing ---------------------------------------------------------------------------------- */
+/* The head keeps its two lengths; the rest becomes zeros. */
+static enum err row_erase(int fd, const struct side_key *k)
+{
+    static const char zeros[SIDE_ROW_HEAD + KIND_MAX + JOURNAL_SIDE_MAX + 8];
+    char head[SIDE_ROW_HEAD] = {0}, old[SIDE_ROW_HEAD];
+    if (k->length < SIDE_ROW_HEAD || k->length > sizeof zeros)
+        return ERR_CORRUPT;
+    enum err e = disk_pread(fd, old, sizeof old, k->offset);
+    if (e != ERR_OK)
+        return e;
+    memcpy(head, "SJR0", 4);
+    memcpy(head + 4, old + 4, 5);
+    e = file_pwrite_all(fd, head, sizeof head, k->offset);
+    return e == ERR_OK ? file_pwrite_all(fd, zeros, k->length - SIDE_ROW_HEAD,
+                                         k->offset + SIDE_ROW_HEAD)
+                       : e;
+}
+
+struct erase {
+    int fd;
+    uint64_t n;
+    enum err err;
+};
+
+static bool erase_one(void *arg, size_t run, uint64_t i, const uint8_t *record)
+{
+    struct erase *x = arg;
+    struct side_key k;
+    (void)run;
+    (void)i;
+    side_key_read(record, &k);
+    x->err = row_erase(x->fd, &k);
+    x->n++;
+    return x->err == ERR_OK;
+}
+
+/* A subject's index records stand together in each run. */
+static enum err blank_all(int folder, const struct runs *runs, const uint8_t subject[SUBJECT_HASH])
+{
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < runs->n && e == ERR_OK; i++) {
+        const struct run *r = runs->list[i];
+        uint64_t from = run_lower_bound(r, SIDE_RECORD, str_of(subject, SUBJECT_HASH)), to = from;
+        while (to < r->n && memcmp(run_record(r, SIDE_RECORD, to), subject, SUBJECT_HASH) == 0)
+            to++;
+        if (to > from)
+            e = runs_blank(folder, "side", r, SIDE_RECORD, from, to, SUBJECT_HASH);
+    }
+    return e;
+}
+
+enum err side_erase(struct side_writer *w, int folder, const struct runs *runs, struct str subject,
+                    uint64_t *n_rows)
+{
+    uint8_t hash[SUBJECT_HASH];
+    struct erase x = {.fd = w->fd};
+    side_subject(subject, hash);
+    side_each(runs, hash, UINT64_MAX, erase_one, &x);
+    if (x.err == ERR_OK && x.n && fdatasync(w->fd) != 0)
+        x.err = file_err_from_errno(errno);
+    if (x.err == ERR_OK) /* the index last: it leads to what is left after a crash */
+        x.err = blank_all(folder, runs, hash);
+    *n_rows = x.n;
+    return x.err;
+}

@@ -1,0 +1,54 @@
+/* The erasable side store: rows in one file, an index by subject in sorted runs
+ * (docs/formats/journal-folder.md). Private to this folder. */
+#ifndef JOURNAL_SIDE_H
+#define JOURNAL_SIDE_H
+
+#include "journal/ids.h"
+#include "journal/journal.h"
+
+enum { SIDE_RECORD = 48, SIDE_ROW_HEAD = 64, SUBJECT_HASH = 16 };
+#define SIDE_ROWS_FILE "side/rows"
+
+struct side_key { /* an index record, read */
+    uint64_t place, offset;
+    int64_t at_ms;
+    uint32_t kind, length;
+};
+void side_subject(struct str subject, uint8_t out[SUBJECT_HASH]);
+uint32_t side_kind(struct str kind);
+bool side_key_is_blank(const uint8_t *record);
+void side_key_read(const uint8_t *record, struct side_key *out);
+
+/* ---- writing ---------------------------------------------------------------------------------- */
+struct side_writer {
+    int fd;          /* of the rows */
+    uint64_t length; /* of all rows, those in `rows` included */
+    struct buf rows; /* not written yet */
+    struct buf keys; /* index records not in a run yet */
+};
+enum err side_writer_open(struct side_writer *w, int folder, uint64_t length) MUST_CHECK;
+void side_writer_close(struct side_writer *w);
+void side_add(struct side_writer *w, uint64_t place, const struct leaf_head *head,
+              struct str subject, struct str data);
+/* Writes the rows; keys stay for a run. */
+enum err side_flush(struct side_writer *w) MUST_CHECK;
+/* Overwrites all rows of a subject and its index records; flush, and put the keys into a run,
+ * before. Synced when it returns. */
+enum err side_erase(struct side_writer *w, int folder, const struct runs *runs, struct str subject,
+                    uint64_t *n_rows) MUST_CHECK;
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+struct side_row {
+    uint64_t place;
+    int64_t at_ms;
+    uint8_t id[ULID_BYTES], subject[SUBJECT_HASH];
+    struct str kind, data;
+};
+/* ERR_NOT_FOUND: erased. ERR_CORRUPT. Slices of `bytes`. */
+enum err side_row_read(struct str bytes, struct side_row *out) MUST_CHECK;
+/* Calls fn for a subject's index records of places under `before`, newest first, until it returns
+ * false. */
+void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,
+               bool (*fn)(void *arg, size_t run, uint64_t i, const uint8_t *record), void *arg);
+
+#endif

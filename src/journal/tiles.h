@@ -1,0 +1,84 @@
+/* C2SP tlog-tiles files: paths, reading, and the tree that grows (docs/formats/journal-folder.md).
+ * Private to this folder. */
+#ifndef JOURNAL_TILES_H
+#define JOURNAL_TILES_H
+
+#include "base/arena.h"
+#include "base/buf.h"
+#include "base/err.h"
+#include "journal/merkle.h"
+
+enum {
+    TILE_WIDTH = 256,
+    TILE_LEVELS = 8, /* 2^64 leaves */
+    TILE_BYTES = TILE_WIDTH * HASH_LEN,
+    TILE_PATH_MAX = 64,
+    TILE_ENTRIES = -1, /* as a level: the entry bundles */
+    BUNDLE_MAX = TILE_WIDTH * (2 + 32 * 1024),
+};
+
+/* "tile/0/x001/067", with ".p/12" for a width under 256. */
+const char *tile_path(int level, uint64_t n, unsigned width, char out[TILE_PATH_MAX]);
+/* Width of tile n of a level in a tree of `size`; 0: not there. Entry bundles are as level 0. */
+unsigned tile_width(int level, uint64_t n, uint64_t size);
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+/* The first `width` hashes of a tile, or entries of a bundle, out of that file or a wider one.
+ * ERR_CORRUPT: cut short, or no bundle; ERR_NOT_FOUND. */
+enum err tile_read(int folder, int level, uint64_t n, unsigned width, struct arena *a,
+                   struct str *out) MUST_CHECK;
+/* Takes one entry off a bundle; false at its end or when it is cut (then *rest is not empty). */
+bool bundle_next(struct str *rest, struct str *leaf);
+
+/* Nodes out of the tiles of one log, for a tree of `size`: a merkle_source. Keeps the tile it read
+ * last on each level. */
+struct tile_source {
+    int folder;
+    uint64_t size;
+    struct arena *a;
+    struct {
+        uint64_t n;
+        struct str bytes;
+    } kept[TILE_LEVELS];
+};
+enum err tile_source_node(void *tile_source, unsigned level, uint64_t index,
+                          uint8_t out[HASH_LEN]) MUST_CHECK;
+
+/* ---- the tree that grows ---------------------------------------------------------------------- */
+/* Files that were written and are not synced yet, and the folders they are in. */
+enum { UNSYNCED_DIRS = 32 };
+struct unsynced {
+    int folder;
+    int *fds;
+    size_t n, cap, n_dirs;
+    char dirs[UNSYNCED_DIRS][TILE_PATH_MAX];
+};
+void unsynced_add(struct unsynced *u, int fd, const char *path);
+enum err unsynced_sync(struct unsynced *u) MUST_CHECK; /* and closes them */
+
+enum { PARTIALS_KEPT = 4 };
+struct tree_level {
+    uint8_t hashes[TILE_BYTES];
+    unsigned n;               /* hashes of the tile under way */
+    uint64_t tile;            /* its number */
+    unsigned partials[PARTIALS_KEPT]; /* widths published of it, oldest first; 0: none */
+};
+struct tree {
+    int folder;
+    uint64_t size;
+    struct tree_level levels[TILE_LEVELS];
+    struct buf bundle; /* entries of the bundle under way */
+    unsigned bundle_partials[PARTIALS_KEPT];
+    struct unsynced *unsynced;
+};
+/* Out of the files of a log that holds `size` entries. ERR_CORRUPT, ERR_NOT_FOUND. */
+enum err tree_load(struct tree *t, int folder, uint64_t size, struct unsynced *u) MUST_CHECK;
+void tree_free(struct tree *t);
+/* Adds a leaf; full tiles are written at once. When that fails the tree is as before: call it again
+ * when there is space. */
+enum err tree_add(struct tree *t, struct str leaf) MUST_CHECK;
+/* Writes the partial tiles of this size. */
+enum err tree_publish(struct tree *t) MUST_CHECK;
+void tree_root(const struct tree *t, uint8_t out[HASH_LEN]);
+
+#endif

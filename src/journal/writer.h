@@ -1,0 +1,87 @@
+/* What the two threads of the journal process share. Private to this folder.
+ *
+ * The committer (writer.c) takes records from the channels, writes them to the write-ahead log and
+ * answers. The sealer (sealer.c) follows the log and does all the rest: tree, indexes, side rows,
+ * checkpoint. It also runs alone, at the start, before there is a committer. */
+#ifndef JOURNAL_WRITER_H
+#define JOURNAL_WRITER_H
+
+#include <pthread.h>
+#include "crypto/keys.h"
+#include "journal/journal.h"
+#include "journal/note.h"
+#include "journal/runs.h"
+#include "journal/side.h"
+#include "journal/state.h"
+#include "journal/tiles.h"
+#include "journal/wal.h"
+
+/* An erasure that was done: the committer answers it. */
+struct erased {
+    uint64_t position; /* of the end of its batch */
+    uint64_t n_rows;
+};
+enum { ERASED_MAX = 64 };
+
+struct shared {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;     /* the sealer waits on it */
+    struct runs *ids;        /* the set that holds entries under `published` */
+    struct erased erased[ERASED_MAX];
+    size_t n_erased;
+    _Atomic uint64_t published;
+    _Atomic bool stop, idle, no_space; /* idle, no_space: what the sealer waits for */
+    int door;                /* eventfd: the sealer rings, the committer looks */
+};
+
+struct sealer {
+    int folder;
+    struct shared *shared;
+    struct wal *wal; /* NULL at the start */
+    struct wal_reader log;
+    struct keys *keys;
+    struct note_key key;
+    struct str origin;
+    struct arena work;
+
+    uint32_t epoch;
+    struct tree tree;
+    struct side_writer side;
+    struct buf new_ids;
+    struct runs *ids, *side_runs;
+    uint64_t next_run;
+    uint64_t sealed;
+    uint8_t root[HASH_LEN];
+    struct unsynced unsynced;
+
+    uint64_t durable_wal, durable_size;
+    int64_t durable_at_ms, last_at_ms; /* last_at_ms: of the last entry applied */
+    uint64_t *gone; /* runs to remove after the next durable point; ids' bit 63 is 0, side's 1 */
+    size_t n_gone, cap_gone;
+    bool sign_failed;
+};
+
+/* From `durable` (or what is left): ready to follow the log. */
+enum err sealer_load(struct sealer *s, const struct state *from) MUST_CHECK;
+void sealer_free(struct sealer *s);
+/* Applies what the log holds; up to most_ms. ERR_OK also when there was nothing. */
+enum err sealer_apply(struct sealer *s, int64_t most_ms) MUST_CHECK;
+/* Makes what was applied readable. */
+enum err sealer_publish(struct sealer *s) MUST_CHECK;
+enum err sealer_sign(struct sealer *s) MUST_CHECK;
+/* Everything published is safe; the write-ahead log before it may go. */
+enum err sealer_make_durable(struct sealer *s) MUST_CHECK;
+void *sealer_main(void *sealer); /* the thread */
+
+/* ---- opening a folder (open.c) ------------------------------------------------------------------ */
+/* Loads the log under way, applies its write-ahead log, checks it against its checkpoint, and opens
+ * a new log where it must not be continued. *end, *last: of the write-ahead log. opening: the first
+ * entry to write into a log that follows another one, else .p NULL. */
+struct opened {
+    uint64_t end, last;
+    struct str opening;
+};
+enum err log_open(struct sealer *s, const char *origin, struct arena *a,
+                  struct opened *out) MUST_CHECK;
+
+#endif

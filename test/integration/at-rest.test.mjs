@@ -1,0 +1,99 @@
+// Confidentiality at rest. The story is played with values that exist nowhere else; then everything
+// the platform keeps is dumped raw (database, its side files, journal, spool, keys, logs) and searched,
+// in every spelling a dump could have them.
+import { test, before, after } from 'node:test';
+import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
+import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
+import { Platform, engine, sleep } from '../lib/platform.mjs';
+import { Client } from '../lib/http.mjs';
+import { World, address, call, fileProcedure, tokensFor, walkSignIn } from '../lib/story.mjs';
+
+// What she types, and what the bodies know of her. (Not "MARTIN" nor "Nantes": the register of
+// communes, which is public, has both.)
+const typed = ['impasse du Canari Violet 4711'];
+const known = ['camille.martin@exemple.fr', '1988-04-12', 'Camille Anne', 'rue des Capucins', '216066900112233', '119026900145566', '7712345', 'BENALI MARTIN'];
+const agents = ['sophie.leroy@mairie.exemple.fr'];
+let platform, world, filed;
+
+before(async () => {
+  platform = await Platform.start({ args: ['--log-level', 'debug'] });
+  world = new World(platform);
+  address.voie = typed[0];
+  filed = await fileProcedure(world, world.citizen);
+  const agent = new Client();
+  await agent.go(`${world.townUrl}/agent`);
+  await walkSignIn(agent, world.agent);
+  const t = await tokensFor(world, world.citizen);
+  for (const path of ['/gw/famille/v1/foyer', '/gw/adresse/v1/adresse']) assert.equal((await call(world, path, t.access_token)).status, 200);
+  await sleep(1500);
+}, { timeout: 180000 });
+after(() => platform?.destroy(), { timeout: 60000 });
+
+// A value as bytes, in both spellings of hex, and in base64 at each of its three alignments.
+function spellings(value) {
+  const bytes = Buffer.from(value, 'utf8'), out = [bytes, Buffer.from(bytes.toString('hex')), Buffer.from(bytes.toString('hex').toUpperCase()), Buffer.from(bytes.toString('utf16le'), 'utf16le'), Buffer.from(value, 'utf16le'), Buffer.from(encodeURIComponent(value)), Buffer.from(value.toLowerCase()), Buffer.from(value.toUpperCase())];
+  for (let shift = 0; shift < 3; shift++) {
+    const b = Buffer.concat([Buffer.alloc(shift), bytes]).toString('base64');
+    const inner = b.slice(shift ? Math.ceil((shift * 8) / 6) : 0, Math.floor(((shift + bytes.length) * 8) / 6));
+    out.push(Buffer.from(inner), Buffer.from(inner.replaceAll('+', '-').replaceAll('/', '_')));
+  }
+  return out;
+}
+
+const files = (dir) => !existsSync(dir) ? [] : readdirSync(dir).flatMap((n) => {
+  const p = join(dir, n);
+  return statSync(p).isDirectory() ? files(p) : statSync(p).isFile() ? [p] : [];
+});
+
+// Everything that is kept, as [name, bytes].
+function dump() {
+  const all = [...files(platform.data), platform.logFile].map((f) => [f.replace(platform.folder, ''), readFileSync(f)]);
+  if (engine === 'postgres') {
+    const r = spawnSync('pg_dump', ['--inserts', platform.database.url], { maxBuffer: 1 << 30 });
+    assert.equal(r.status, 0, String(r.stderr));
+    all.push(['pg_dump', r.stdout]);
+  }
+  return all;
+}
+
+function search(values) {
+  const found = [], everything = dump();
+  assert.ok(everything.length > 5, 'there is something to search');
+  for (const value of values)
+    for (const s of new Set(spellings(value).filter((b) => b.length >= 6).map((b) => b.toString('latin1'))))
+      for (const [name, bytes] of everything)
+        if (bytes.includes(Buffer.from(s, 'latin1'))) found.push(`${value} in ${name}`);
+  return [...new Set(found)];
+}
+
+test('the search finds what is there: a public value of the register, the dossier’s number in the database', () => {
+  assert.ok(search(['Saint-Étienne']).length > 0, 'a commune is found');
+});
+
+test('[2.1.1.d2] no personal value of the story is in a raw dump of the database, the journal, the spool or the logs', () => {
+  assert.deepEqual(search([...typed, ...known, ...agents]), []);
+});
+
+test('[2.1.1.d2] no secret is: passwords, client secrets, tokens, cookies', () => {
+  const secrets = [world.citizen.password, ...world.clients.map((c) => c.client_secret), ...[...filed.client.jars.values()].flatMap((j) => [...j.values()]).filter((v) => v.length > 20)];
+  assert.deepEqual(search(secrets).filter((f) => !f.includes('/keys/')), []);
+});
+
+test('[2.1.1.d2] the keys are readable by their owner only', () => {
+  for (const f of files(join(platform.data, 'keys'))) assert.equal(statSync(f).mode & 0o077, 0, f);
+  for (const d of ['keys', 'db', 'journal', 'spool'].map((n) => join(platform.data, n)).filter(existsSync)) assert.equal(statSync(d).mode & 0o077, 0, d);
+});
+
+test('[2.1.1.d2] erasing a person destroys her key: her data are gone, what the journal proved stays proved', { timeout: 60000 }, async () => {
+  const list = platform.json(['user', 'list']);
+  const people = (list.items ?? list).filter((u) => !String(u.id ?? u.person).startsWith('agent:'));
+  assert.ok(people.length >= 1, 'the people are listed by id, without their names');
+  assert.doesNotMatch(JSON.stringify(list), /Camille|MARTIN/);
+  platform.must(['user', 'erase', people[0].id ?? people[0].person, '--yes']);
+  await sleep(1500);
+  const again = await tokensFor(world, world.citizen, { scope: 'openid' });
+  assert.ok(again.access_token, 'she may come back as somebody new');
+  platform.must(['journal', 'verify', platform.journalFolder]);
+});
