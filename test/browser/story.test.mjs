@@ -103,7 +103,7 @@ async function fill(v) {
   // 1: identity and household, from the issuer and from the family fund.
   await v.see('form-household');
   await v.has('MARTIN', 'her name came with the sign-in');
-  await v.has(/In.s/, 'her children came from the family fund');
+  assert.match(await v.page.locator('[name=enfants]').inputValue(), /Inès/, 'her children came from the family fund');
   assert.match(await v.words(), sourced, 'each value names its source and date');
   assert.equal(await v.page.locator('input[name=nom]:not([type=hidden])').count(), 0, 'what the law fixes cannot be typed over');
   await proceed(v);
@@ -235,7 +235,7 @@ for (const { lang, width, typed } of [
     await step(`[2.1.1.e] she reads the decision ${where}`, async () => {
       await v.page.goto(filed.url);
       await v.see('dossier-decided');
-      await v.has(text('procedures', 'state.accepte', lang));
+      await v.has(text('procedures', 'state.accepted', lang));
     });
     await step(`[2.1.1.e] her account says who used which data, from whom, why, on what basis and when ${where}`, () => readUses(v));
     await step(`[2.1.1] the proof of a use verifies on her own machine, without the platform ${where}`, async () => {
