@@ -4,8 +4,6 @@
  * log keeps what it has not done yet. */
 #include "journal/writer.h"
 
-#include <assert.h>
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -74,18 +72,6 @@ static void space_is_back(struct sealer *s)
 }
 
 /* ---- loading ---------------------------------------------------------------------------------- */
-static enum err runs_load(struct sealer *s, const char *dir, const struct state_run *list, size_t n,
-                          struct runs **runs)
-{
-    enum err e = ERR_OK;
-    for (size_t i = 0; i < n && e == ERR_OK; i++) {
-        e = runs_with_file(*runs, s->folder, dir, list[i].name, list[i].n, runs);
-        if (list[i].name >= s->next_run)
-            s->next_run = list[i].name + 1;
-    }
-    return e;
-}
-
 struct sweep {
     struct sealer *s;
     const struct runs *runs;
@@ -118,12 +104,11 @@ enum err sealer_load(struct sealer *s, const struct state *from)
     s->durable_size = from->size;
     s->durable_at_ms = clock_mono_ms();
     s->unsynced.folder = s->folder;
-    s->ids = runs_none(ID_RECORD);
-    s->side_runs = runs_none(SIDE_RECORD);
     buf_init(&s->new_ids, 1 << 30);
-    enum err e = runs_load(s, "ids", from->ids, from->n_ids, &s->ids);
+    enum err e = runs_open(s->folder, "ids", from->ids, from->n_ids, ID_RECORD, NULL, &s->ids);
     if (e == ERR_OK)
-        e = runs_load(s, "side", from->side, from->n_side, &s->side_runs);
+        e = runs_open(s->folder, "side", from->side, from->n_side, SIDE_RECORD, NULL,
+                      &s->side_runs);
     if (e == ERR_OK)
         e = disk_make_dirs(s->folder, "ids");
     if (e == ERR_OK)
@@ -155,11 +140,11 @@ void sealer_free(struct sealer *s)
 }
 
 /* ---- publishing ------------------------------------------------------------------------------- */
-static struct state_run *run_list(struct arena *a, const struct runs *r)
+static struct run_name *run_list(struct arena *a, const struct runs *r)
 {
-    struct state_run *list = arena_array(a, struct state_run, r->n + 1);
+    struct run_name *list = arena_array(a, struct run_name, r->n + 1);
     for (size_t i = 0; i < r->n; i++)
-        list[i] = (struct state_run){r->list[i]->name, r->list[i]->n};
+        list[i] = (struct run_name){r->list[i]->name, r->list[i]->n};
     return list;
 }
 
@@ -316,7 +301,7 @@ static enum err apply_entry(struct sealer *s, const struct wire_record *r)
 {
     struct leaf_head head;
     uint8_t id[ID_RECORD];
-    uint64_t place = place_of(s->epoch, s->tree.size), place_be = htobe64(place);
+    uint64_t place = place_of(s->epoch, s->tree.size);
     enum err e = leaf_head_read(r->leaf, &head);
     if (e != ERR_OK)
         return ERR_CORRUPT; /* it was checked before it came into the log */
@@ -325,8 +310,7 @@ static enum err apply_entry(struct sealer *s, const struct wire_record *r)
     while (again(s, e, "tile"));
     if (e != ERR_OK)
         return e;
-    memcpy(id, head.id, ULID_BYTES);
-    memcpy(id + ULID_BYTES, &place_be, 8);
+    id_record_write(id, head.id, place);
     buf_add(&s->new_ids, id, sizeof id);
     if (r->subject.n)
         side_add(&s->side, place, &head, r->subject, r->side);

@@ -3,26 +3,11 @@
 #ifndef JOURNAL_SIDE_H
 #define JOURNAL_SIDE_H
 
+#include "journal/ids.h"
 #include "journal/journal.h"
-#include "journal/leaf.h"
-#include "journal/runs.h"
 
 enum { SIDE_RECORD = 48, SIDE_ROW_HEAD = 64, SUBJECT_HASH = 16 };
 #define SIDE_ROWS_FILE "side/rows"
-
-/* "epoch and index" of one entry, in one number that grows. */
-static inline uint64_t place_of(uint32_t epoch, uint64_t index)
-{
-    return (uint64_t)epoch << 48 | index;
-}
-static inline uint32_t place_epoch(uint64_t place)
-{
-    return (uint32_t)(place >> 48);
-}
-static inline uint64_t place_index(uint64_t place)
-{
-    return place & (((uint64_t)1 << 48) - 1);
-}
 
 struct side_key { /* an index record, read */
     uint64_t place, offset;

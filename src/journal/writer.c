@@ -142,31 +142,15 @@ static void replies_send(struct committer *c)
 }
 
 /* ---- records ---------------------------------------------------------------------------------- */
-static bool run_may_hold(const struct run *r, const uint8_t id[ULID_BYTES])
+/* In the index files: of this log, or of a past one (then the index is 0: written, elsewhere). */
+static bool find_written(const struct committer *c, const struct runs *ids,
+                         const uint8_t id[ULID_BYTES], uint64_t *index)
 {
-    return memcmp(id, run_record(r, ID_RECORD, 0), ULID_BYTES) >= 0 &&
-           memcmp(id, run_record(r, ID_RECORD, r->n - 1), ULID_BYTES) <= 0;
-}
-
-/* In the index files. Ids grow with time, so that a new one is outside of nearly every run. */
-static bool find_written(const struct runs *runs, const uint8_t id[ULID_BYTES], uint32_t epoch,
-                         uint64_t *index)
-{
-    for (size_t k = runs->n; k-- > 0;) {
-        const struct run *r = runs->list[k];
-        if (!run_may_hold(r, id))
-            continue;
-        uint64_t at = run_lower_bound(r, ID_RECORD, str_of(id, ULID_BYTES));
-        const uint8_t *record = run_record(r, ID_RECORD, at);
-        if (at == r->n || memcmp(record, id, ULID_BYTES) != 0)
-            continue;
-        uint64_t place;
-        memcpy(&place, record + ULID_BYTES, 8);
-        place = be64toh(place);
-        *index = place_epoch(place) == epoch ? place_index(place) : 0; /* of a past log: written */
-        return true;
-    }
-    return false;
+    uint64_t place;
+    if (!ids_find(ids, id, &place))
+        return false;
+    *index = place_epoch(place) == c->epoch ? place_index(place) : 0;
+    return true;
 }
 
 static void take_record(struct committer *c, const struct wire_record *r, enum err e,
@@ -181,8 +165,7 @@ static void take_record(struct committer *c, const struct wire_record *r, enum e
         *result = -(int64_t)e;
         return;
     }
-    if (recent_find(&c->recent, head.id, &index) ||
-        find_written(ids, head.id, c->epoch, &index)) {
+    if (recent_find(&c->recent, head.id, &index) || find_written(c, ids, head.id, &index)) {
         *result = (int64_t)index;
         return;
     }

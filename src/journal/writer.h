@@ -16,8 +16,6 @@
 #include "journal/tiles.h"
 #include "journal/wal.h"
 
-enum { ID_RECORD = ULID_BYTES + 8 };
-
 /* An erasure that was done: the committer answers it. */
 struct erased {
     uint64_t position; /* of the end of its batch */

@@ -65,8 +65,8 @@ static enum err verify(struct ctx *c, const struct jws *j)
     return e == ERR_NOT_FOUND ? ERR_DENIED : e;
 }
 
-enum err issuer_jwt(struct ctx *c, struct str compact, const char *typ, struct str audience,
-                    json_t **claims, const char **why)
+enum err issuer_jws(struct ctx *c, struct str compact, const char *typ, json_t **claims,
+                    const char **why)
 {
     struct jws j;
     *why = "form";
@@ -79,11 +79,18 @@ enum err issuer_jwt(struct ctx *c, struct str compact, const char *typ, struct s
         e = verify(c, &j);
     }
     if (e == ERR_OK)
-        e = jwt_check(j.claims, str_from(c->pf->settings->base_url), audience, clock_now_ms(), why);
-    if (e == ERR_OK)
         *claims = json_own(&c->pool, json_incref(j.claims));
     jws_free(&j);
     return e;
+}
+
+enum err issuer_jwt(struct ctx *c, struct str compact, const char *typ, struct str audience,
+                    json_t **claims, const char **why)
+{
+    enum err e = issuer_jws(c, compact, typ, claims, why);
+    return e == ERR_OK ? jwt_check(*claims, str_from(c->pf->settings->base_url), audience,
+                                   clock_now_ms(), why)
+                       : e;
 }
 
 /* ---- the caller -------------------------------------------------------------------------------- */
@@ -96,18 +103,20 @@ static bool has_scope(struct str scopes, const char *want)
     return false;
 }
 
-/* A token revoked since it was given: the list that the gateways obey too. */
-static enum err not_revoked(struct ctx *c, struct str jti)
+/* Revoked since it was given, or its client removed: the list that the gateways obey too. */
+static enum err not_denied(struct ctx *c, const json_t *claims)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
     enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT 1 FROM change WHERE kind = 'deny' AND item = $1 AND "
-                              "until_ms > $2",
-                              "si", arena_printf(c->arena, "token:" STR_FMT, STR_ARG(jti)),
-                              clock_now_ms());
+                              "SELECT 1 FROM change WHERE kind = 'deny' AND until_ms > $1 AND "
+                              "(item = $2 OR item = $3)",
+                              "iss", clock_now_ms(),
+                              arena_printf(c->arena, "token:%s", json_get_z(claims, "jti", "")),
+                              arena_printf(c->arena, "client:%s",
+                                           json_get_z(claims, "client_id", "")));
     return e == ERR_NOT_FOUND ? ERR_OK : e == ERR_OK ? ERR_DENIED : e;
 }
 
@@ -217,6 +226,21 @@ static enum err body_to_form(struct ctx *c)
     return ERR_OK;
 }
 
+enum err access_token_read(struct ctx *c, struct str token, json_t **claims, json_t **identity,
+                           const char **why)
+{
+    enum err e = issuer_jwt(c, token, "at+jwt", str_from(c->pf->settings->base_url), claims, why);
+    if (e == ERR_OK) {
+        *why = "revoked";
+        e = not_denied(c, *claims);
+    }
+    if (e == ERR_OK) {
+        *why = "no person in it";
+        e = identity_of(c, *claims, identity);
+    }
+    return e;
+}
+
 enum err api_authenticate(struct ctx *c)
 {
     struct str header = ctx_header(c, "Authorization");
@@ -226,15 +250,7 @@ enum err api_authenticate(struct ctx *c)
     struct str token = bearer ? str_trim(str_after(header, 7)) : STR("");
     if (!token.n || token.n > TOKEN_MAX)
         return ctx_fail(c, &f_token, ERR_DENIED, STR("send Authorization: Bearer <access token>"));
-    enum err e = issuer_jwt(c, token, "at+jwt", str_from(c->pf->settings->base_url), &claims, &why);
-    if (e == ERR_OK) {
-        why = "revoked";
-        e = not_revoked(c, json_get_str(claims, "jti"));
-    }
-    if (e == ERR_OK) {
-        why = "no person in it";
-        e = identity_of(c, claims, &identity);
-    }
+    enum err e = access_token_read(c, token, &claims, &identity, &why);
     if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT)
         return e;
     if (e != ERR_OK)

@@ -12,6 +12,16 @@
  * a=x, n=1, ok=true, date.day=3. */
 enum err api_authenticate(struct ctx *c) MUST_CHECK;
 
+/* The signature and the type of a JWS of this platform's own issuer, and no more: an ID token that
+ * has expired still says whose session it was. */
+enum err issuer_jws(struct ctx *c, struct str compact, const char *typ /* NULL: any */,
+                    json_t **claims, const char **why) MUST_CHECK;
+
+/* An access token of ours (docs/formats/access-token.md): signature, type, issuer, audience, time, not
+ * revoked, its client not removed. *identity is what is sealed in it for this platform alone. */
+enum err access_token_read(struct ctx *c, struct str token, json_t **claims, json_t **identity,
+                           const char **why) MUST_CHECK;
+
 /* A JWT of this platform's own issuer: signature (the keys are asked of `keys`, and kept), type,
  * issuer, audience, time. *why says what is wrong (static). *claims is the context's. */
 enum err issuer_jwt(struct ctx *c, struct str compact, const char *typ /* NULL: any */,

@@ -68,6 +68,7 @@ static void every_page_action_has_its_operation(void **state)
 
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(every_page_action_has_its_operation)};
-    return cmocka_run_group_tests_name("[P5.2.3] pages and API", tests, NULL, NULL);
+    const struct CMUnitTest tests[] = {{.name = "[P5.2.3] every page action has its operation",
+                                        .test_func = every_page_action_has_its_operation}};
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

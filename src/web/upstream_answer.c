@@ -114,8 +114,7 @@ static void conn_ended(struct upstream_conn *c, bool broken)
 {
     struct upstream_call *call = c->call;
     bool harmless = call_is_idempotent(call) || !call->sent;
-    if (c->used_before && !call->any_byte && !call->retried && harmless) {
-        call->retried = true;
+    if (c->used_before && !call->any_byte && harmless) {
         c->call = NULL;
         call_start_fresh(call); /* first, or a call of the queue could take its place */
         upstream_conn_close(c);

@@ -109,7 +109,7 @@ struct upstream_call {
     size_t out_at;
     enum http_method method;
     enum err end_with; /* not ERR_OK: what the timer tells */
-    bool sent, retried, paused, resuming, ended;
+    bool sent, paused, resuming, ended;
     bool write_broken;
 
     bool any_byte, head_done, keep_alive;

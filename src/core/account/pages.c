@@ -140,12 +140,10 @@ static void set_list(json_t *d, const char *name, json_t *items)
 
 enum err account_page_account(struct ctx *c)
 {
-    static const struct str kinds[] = {{"exchange.decision", 17}, {"exchange.refused", 16},
-                                       {"identity.signin", 15}};
     struct use *uses;
     json_t *active, *ended;
     size_t n;
-    enum err e = account_uses(c, kinds, COUNT_OF(kinds), RECENT, &uses, &n);
+    enum err e = account_uses(c, account_use_kinds, ACCOUNT_USE_KINDS, RECENT, &uses, &n);
     if (e == ERR_OK)
         e = consents(c, &active, &ended);
     if (e != ERR_OK)

@@ -53,6 +53,7 @@ static enum err authorize(struct ctx *c, struct request *r)
 {
     struct client *k;
     struct oauth_error why;
+    struct wanted w;
     enum err e = r->client_id.n ? client_get(c, r->client_id, &k) : ERR_NOT_FOUND;
     if (e == ERR_NOT_FOUND)
         return idt_fail(c, IDT_CLIENT, NULL, "client_id");
@@ -67,8 +68,15 @@ static enum err authorize(struct ctx *c, struct request *r)
     f.request = *r;
     f.realm = realm_of(k, r);
     speak(c, r->ui_locales);
+    e = wanted_read(c, k, r, &w);
+    if (e != ERR_OK)
+        return e;
+    if (w.unknown.p) { /* said now rather than found out later, when data are missing */
+        why = (struct oauth_error){"invalid_scope", "a scope is not known or not for this client"};
+        return redirect_error(c, r, &why);
+    }
     if (session_serves(c, &f, k))
-        return identity_go_on(c, &f, k);
+        return identity_go_on(c, &f, k, &w);
     if (r->prompts & PROMPT_NONE) {
         why = (struct oauth_error){"login_required", "nobody is signed in, or not well enough"};
         return redirect_error(c, r, &why);

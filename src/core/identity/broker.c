@@ -278,6 +278,7 @@ static enum err portal_arrive(struct ctx *c, const struct back *b)
 static enum err arrive(struct ctx *c, struct back *b)
 {
     struct client *k;
+    struct wanted w;
     bool agent = str_eq_z(b->flow->realm, "agents");
     enum err e = db_write(c->pf->db, mark_signed_in, &b->flow->key);
     if (e == ERR_CONFLICT)
@@ -293,7 +294,9 @@ static enum err arrive(struct ctx *c, struct back *b)
     e = client_get(c, b->flow->request.client_id, &k);
     if (e == ERR_NOT_FOUND)
         return idt_fail(c, IDT_CLIENT, NULL, "removed meanwhile");
-    return e == ERR_OK ? identity_go_on(c, b->flow, k) : e;
+    if (e == ERR_OK)
+        e = wanted_read(c, k, &b->flow->request, &w);
+    return e == ERR_OK ? identity_go_on(c, b->flow, k, &w) : e;
 }
 
 enum err identity_back(struct ctx *c)

@@ -21,13 +21,12 @@ static json_t *jstr(struct str s)
 struct asking {
     struct flow *flow;
     struct client *k;
-    json_t *items, *consents;
-    struct str scopes, claims;
+    struct wanted wanted;
+    json_t *consents;
 };
 
 static enum err asking_load(struct ctx *c, struct asking *a, bool *answered)
 {
-    struct str unknown;
     enum err e = flow_of_request(c, &a->flow, answered);
     if (*answered)
         return e;
@@ -43,15 +42,11 @@ static enum err asking_load(struct ctx *c, struct asking *a, bool *answered)
         return a->flow->stage == FLOW_BEGUN
                    ? ctx_redirect(c, flow_url(c, a->flow, "/connexion/choix"))
                    : idt_fail(c, IDT_FLOW, a->flow, "session ended");
-    e = contracts_asked(c, a->k, a->flow->request.scope, &a->items);
+    e = wanted_read(c, a->k, &a->flow->request, &a->wanted);
     if (e == ERR_OK)
         e = consents_active(c, c->session->subject, a->k->id, &a->consents);
-    if (e != ERR_OK)
-        return e;
-    a->scopes = scopes_allowed(c, a->k, a->flow->request.scope, a->items, &unknown);
-    a->claims = claims_of_request(c, &a->flow->request, a->scopes);
-    *answered = false;
-    return ERR_OK;
+    *answered = e != ERR_OK;
+    return e;
 }
 
 /* ---- the page ----------------------------------------------------------------------------------- */
@@ -80,7 +75,10 @@ static json_t *identity_rows(struct ctx *c, struct str claims)
     const struct claim_def *d;
     for (size_t i = 0; (d = claim_at(i)) != NULL; i++) {
         const json_t *v = json_get(all, d->name);
-        struct str text = v ? value_text(c, d->name, v) : STR("");
+        struct str text = strcmp(d->name, "account") == 0
+                              ? pages_text(c->arena, "identity", "value.account", c->lang, NULL)
+                          : v ? value_text(c, d->name, v)
+                              : STR("");
         if (!d->label || !text.n || !list_has(claims, str_from(d->name)))
             continue;
         const char *key = arena_printf(c->arena, "claim.%s", d->name).p;
@@ -116,8 +114,8 @@ static json_t *item_json(struct ctx *c, const json_t *item)
 
 static bool any_to_ask(const struct asking *a)
 {
-    for (size_t i = 0; i < json_array_size(a->items); i++)
-        if (json_get_bool(json_array_get(a->items, i), "consent_needed", false))
+    for (size_t i = 0; i < json_array_size(a->wanted.items); i++)
+        if (json_get_bool(json_array_get(a->wanted.items, i), "consent_needed", false))
             return true;
     return false;
 }
@@ -137,9 +135,9 @@ enum err identity_agree(struct ctx *c)
     enum err e = asking_load(c, &a, &answered);
     if (answered)
         return e;
-    json_t *items = json_array(), *rows = identity_rows(c, a.claims);
-    for (size_t i = 0; i < json_array_size(a.items); i++)
-        json_array_append_new(items, item_json(c, json_array_get(a.items, i)));
+    json_t *items = json_array(), *rows = identity_rows(c, a.wanted.claims);
+    for (size_t i = 0; i < json_array_size(a.wanted.items); i++)
+        json_array_append_new(items, item_json(c, json_array_get(a.wanted.items, i)));
     json_t *d = json_pack("{s:o,s:o,s:o,s:s,s:[{s:s,s:o}],s:o}", "client_name",
                           jstr(client_name_in(a.k, c->lang)), "org_name", jstr(org_of(c, a.k)),
                           "items", items, "action", "/connexion/accord", "hidden", "name", "flow",
@@ -157,8 +155,8 @@ enum err identity_agree(struct ctx *c)
 static json_t *to_record(const struct asking *a)
 {
     json_t *list = json_array();
-    for (size_t i = 0; i < json_array_size(a->items); i++) {
-        json_t *item = json_array_get(a->items, i);
+    for (size_t i = 0; i < json_array_size(a->wanted.items); i++) {
+        json_t *item = json_array_get(a->wanted.items, i);
         bool has = json_get(a->consents, json_get_z(item, "contract_id", "")) != NULL;
         if (json_get_bool(item, "consent_needed", false) &&
             (!has || a->flow->request.prompts & PROMPT_CONSENT))
@@ -190,5 +188,5 @@ enum err identity_agree_post(struct ctx *c)
         return e;
     if (str_eq_z(ctx_form(c, "decision"), "agree"))
         e = record(c, &a);
-    return e == ERR_OK ? code_issue(c, a.flow, a.k, a.scopes, a.claims) : e;
+    return e == ERR_OK ? code_issue(c, a.flow, a.k, &a.wanted) : e;
 }

@@ -17,7 +17,8 @@ static json_t *claims_supported(void)
 {
     json_t *l = LIST("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid");
     for (size_t i = 0; claim_at(i); i++)
-        json_array_append_new(l, json_string(claim_at(i)->name));
+        if (strcmp(claim_at(i)->name, "account") != 0)
+            json_array_append_new(l, json_string(claim_at(i)->name));
     return l;
 }
 
@@ -54,7 +55,7 @@ enum err identity_discovery(struct ctx *c)
     endpoints(c, d);
     json_object_set_new(d, "response_types_supported", LIST("code"));
     json_object_set_new(d, "response_modes_supported", LIST("query"));
-    json_object_set_new(d, "grant_types_supported", LIST("authorization_code"));
+    json_object_set_new(d, "grant_types_supported", LIST("authorization_code", "client_credentials"));
     json_object_set_new(d, "subject_types_supported", LIST("pairwise", "public"));
     json_object_set_new(d, "id_token_signing_alg_values_supported", list(algs, 2));
     json_object_set_new(d, "userinfo_signing_alg_values_supported",

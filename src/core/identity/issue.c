@@ -50,7 +50,8 @@ json_t *scope_list(struct str scope)
 }
 
 /* Nobody asks the exchange about scopes that are identity's own. */
-enum err contracts_asked(struct ctx *c, const struct client *k, struct str scope, json_t **items)
+static enum err contracts_asked(struct ctx *c, const struct client *k, struct str scope,
+                                json_t **items)
 {
     json_t *found = NULL, *scopes = scope_list(scope);
     *items = json_own(&c->pool, json_array());
@@ -78,6 +79,16 @@ enum err consents_active(struct ctx *c, struct str person, struct str client_id,
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
+/* `account` opens the person's own account to a program: only a client registered with it by name
+ * may ask, "any scope" is not enough. */
+static bool is_ours(const struct client *k, struct str scope)
+{
+    if (str_eq_z(scope, "openid"))
+        return true;
+    bool any = str_eq_z(k->scopes, "*") && !str_eq_z(scope, "account");
+    return scope_is_known(scope) && (any || list_has(k->scopes, scope));
+}
+
 static bool has_contract(const json_t *items, struct str scope)
 {
     for (size_t i = 0; i < json_array_size(items); i++)
@@ -86,25 +97,21 @@ static bool has_contract(const json_t *items, struct str scope)
     return false;
 }
 
-struct str scopes_allowed(struct ctx *c, const struct client *k, struct str scope,
-                          const json_t *items, struct str *unknown)
+enum err wanted_read(struct ctx *c, const struct client *k, const struct request *r,
+                     struct wanted *out)
 {
-    struct str out = STR(""), part;
-    *unknown = STR_NONE;
-    while (scope.n && str_split(&scope, ' ', &part)) {
-        bool mine = str_eq_z(k->scopes, "*") || str_eq_z(part, "openid") ||
-                    list_has(k->scopes, part);
-        if (part.n && mine && (scope_is_known(part) || has_contract(items, part)))
-            out = list_add(c->arena, out, part);
+    struct str rest = r->scope, part;
+    *out = (struct wanted){.scopes = STR("")};
+    enum err e = contracts_asked(c, k, rest, &out->items);
+    while (e == ERR_OK && rest.n && str_split(&rest, ' ', &part)) {
+        if (part.n && (is_ours(k, part) || has_contract(out->items, part)))
+            out->scopes = list_add(c->arena, out->scopes, part);
         else if (part.n)
-            *unknown = part;
+            out->unknown = part;
     }
-    return out;
-}
-
-struct str claims_of_request(struct ctx *c, const struct request *r, struct str scopes)
-{
-    return claims_of_scopes(c->arena, scopes, r->claims_wanted);
+    if (e == ERR_OK)
+        out->claims = claims_of_scopes(c->arena, out->scopes, r->claims_wanted);
+    return e;
 }
 
 /* ---- going on ----------------------------------------------------------------------------------- */
@@ -130,7 +137,7 @@ static bool all_told(struct str told, struct str claims)
 
 /* Must she see the page? Agents act for their organisation: they are not asked. */
 static enum err needs_page(struct ctx *c, const struct flow *f, const struct client *k,
-                           const json_t *items, struct str claims, bool *out)
+                           const struct wanted *w, bool *out)
 {
     struct str told;
     json_t *consents;
@@ -142,30 +149,20 @@ static enum err needs_page(struct ctx *c, const struct flow *f, const struct cli
     if (e == ERR_OK)
         e = consents_active(c, person, k->id, &consents);
     if (e == ERR_OK)
-        *out = f->request.prompts & PROMPT_CONSENT || consents_miss(items, consents) ||
-               !all_told(told, claims);
+        *out = f->request.prompts & PROMPT_CONSENT || consents_miss(w->items, consents) ||
+               !all_told(told, w->claims);
     return e;
 }
 
-enum err identity_go_on(struct ctx *c, struct flow *f, struct client *k)
+enum err identity_go_on(struct ctx *c, struct flow *f, const struct client *k,
+                        const struct wanted *w)
 {
-    json_t *items;
-    struct str unknown;
     bool page;
-    enum err e = contracts_asked(c, k, f->request.scope, &items);
-    if (e != ERR_OK)
-        return e;
-    struct str scopes = scopes_allowed(c, k, f->request.scope, items, &unknown);
-    if (unknown.p && k->profile == PROFILE_STRICT) {
-        struct oauth_error why = {"invalid_scope", "a scope is not known or not for this client"};
-        return redirect_error(c, &f->request, &why);
-    }
-    struct str claims = claims_of_request(c, &f->request, scopes);
-    e = needs_page(c, f, k, items, claims, &page);
+    enum err e = needs_page(c, f, k, w, &page);
     if (e != ERR_OK)
         return e;
     if (!page)
-        return code_issue(c, f, k, scopes, claims);
+        return code_issue(c, f, k, w);
     if (f->request.prompts & PROMPT_NONE) {
         struct oauth_error why = {"consent_required", "the person must be asked"};
         return redirect_error(c, &f->request, &why);
@@ -246,8 +243,7 @@ static enum err told_union(struct ctx *c, struct str person, const struct client
     return e;
 }
 
-enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, struct str scopes,
-                    struct str claims)
+enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, const struct wanted *w)
 {
     struct str person = c->session->subject, code;
     struct code_row row;
@@ -255,16 +251,16 @@ enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, struc
     struct issue issue = {.code = &row, .person = person, .client_id = k->id,
                           .flow_key = f->key, .now_ms = clock_now_ms()};
     struct code_data data = {.client_id = k->id, .redirect_uri = f->request.redirect_uri,
-                             .person = person, .scope = scopes, .claims = claims,
+                             .person = person, .scope = w->scopes, .claims = w->claims,
                              .nonce = f->request.nonce, .challenge = f->request.code_challenge,
                              .session = c->session->data};
     struct act_info info = {.kind = "identity.signin", .actor = k->id,
                             .object = json_get_str(c->session->data, "provider"), .person = person};
-    enum err e = told_union(c, person, k, claims, &issue.claims);
+    enum err e = told_union(c, person, k, w->claims, &issue.claims);
     if (e == ERR_OK)
         e = code_make(c, k, &data, &code, &row);
     if (e == ERR_OK) {
-        info.told = told_of(c, k, claims);
+        info.told = told_of(c, k, w->claims);
         e = act_make(c, &info, &act);
     }
     if (e == ERR_OK)

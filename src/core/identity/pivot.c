@@ -29,6 +29,7 @@ static const struct claim_def defs[] = {
     {"roles", "", true},
     {"idp_id", "", false},
     {"idp_acr", "", false},
+    {"account", "", true}, /* no value: what she is told when a program may read her account */
 };
 
 const struct claim_def *claim_at(size_t i)

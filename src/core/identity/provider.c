@@ -2,13 +2,14 @@
  * the database, so that no page waits for them and all processes and nodes share it. */
 #include "core/identity/provider.h"
 
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/identity/identity.h"
 #include "platform/change.h"
 #include "web/client.h"
 
-enum { PROVIDERS_MAX = 100, META_MAX = 256 * 1024, KEYS_AGAIN_MS = 5000, LOOK_MS = 3000 };
+enum { PROVIDERS_MAX = 100, META_MAX = 256 * 1024, KEYS_AGAIN_MS = 5000, LOOK_MS = 3000, AGAIN_MS = 1000 };
 
 static bool inside_allowed(const struct platform *pf)
 {
@@ -19,7 +20,7 @@ static bool inside_allowed(const struct platform *pf)
 #define PROVIDER_COLUMNS                                                                     \
     "p.id, p.realm, p.name_fr, p.name_en, p.hint_fr, p.hint_en, p.issuer, p.client_id, "    \
     "p.secret, p.conf, p.min_acr, COALESCE(s.up, 1), COALESCE(s.meta, ''), "                 \
-    "COALESCE(s.jwks, '') FROM identity_provider p LEFT JOIN provider_state s "              \
+    "COALESCE(s.jwks, ''), COALESCE(s.checked_at, 0) FROM identity_provider p LEFT JOIN provider_state s "              \
     "ON s.provider = p.id "
 
 static json_t *object_or_none(struct ctx *c, struct str text)
@@ -36,7 +37,8 @@ static void provider_fill(struct ctx *c, const struct db_result *r, size_t i, st
         .id = db_str(r, i, 0), .realm = db_str(r, i, 1), .name_fr = db_str(r, i, 2),
         .name_en = db_str(r, i, 3), .hint_fr = db_str(r, i, 4), .hint_en = db_str(r, i, 5),
         .issuer = db_str(r, i, 6), .client_id = db_str(r, i, 7), .up = db_i64(r, i, 11) != 0,
-        .jwks = db_str(r, i, 13), .min_level = level_from_name(db_str(r, i, 10))};
+        .jwks = db_str(r, i, 13), .checked_ms = db_i64(r, i, 14),
+        .min_level = level_from_name(db_str(r, i, 10))};
     p->conf = object_or_none(c, db_str(r, i, 9));
     p->meta = object_or_none(c, db_str(r, i, 12));
 }
@@ -231,21 +233,41 @@ enum err provider_keys(struct ctx *c, struct provider *p, bool again, struct jwk
 }
 
 /* ---- health ------------------------------------------------------------------------------------- */
-static void look(struct ctx *c, struct provider *p)
+enum { LOOK_EVERY_MS = 30 * 1000, LOOK_AGAIN_MS = 3000 };
+
+/* One that was down is looked at more often: people wait for it. */
+static bool look_is_due(const struct provider *p)
 {
-    struct seen s = {.provider = p->id, .meta = STR(""), .jwks = STR("")};
+    int64_t age_ms = clock_now_ms() - p->checked_ms;
+    return age_ms < 0 || age_ms > (p->up ? LOOK_EVERY_MS : LOOK_AGAIN_MS);
+}
+
+static enum err look_once(struct ctx *c, struct provider *p, struct seen *s)
+{
     struct str jwks;
     bool discovered = !json_get_str(p->conf, "authorization_endpoint").n;
-    enum err e = discovered ? meta_read(c, p, LOOK_MS, &s.meta) : ERR_OK;
+    enum err e = discovered ? meta_read(c, p, LOOK_MS, &s->meta) : ERR_OK;
     struct str url = json_get_str(p->conf, "jwks_uri");
     if (!url.n)
         url = json_get_str(p->meta, "jwks_uri");
-    if (e == ERR_OK && url.n) {
-        e = fetch(c->pf, c->arena, url, LOOK_MS, &jwks);
-        struct jwks *keys = NULL;
-        if (e == ERR_OK && jwks_read(jwks, &keys) == ERR_OK)
-            s.jwks = jwks;
-        jwks_free(keys);
+    if (e != ERR_OK || !url.n)
+        return e;
+    e = fetch(c->pf, c->arena, url, LOOK_MS, &jwks);
+    struct jwks *keys = NULL;
+    if (e == ERR_OK && jwks_read(jwks, &keys) == ERR_OK)
+        s->jwks = jwks;
+    jwks_free(keys);
+    return e;
+}
+
+/* Once is not down: a provider that restarts, or starts beside us, is back a second later. */
+static void look(struct ctx *c, struct provider *p)
+{
+    struct seen s = {.provider = p->id, .meta = STR(""), .jwks = STR("")};
+    enum err e = look_once(c, p, &s);
+    if (e != ERR_OK && p->up) {
+        usleep(AGAIN_MS * 1000);
+        e = look_once(c, p, &s);
     }
     s.up = e == ERR_OK;
     s.now_ms = clock_now_ms();
@@ -266,7 +288,8 @@ void provider_health(struct platform *pf)
         struct ctx *c = ctx_make(pf, &a);
         if (provider_list(c, realms[r], &list, &n) == ERR_OK)
             for (size_t i = 0; i < n; i++)
-                look(c, &list[i]);
+                if (look_is_due(&list[i]))
+                    look(c, &list[i]);
         ctx_free(c);
     }
     arena_free(&a);

@@ -13,6 +13,7 @@ struct provider {
     struct str jwks; /* JSON; .n 0: not read yet */
     enum level min_level;
     bool up; /* false: the last look found it down */
+    int64_t checked_ms; /* when that was; 0 never */
 };
 /* Of a realm, active, in order. `secret` is not opened. */
 enum err provider_list(struct ctx *c, struct str realm, struct provider **out, size_t *n) MUST_CHECK;
@@ -31,7 +32,7 @@ enum level provider_level(const struct provider *p, struct str acr);
 unsigned provider_algs(const struct provider *p);
 json_t *provider_name(const struct provider *p); /* {"fr","en"} */
 
-/* Looks at each provider's metadata; called from a thread of `jobs`. */
+/* Looks at the metadata and keys of each provider whose turn it is; from a thread of `jobs`. */
 void provider_health(struct platform *pf);
 
 #endif

@@ -53,7 +53,7 @@ enum err identity_call_client(struct ctx *c, const json_t *args, json_t **out)
 }
 
 /* ---- the clock's work --------------------------------------------------------------------------- */
-enum { SWEEP_EVERY_S = 60, HEALTH_EVERY_S = 30 };
+enum { SWEEP_EVERY_S = 60 };
 
 static enum err sweep(struct db_conn *db, void *arg)
 {
@@ -69,8 +69,8 @@ static void *health_run(void *platform)
 {
     while (!proc_stopping) {
         provider_health(platform);
-        for (int i = 0; i < HEALTH_EVERY_S * 5 && !proc_stopping; i++)
-            usleep(200 * 1000);
+        for (int i = 0; i < 10 && !proc_stopping; i++)
+            usleep(100 * 1000);
     }
     return NULL;
 }
@@ -126,16 +126,17 @@ static const struct route routes[] = {
           identity_back, "Where the identity provider sends people back."),
     ROUTE("GET", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, 0, identity_agree,
           "What will be passed on, and whether she agrees."),
-    ROUTE("POST", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, 0, identity_agree_post,
-          "Her answer."),
+    ROUTE_TWIN("POST", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, 0, identity_agree_post,
+               "Her answer.", "-: only the person herself agrees, and on this page"),
     ROUTE("GET", "/connexion/annuler", SITE_PORTAL, ROLE_PUBLIC, 0, identity_cancel,
           "Goes back to the service without signing in."),
     ROUTE("GET", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator,
           "Operators sign in with a password."),
-    ROUTE("POST", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator_post,
-          "The same, posted."),
-    ROUTE("POST", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out,
-          "Ends the session, here and at the identity provider."),
+    ROUTE_TWIN("POST", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator_post,
+               "The same, posted.", "-: programs use the command line"),
+    ROUTE_TWIN("POST", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out,
+               "Ends the session, here and at the identity provider.",
+               "GET /api/v2/session/end"),
     ROUTE("GET", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_signed_out,
           "Says that nobody is signed in any more."),
     ROUTE("GET", "/deconnexion/retour", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out_back,

@@ -4,9 +4,9 @@
 
 #include "base/clock.h"
 #include "core/identity/client.h"
-#include "core/identity/issue.h"
 #include "core/identity/person.h"
 #include "core/identity/pivot.h"
+#include "platform/api.h"
 
 /* RFC 6750 3: the scheme alone when nothing was presented. */
 static enum err refuse(struct ctx *c, const char *error, const char *why)
@@ -47,25 +47,25 @@ static enum err answer_signed(struct ctx *c, const struct client *k, json_t *v)
 
 enum err identity_userinfo(struct ctx *c)
 {
-    struct access a;
     struct client *k;
-    json_t *all;
+    json_t *claims, *identity, *all;
+    const char *why = "";
     struct str token = token_of(c);
     if (!token.p)
         return refuse(c, NULL, "an access token is needed");
-    enum err e = access_read(c, token, &a);
-    if (e == ERR_UNAVAILABLE || e == ERR_INTERNAL)
+    enum err e = access_token_read(c, token, &claims, &identity, &why);
+    if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT || e == ERR_INTERNAL)
         return e;
     if (e != ERR_OK)
         return refuse(c, "invalid_token", "the token is not valid, has expired or was revoked");
-    e = client_get(c, a.client_id, &k);
+    e = client_get(c, json_get_str(claims, "client_id"), &k);
     if (e == ERR_OK)
-        e = person_claims(c, a.person, &all);
+        e = person_claims(c, json_get_str(identity, "person"), &all);
     if (e == ERR_NOT_FOUND)
         return refuse(c, "invalid_token", "the client or the account is closed");
     if (e != ERR_OK)
         return e;
-    json_t *v = claims_pick(all, a.claims);
-    json_object_set_new(v, "sub", json_stringn(a.sub.p, a.sub.n));
+    json_t *v = claims_pick(all, json_get_str(identity, "claims"));
+    json_object_set(v, "sub", json_get(claims, "sub"));
     return k->userinfo_signed ? answer_signed(c, k, v) : ctx_json(c, 200, v);
 }
