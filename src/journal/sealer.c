@@ -56,11 +56,13 @@ static bool again(struct sealer *s, enum err e, const char *what)
     if (!s->shared->no_space)
         log_error("journal_disk_full", "what", what);
     s->shared->no_space = true;
-    if (s->wal) /* at the start there is nobody else to say stop */
+    if (s->wal ? s->shared->stop : proc_stopping)
+        return false; /* the log has it: the next start goes on */
+    if (s->wal)
         wait_ms(s, RETRY_MS, false);
     else
         usleep(RETRY_MS * 1000);
-    return !s->shared->stop && !proc_stopping;
+    return true; /* once more, even when asked to stop meanwhile */
 }
 
 static void space_is_back(struct sealer *s)
