@@ -124,7 +124,7 @@ static void choose_person(struct ctx *c, struct sign_in *s, const struct search 
 
 enum err person_signed_in(struct ctx *c, struct sign_in *s)
 {
-    struct search f;
+    struct search f = {0}; /* an agent has no identity to be found by */
     enum err e;
     /* Twice: two first sign-ins of one person at once, and one must find the other's row. */
     for (int turn = 0; turn < 2; turn++) {
