@@ -16,6 +16,7 @@ enum {
     STALE_MS = 1000,
     VERIFIES_PER_SECOND = 5000, /* of a loop: a third of its time */
     FAILURES_PER_SECOND = 20,   /* of an address */
+    REFUSAL_EVERY_MS = 1000,    /* of a token under a contract: recorded ones */
 };
 
 /* ---- what the feed brings ----------------------------------------------------------------------- */
@@ -230,6 +231,25 @@ static enum gw_code purpose_read(struct gw_call *c)
                : GW_RECIPIENT;
 }
 
+/* ---- refusals ----------------------------------------------------------------------------------- */
+/* At most one a second of each token and contract: who insists fills no journal. */
+static enum gw_code refuse(struct gateway *g, struct gw_call *c, struct token_grant *grant,
+                           enum gw_code code)
+{
+    const struct http_head *h = fast_head(c->x);
+    int64_t now_ms = loop_now_ms(g->loop);
+    if (!grant || !grant->k || !str_eq(grant->k->client_id, c->token->client_id) ||
+        (grant->refusal_kept_ms && now_ms - grant->refusal_kept_ms < REFUSAL_EVERY_MS))
+        return code;
+    struct record_call rec = {.k = grant->k, .token = c->token, .consent = grant->consent,
+                              .method = str_from(http_method_name(h->method)),
+                              .target = h->target, .trace_id = fast_trace_id(c->x),
+                              .at_ms = c->at_ms};
+    grant->refusal_kept_ms = now_ms;
+    record_refusal(g->lane, &rec, code);
+    return code;
+}
+
 /* ---- the way through ---------------------------------------------------------------------------- */
 static enum gw_code admit(struct gateway *g, struct gw_call *c)
 {
@@ -265,7 +285,7 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
                            .quota_arg = g};
     code = decide(&in, token, c->route, &grant, &c->denied_at_ms);
     if (code != GW_OK)
-        return code;
+        return refuse(g, c, grant, code);
     c->k = grant->k;
     c->consent = grant->consent;
     c->view = g->view;
@@ -276,7 +296,7 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
         return GW_METHOD;
     code = purpose_read(c);
     if (code != GW_OK)
-        return code;
+        return refuse(g, c, grant, code);
     c->quota = grant->quota;
     if (!quota_take(c->quota, quota_share(c->k->quota_per_minute, g->n_loops),
                     loop_now_ms(g->loop)))
