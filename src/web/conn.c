@@ -358,11 +358,7 @@ static size_t room(struct work *w)
 
 static bool wants_input(struct conn *c)
 {
-    if (c->eof || c->state == CONN_CLOSED)
-        return false;
-    if (c->state == CONN_FAST && c->w->fast.paused && !c->w->body_done)
-        return false;
-    return !c->w || room(c->w) > 0;
+    return !c->eof && c->state != CONN_CLOSED && (!c->w || room(c->w) > 0);
 }
 
 /* One read a turn: the loop is level-triggered, what is left comes back. Input nobody wants now is

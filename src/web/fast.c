@@ -24,11 +24,8 @@ bool fast_offer(struct conn *c)
 void fast_lost(struct conn *c)
 {
     struct fast *x = &c->w->fast;
-    const struct fast_ops *ops = x->ops;
     x->over = true;
-    x->ops = NULL;
-    if (ops)
-        ops->on_close(x);
+    x->ops->on_close(x);
 }
 
 bool fast_unanswered(const struct conn *c)

@@ -8,12 +8,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "sys/file.h"
 
 enum {
     ACCEPT_BATCH = 16,
@@ -167,6 +169,13 @@ static void no_room(struct web_loop *wl, int why)
     loop_timer_set(wl->loop, &wl->rearm, REARM_MS);
 }
 
+/* accept4 looks for a descriptor before it looks for a connection. */
+static bool is_waited_for(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 1;
+}
+
 static void on_listen(struct loop_io *io, unsigned events)
 {
     struct web_loop *wl = ((struct listener *)io)->wl;
@@ -179,11 +188,13 @@ static void on_listen(struct loop_io *io, unsigned events)
             accepted(wl, fd, &from);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            no_room(wl, errno);
+        int why = errno;
+        if (why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM) {
+            if (is_waited_for(io->fd))
+                no_room(wl, why);
             return;
         }
-        if (errno == EAGAIN)
+        if (why == EAGAIN)
             return;
         /* Otherwise that connection failed before it was taken: the next one. */
     }
@@ -292,6 +303,8 @@ struct web_server *web_server_start(const struct web_server_conf *conf)
     trusted_read(conf->trusted_proxies, &s->trusted);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->stopped, NULL);
+    if (file_make_dirs(conf->spool_folder, 0700) != ERR_OK)
+        log_error("spool_folder_failed", "folder", conf->spool_folder);
     for (size_t i = 0; i < conf->n_listen_fds; i++)
         listener_prepare(conf->listen_fds[i]);
     for (unsigned i = 0; i < conf->n_loops; i++)

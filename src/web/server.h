@@ -89,7 +89,7 @@ struct web_server_conf {
     size_t n_listen_fds;
     unsigned n_loops, n_handlers;
     struct web_limits limits;
-    const char *spool_folder; /* bodies over 64 KB; unlinked at once */
+    const char *spool_folder; /* made when missing; bodies over 64 KB, unlinked at once */
     web_handler *handler;
     void *arg;
     void (*handler_thread_start)(void *arg); /* NULL or called in each handler thread */

@@ -53,7 +53,7 @@ static void on_body(struct fast *x, struct str piece, bool last)
             fast_body_pause(x, true);
         if (last)
             fast_end(x);
-    } else if (last) {
+    } else if (last || str_eq_z(path, "/early")) {
         fast_answer(x, 200, NULL, 0,
                     arena_printf(fast_arena(x), "%llu %llu", (unsigned long long)e->n,
                                  (unsigned long long)e->sum));
@@ -137,7 +137,7 @@ static bool fast(struct fast *x, void *arg)
         later(e, 20);
     else if (str_eq_z(path, "/paused"))
         fast_body_start(x), fast_body_pause(x, true), later(e, 100);
-    else if (str_eq_z(path, "/sum"))
+    else if (str_eq_z(path, "/sum") || str_eq_z(path, "/early"))
         fast_body_start(x);
     else if (str_eq_z(path, "/echo"))
         fast_body_start(x), fast_begin(x, 200, NULL, 0, -1);
@@ -419,6 +419,26 @@ static void a_refusal_without_reading(void **state)
     peer_close(&p);
 }
 
+/* Answered in the middle of its body: the rest is not read for ever. */
+static void an_early_answer(void **state)
+{
+    (void)state;
+    struct peer p;
+    struct web_counts n;
+    server_up();
+    peer_open(&p);
+    assert_int_equal(peer_ask(&p, "POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc"),
+                     200);
+    assert_int_equal(peer_ask(&p, "def" GET("/a")), 200);
+    struct sender s = {.p = &p};
+    say_large_head(&p, "/early", false);
+    assert_int_equal(pthread_create(&s.thread, NULL, send_large, &s), 0);
+    assert_int_equal(peer_answer(&p), 200);
+    EVENTUALLY((web_server_counts(server, &n), n.connections_open == 0));
+    pthread_join(s.thread, NULL);
+    peer_close(&p);
+}
+
 static void a_bad_chunk_ends_it(void **state)
 {
     (void)state;
@@ -632,6 +652,7 @@ int main(void)
         T(backpressure_both_ways),
         T(streams_at_the_readers_speed),
         T(a_refusal_without_reading),
+        T(an_early_answer),
         T(a_bad_chunk_ends_it),
         T(a_client_may_leave_at_any_point),
         T(a_body_that_stops_is_ended),

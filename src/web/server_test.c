@@ -328,6 +328,10 @@ static void expectation_is_met_once_and_only_when_wanted(void **state)
     /* The body is there already: no leave is asked for. */
     assert_int_equal(peer_ask(&p, "POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
                                   "Expect: 100-continue\r\n\r\ndef"), 200);
+    assert_true(peer_say(&p, "POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n"
+                             "Expect: 100-continue\r\n\r\nabc"));
+    usleep(50 * 1000);
+    assert_int_equal(peer_ask(&p, "def"), 200);
     /* Too large: refused before a byte of it is sent. */
     assert_int_equal(peer_ask(&p, "POST /e HTTP/1.1\r\nHost: a\r\nContent-Length: 1001\r\n"
                                   "Expect: 100-continue\r\n\r\n"), 413);
@@ -351,6 +355,7 @@ static void too_large_is_refused_and_the_refusal_arrives(void **state)
     assert_true(peer_say(&p, head));
     (void)peer_say_n(&p, large.p, 600000); /* sent against a closing door */
     assert_int_equal(peer_answer(&p), 413);
+    assert_true(peer_sees_end(&p));
     peer_close(&p);
 
     peer_open(&p);
@@ -358,6 +363,7 @@ static void too_large_is_refused_and_the_refusal_arrives(void **state)
                              "110000\r\n"));
     (void)peer_say_n(&p, large.p, 0x110000);
     assert_int_equal(peer_answer(&p), 413);
+    assert_true(peer_sees_end(&p));
     peer_close(&p);
 
     huge = malloc(70000);
@@ -507,22 +513,27 @@ static void dripping(void **state)
 {
     (void)state;
     struct peer head, body;
+    char byte;
+    int64_t until_ms = clock_mono_ms() + PATIENCE_MS;
     conf.limits.head_timeout_ms = 300;
-    conf.limits.body_timeout_ms = 3000;
+    conf.limits.body_timeout_ms = 1500;
     server_up();
     peer_open(&head);
+    assert_true(peer_say(&head, "GET / HTTP/1.1\r\nHost: a\r\nX: "));
+    while (recv(head.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && clock_mono_ms() < until_ms) {
+        (void)peer_say(&head, "x");
+        usleep(20 * 1000);
+    }
+    assert_int_equal(recv(head.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT), 1);
+    assert_int_equal(peer_answer(&head), 408);
+    peer_close(&head);
     peer_open(&body);
-    assert_true(peer_say(&head, "GET / HTTP/1.1\r\nHost: a\r\n"));
-    assert_true(peer_say(&body, "POST /sum HTTP/1.1\r\nHost: a\r\nContent-Length: 40\r\n\r\n"));
-    bool cut = false;
-    for (int i = 0; i < 40; i++) {
-        cut |= !peer_say(&head, "X");
+    assert_true(peer_say(&body, "POST /sum HTTP/1.1\r\nHost: a\r\nContent-Length: 50\r\n\r\n"));
+    for (int i = 0; i < 50; i++) {
+        usleep(40 * 1000);
         assert_true(peer_say(&body, "b"));
-        usleep(25 * 1000);
     }
     assert_int_equal(peer_answer(&body), 200);
-    assert_true(cut || peer_answer(&head) == 408);
-    peer_close(&head);
     peer_close(&body);
 }
 

@@ -14,7 +14,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -44,7 +43,6 @@ static void listen_anew(void)
 static void server_conf(web_handler *handler)
 {
     snprintf(spool, sizeof spool, "/tmp/socle-spool-%d", (int)getpid());
-    (void)mkdir(spool, 0700);
     listen_anew();
     conf = (struct web_server_conf){.listen_fds = &listen_fd, .n_listen_fds = 1, .n_loops = 2,
                                     .n_handlers = 2, .limits = web_limits_default,
@@ -79,7 +77,7 @@ struct peer {
     struct buf in;    /* what came and is not read yet */
     struct http_head head; /* of the last answer; points into in_head */
     struct buf in_head, body;
-    bool closed;
+    bool closed, reset;
 };
 
 static void peer_open(struct peer *p)
@@ -127,6 +125,7 @@ static bool peer_more(struct peer *p)
     char piece[65536];
     ssize_t n = recv(p->fd, piece, sizeof piece, 0);
     assert_true(n >= 0 || errno == ECONNRESET); /* else: waited for in vain */
+    p->reset |= n < 0;
     if (n <= 0)
         p->closed = true;
     else
@@ -198,12 +197,13 @@ static bool peer_header_is(const struct peer *p, const char *name, const char *v
     return str_eq_z(http_header_get(&p->head, name), value);
 }
 
-/* The server closes, without another byte. */
+/* The server closes, without another byte, and not by a reset: that can take from the client what it
+ * has not read yet. */
 static bool peer_sees_end(struct peer *p)
 {
     while (!p->closed && peer_more(p))
         ;
-    return p->in.n == 0;
+    return p->in.n == 0 && !p->reset;
 }
 
 /* One request on a connection of its own; 0: closed without an answer. */
