@@ -106,6 +106,7 @@ enum gw_code decide(const struct decide_in *in, struct token *t, const struct ex
 {
     enum gw_code why = GW_SCOPE;
     *denied_at_ms = 0;
+    *grant = NULL;
     if (t->expires_ms <= in->now_ms)
         return GW_TOKEN_EXPIRED;
     if (t->snapshot_seen != in->snapshot_version || t->deny_seen != in->deny->version)
@@ -126,6 +127,7 @@ enum gw_code decide(const struct decide_in *in, struct token *t, const struct ex
         }
         /* Another grant may still allow it; else the last reason is the one to tell. */
         why = verdict;
+        *grant = g;
         *denied_at_ms = g->denied_at_ms;
     }
     return why;

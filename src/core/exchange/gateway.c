@@ -230,6 +230,26 @@ static enum gw_code purpose_read(struct gw_call *c)
                : GW_RECIPIENT;
 }
 
+/* ---- refusals that the person reads -------------------------------------------------------------- */
+enum { TELL_EVERY_MS = 60 * 1000 };
+
+/* Once a minute for each token and contract: a caller that insists does not fill the journal. */
+static void tell_refusal(struct gateway *g, const struct gw_call *c, struct token_grant *grant)
+{
+    static const char withdrawn[] = "{\"fr\":\"Vous avez retiré votre accord.\","
+                                    "\"en\":\"You withdrew your consent.\"}";
+    static const char missing[] = "{\"fr\":\"Vous n’avez pas donné votre accord.\","
+                                  "\"en\":\"You did not give your consent.\"}";
+    if (!grant || !grant->k || !c->token->has_subject ||
+        grant->refusal_told_ms + TELL_EVERY_MS > c->at_ms)
+        return;
+    grant->refusal_told_ms = c->at_ms;
+    struct record_call rec = {.k = grant->k, .token = c->token, .consent = grant->consent,
+                              .trace_id = fast_trace_id(c->x), .at_ms = c->at_ms};
+    record_refused(g->lane, &rec, gw_fault(GW_CONSENT)->code,
+                   c->denied_at_ms ? withdrawn : missing);
+}
+
 /* ---- the way through ---------------------------------------------------------------------------- */
 static enum gw_code admit(struct gateway *g, struct gw_call *c)
 {
@@ -264,6 +284,8 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
                            .deny = &g->deny, .now_ms = c->at_ms, .quota = quota_of,
                            .quota_arg = g};
     code = decide(&in, token, c->route, &grant, &c->denied_at_ms);
+    if (code == GW_CONSENT)
+        tell_refusal(g, c, grant);
     if (code != GW_OK)
         return code;
     c->k = grant->k;

@@ -51,7 +51,7 @@ static enum err append(struct record_lane *r, const struct journal_record *rec,
 
 /* The person's copy: docs/formats/exchange-side.md. */
 static struct str side_make(struct record_lane *r, const struct record_call *c,
-                            const struct record_ticket *t)
+                            const struct record_ticket *t, const char *reason)
 {
     struct buf *b = &r->side;
     buf_reset(b);
@@ -71,6 +71,10 @@ static struct str side_make(struct record_lane *r, const struct record_call *c,
         buf_add_json(b, c->purpose.object);
         buf_add_z(b, ",\"recipient\":");
         buf_add_json(b, c->purpose.recipient);
+    }
+    if (reason) {
+        buf_add_z(b, ",\"decision\":\"refused\",\"reason\":");
+        buf_add_z(b, reason);
     }
     buf_add_char(b, '}');
     arena_reset(&r->work);
@@ -106,11 +110,36 @@ enum err record_decision(struct record_lane *r, const struct record_call *c,
     rec.leaf = buf_str(&r->leaf);
     if (c->token->has_subject) {
         rec.subject = c->token->person;
-        rec.side = side_make(r, c, t);
+        rec.side = side_make(r, c, t, NULL);
         if (!rec.side.n)
             return ERR_LIMIT;
     }
     return append(r, &rec, call);
+}
+
+void record_refused(struct record_lane *r, const struct record_call *c, const char *code,
+                    const char *reason)
+{
+    struct journal_entry e;
+    struct journal_record rec = {0};
+    struct record_ticket t;
+    id_new(t.id);
+    journal_entry_start(&e, &r->leaf, t.id, c->at_ms, "exchange.refused", NULL);
+    memcpy(t.salt, e.salt, sizeof t.salt);
+    journal_entry_ready(&e, c->k->entry_common);
+    journal_entry_str(&e, "consent", c->consent);
+    journal_entry_str(&e, "code", str_from(code));
+    journal_entry_str(&e, "trace", str_from(c->trace_id));
+    journal_entry_subject(&e, c->token->person);
+    if (journal_entry_end(&e) != ERR_OK)
+        return;
+    rec.id = str_of(t.id, ID_LEN);
+    rec.leaf = buf_str(&r->leaf);
+    rec.subject = c->token->person;
+    rec.side = side_make(r, c, &t, reason);
+    /* The answer is a refusal whether or not this is kept: nothing was delivered. */
+    if (rec.side.n && append(r, &rec, NULL) != ERR_OK)
+        return;
 }
 
 void record_field_seen(void *record_fields, size_t path_index, struct str raw_value)

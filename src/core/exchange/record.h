@@ -41,6 +41,11 @@ struct record_ticket {
 enum err record_decision(struct record_lane *r, const struct record_call *c,
                          struct record_ticket *t, struct journal_call *call) MUST_CHECK;
 
+/* A call that was refused for want of the person's consent: she reads that it was tried. Nobody
+ * waits. reason: JSON {"fr", "en"}. */
+void record_refused(struct record_lane *r, const struct record_call *c, const char *code,
+                    const char *reason);
+
 /* What of each field was delivered: digests gathered while the filter runs, one a path, over every
  * value of that path in the document's order. */
 struct record_fields {
