@@ -44,6 +44,7 @@ static enum err one_text(struct ctx *c, const char *sql, const char *types, stru
 
 static enum err search_run(struct ctx *c, const struct sign_in *s, struct search *f)
 {
+    *f = (struct search){.by_identity = STR("")}; /* agents have none to be found by */
     enum err e = blinds(c, s, f);
     if (e == ERR_OK)
         e = one_text(c, "SELECT person FROM person_link WHERE provider = $1 AND sub_blind = $2",
