@@ -22,8 +22,8 @@ struct journal_conf {
 };
 /* Serves the channels labelled "journal"; signs through the channel "keys". */
 int journal_main(struct proc *self, void *journal_conf);
-/* `socle journal ...`; argv[0] is "journal". Returns the exit code. */
-int journal_cli(int argc, char **argv);
+/* `socle journal ...`; argv[0] is "journal", folder the one to read. Returns the exit code. */
+int journal_cli(const char *folder, int argc, char **argv);
 
 /* ---- appending --------------------------------------------------------------------------------
  */

@@ -20,7 +20,6 @@ enum {
     RETRY_MS = 200,
     DURABLE_MS = 3000,
     DURABLE_BYTES = 2 * WAL_SEGMENT,
-    UNSYNCED_MAX = 600,
     SOON_BYTES = 4 * 1024 * 1024, /* so much behind: no waiting */
 };
 static const uint64_t SIDE_BIT = (uint64_t)1 << 63;
@@ -57,11 +56,13 @@ static bool again(struct sealer *s, enum err e, const char *what)
     if (!s->shared->no_space)
         log_error("journal_disk_full", "what", what);
     s->shared->no_space = true;
-    if (s->wal) /* at the start there is nobody else to say stop */
+    if (s->wal ? s->shared->stop : proc_stopping)
+        return false; /* the log has it: the next start goes on */
+    if (s->wal)
         wait_ms(s, RETRY_MS, false);
     else
         usleep(RETRY_MS * 1000);
-    return !s->shared->stop && !proc_stopping;
+    return true; /* once more, even when asked to stop meanwhile */
 }
 
 static void space_is_back(struct sealer *s)
@@ -134,7 +135,6 @@ void sealer_free(struct sealer *s)
     wal_reader_free(&s->log);
     enum err e = unsynced_sync(&s->unsynced);
     (void)e; /* what is not durable stays in the log */
-    free(s->unsynced.fds);
     free(s->gone);
     arena_free(&s->work);
 }
@@ -180,7 +180,6 @@ static void gone_add(struct sealer *s, uint64_t name)
 static enum err run_publish(struct sealer *s, const char *dir, struct buf *records,
                             struct runs **runs, uint64_t bit)
 {
-    char path[32];
     struct runs *next;
     int fd;
     size_t n = records->n / (*runs)->record_size;
@@ -192,7 +191,8 @@ static enum err run_publish(struct sealer *s, const char *dir, struct buf *recor
     enum err e = runs_add(*runs, &new, &fd, &next);
     if (e != ERR_OK)
         return e;
-    unsynced_add(&s->unsynced, fd, run_path(dir, s->next_run++, path));
+    close(fd);
+    s->next_run++;
     for (size_t i = 0; i < (*runs)->n; i++)
         if (i >= next->n || next->list[i] != (*runs)->list[i])
             gone_add(s, (*runs)->list[i]->name | bit);
@@ -241,9 +241,24 @@ static void remove_gone(struct sealer *s)
     s->n_gone = 0;
 }
 
+/* Those of a set that are younger than the last durable point. Ones that were merged away meanwhile
+ * never need to reach the disk. */
+static enum err runs_sync(struct sealer *s, const char *dir, const struct runs *r)
+{
+    char path[32];
+    enum err e = ERR_OK;
+    for (size_t i = r->n; i-- > 0 && r->list[i]->name >= s->durable_run && e == ERR_OK;)
+        e = unsynced_add_path(&s->unsynced, run_path(dir, r->list[i]->name, path));
+    return e;
+}
+
 enum err sealer_make_durable(struct sealer *s)
 {
-    enum err e = unsynced_sync(&s->unsynced);
+    enum err e = runs_sync(s, "ids", s->ids);
+    if (e == ERR_OK)
+        e = runs_sync(s, "side", s->side_runs);
+    if (e == ERR_OK)
+        e = tree_sync(&s->tree);
     if (e == ERR_OK && fdatasync(s->side.fd) != 0)
         e = file_err_from_errno(errno);
     if (e != ERR_OK) /* what reached the disk is not known: a new process finds out */
@@ -256,6 +271,7 @@ enum err sealer_make_durable(struct sealer *s)
     s->durable_wal = s->log.position;
     s->durable_size = s->tree.size;
     s->durable_at_ms = clock_mono_ms();
+    s->durable_run = s->next_run;
     remove_gone(s);
     if (s->wal)
         wal_release(s->wal, s->durable_wal);
@@ -374,7 +390,7 @@ enum err sealer_apply(struct sealer *s, int64_t most_ms)
     int64_t until_ms = clock_mono_ms() + most_ms;
     struct wal_batch b;
     enum err e = ERR_OK;
-    while (e == ERR_OK && clock_mono_ms() < until_ms && s->unsynced.n < UNSYNCED_MAX &&
+    while (e == ERR_OK && clock_mono_ms() < until_ms && unsynced_has_room(&s->unsynced) &&
            (!s->wal || s->log.position < s->wal->end)) {
         e = wal_reader_next(&s->log, &b);
         if (e == ERR_NOT_FOUND)
@@ -389,7 +405,7 @@ enum err sealer_apply(struct sealer *s, int64_t most_ms)
 static bool durable_is_due(const struct sealer *s, bool stopping)
 {
     uint64_t behind = s->log.position - s->durable_wal;
-    return behind && (stopping || behind >= DURABLE_BYTES || s->unsynced.n >= UNSYNCED_MAX ||
+    return behind && (stopping || behind >= DURABLE_BYTES || !unsynced_has_room(&s->unsynced) ||
                       clock_mono_ms() - s->durable_at_ms >= DURABLE_MS);
 }
 
@@ -405,6 +421,10 @@ static enum err cycle(struct sealer *s, bool stopping)
     }
     if (e == ERR_OK && durable_is_due(s, stopping))
         e = sealer_make_durable(s);
+    if (e == ERR_OK && !stopping) {
+        enum err not_ready = wal_prepare(s->wal);
+        (void)not_ready; /* the committer makes it itself, or says that the disk is full */
+    }
     return e;
 }
 
@@ -414,7 +434,7 @@ static void wait_for_work(struct sealer *s, int64_t cycle_began_ms)
                       : s->log.position != s->durable_wal ? DURABLE_MS / 2
                                                           : 3600 * 1000;
     int64_t pause_ms = cycle_began_ms + CYCLE_MS - clock_mono_ms();
-    if (s->wal->end - s->log.position > SOON_BYTES || s->unsynced.n >= UNSYNCED_MAX)
+    if (s->wal->end - s->log.position > SOON_BYTES || !unsynced_has_room(&s->unsynced))
         return;
     if (pause_ms > 0)
         wait_ms(s, pause_ms, false);

@@ -256,21 +256,26 @@ static enum err unsealed_check(struct check *c)
     return e;
 }
 
-/* Is this the entry that the files hold under that index? */
-static bool same_entry(struct check *c, uint64_t index, struct str leaf)
+/* Is this the entry that the files hold under that index? They are asked for one after the other:
+ * `rest` is what is left of the bundle read last. */
+static bool same_entry(struct check *c, uint64_t index, struct str leaf, struct str *rest)
 {
-    struct str bundle, there = STR_NONE;
-    uint64_t n = index / TILE_WIDTH;
-    if (tile_read(c->folder, TILE_ENTRIES, n, tile_width(TILE_ENTRIES, n, c->held), &c->work,
-                  &bundle) != ERR_OK)
-        return false;
-    for (uint64_t i = n * TILE_WIDTH; i <= index; i++)
-        if (!bundle_next(&bundle, &there))
+    struct str there = STR_NONE;
+    uint64_t n = index / TILE_WIDTH, skip = rest->n ? 0 : index % TILE_WIDTH;
+    if (rest->n == 0) {
+        arena_reset(&c->work);
+        if (tile_read(c->folder, TILE_ENTRIES, n, tile_width(TILE_ENTRIES, n, c->held), &c->work,
+                      rest) != ERR_OK)
             return false;
-    return str_eq(there, leaf);
+    }
+    for (; skip > 0; skip--)
+        if (!bundle_next(rest, &there))
+            return false;
+    return bundle_next(rest, &there) && str_eq(there, leaf);
 }
 
-static enum err wal_batch_check(struct check *c, const struct wal_batch *b, uint64_t *next)
+static enum err wal_batch_check(struct check *c, const struct wal_batch *b, uint64_t *next,
+                                struct str *bundle)
 {
     char name[32];
     struct str rest = b->records;
@@ -283,13 +288,12 @@ static enum err wal_batch_check(struct check *c, const struct wal_batch *b, uint
             return say(c, ERR_CORRUPT, (int64_t)*next, name, "A record is malformed.");
         if (r.type != WIRE_ENTRY)
             continue;
-        if (*next < c->held && !same_entry(c, *next, r.leaf))
+        if (*next < c->held && !same_entry(c, *next, r.leaf, bundle))
             return say(c, ERR_CORRUPT, (int64_t)*next, name,
                        "The write-ahead log and the entry's file disagree.");
         c->out->unsealed += *next >= c->held;
         ++*next;
     }
-    arena_reset(&c->work);
     return ERR_OK;
 }
 
@@ -298,6 +302,7 @@ static enum err wal_check(struct check *c, const struct state *durable, bool *ag
 {
     struct wal_reader r;
     struct wal_batch b;
+    struct str bundle = STR_NONE;
     char name[32];
     uint64_t next = durable->size, unsealed = c->out->unsealed;
     wal_reader_init(&r, c->folder, durable->wal);
@@ -305,7 +310,7 @@ static enum err wal_check(struct check *c, const struct state *durable, bool *ag
     while (e == ERR_OK) {
         e = wal_reader_next(&r, &b);
         if (e == ERR_OK)
-            e = wal_batch_check(c, &b, &next);
+            e = wal_batch_check(c, &b, &next, &bundle);
     }
     bool cut = e == ERR_NOT_FOUND && (r.position < c->state.wal || wal_reader_looks_cut(&r));
     *again = e != ERR_OK && (e != ERR_NOT_FOUND || cut);
@@ -372,6 +377,21 @@ static enum err checkpoint_get(struct check *c, const struct note_key *key, stru
     return ERR_OK;
 }
 
+/* `state`, or `durable` in its place; each may know of a later checkpoint than the other. */
+static enum err states_read(struct check *c, bool past, struct arena *a)
+{
+    struct state durable;
+    enum err e = state_read(c->folder, "state", a, &c->state);
+    enum err e2 = past ? ERR_NOT_FOUND : state_read(c->folder, "durable", a, &durable);
+    if (e != ERR_OK && e2 != ERR_OK)
+        return say(c, ERR_CORRUPT, -1, "state", "The file is missing or was altered.");
+    if (e != ERR_OK)
+        c->state = durable;
+    if (e2 == ERR_OK && durable.sealed > c->state.sealed)
+        c->state.sealed = durable.sealed;
+    return ERR_OK;
+}
+
 /* The checkpoint, then `state`, which is at least as new; a log that is being written may sign in
  * between. */
 static enum err heads_get(struct check *c, struct str given_key, bool past, struct arena *a)
@@ -382,11 +402,9 @@ static enum err heads_get(struct check *c, struct str given_key, bool past, stru
         e = checkpoint_get(c, &key, a);
         if (e != ERR_OK)
             return e;
-        enum err read = state_read(c->folder, "state", a, &c->state);
-        if (read != ERR_OK && !past)
-            read = state_read(c->folder, "durable", a, &c->state);
+        enum err read = states_read(c, past, a);
         if (read != ERR_OK)
-            return say(c, ERR_CORRUPT, -1, "state", "The file is missing or was altered.");
+            return read;
         if (c->state.sealed <= c->checkpoint.size)
             break;
         usleep(LIVE_PAUSE_US);
@@ -413,7 +431,7 @@ static enum err log_check(int folder, const char *prefix, struct str key, bool p
     *c = (struct check){.folder = folder, .prefix = prefix, .out = out};
     arena_init(&c->work);
     enum err e = heads_get(c, key, past, a);
-    if (!past)
+    if (!*out->origin) /* the newest log's */
         snprintf(out->origin, sizeof out->origin, STR_FMT, STR_ARG(c->checkpoint.origin));
     if (e == ERR_OK && c->checkpoint.size)
         e = sealed_check(c);
@@ -427,42 +445,63 @@ static enum err log_check(int folder, const char *prefix, struct str key, bool p
 }
 
 /* ---- past logs -------------------------------------------------------------------------------- */
-/* What the first entry of a log says of the one before it must be what is there. */
-static enum err link_check(int folder, const struct checkpoint *past, const char *file,
-                           struct journal_verdict *out, struct arena *a)
+/* What the first entry of a log says of the one before it. */
+struct link {
+    bool there; /* else not written yet; a log without a first entry was found out before */
+    struct str origin, root;
+    uint64_t size, held;
+};
+
+static void link_read(int folder, struct arena *a, struct link *out)
 {
-    struct check c = {.folder = folder, .prefix = "", .out = out};
     struct str bundle, leaf;
     json_t *entry = NULL;
+    *out = (struct link){.there = false};
     if (tile_read(folder, TILE_ENTRIES, 0, 1, a, &bundle) != ERR_OK ||
         !bundle_next(&bundle, &leaf) || json_read(leaf, &entry, NULL) != ERR_OK)
-        return ERR_OK; /* not written yet; a log without a first entry was found out before */
-    json_t *previous = json_get(entry, "previous");
-    const char *root = json_get_z(previous, "root", "");
-    bool same = !previous || ((uint64_t)json_get_i64(previous, "size", -1) == past->size &&
-                              (past->size == 0 ||
-                               (str_eq_z(past->origin, json_get_z(previous, "origin", "")) &&
-                                str_eq_z(codec_to_base64(a, past->root, HASH_LEN), root))));
+        return;
+    const json_t *previous = json_get(entry, "previous");
+    out->there = previous != NULL;
+    out->origin = arena_dup(a, json_get_str(previous, "origin"));
+    out->root = arena_dup(a, json_get_str(previous, "root"));
+    out->size = (uint64_t)json_get_i64(previous, "size", -1);
+    out->held = (uint64_t)json_get_i64(json_get(entry, "held"), "size", 0);
     json_decref(entry);
+}
+
+static enum err link_check(const struct link *l, const struct checkpoint *past, const char *file,
+                           struct journal_verdict *out, struct arena *a)
+{
+    struct check c = {.prefix = "", .out = out};
+    bool same = !l->there ||
+                (l->size == past->size &&
+                 (past->size == 0 || (str_eq(past->origin, l->origin) &&
+                                      str_eq(codec_to_base64(a, past->root, HASH_LEN), l->root))));
     return same ? ERR_OK
                 : say(&c, ERR_CORRUPT, -1, file,
                       "The past log is not the one that the next log's first entry names.");
 }
 
+/* next_folder: of the log behind it. *fd_out: of this one, -1 when it cannot be read. */
 static enum err past_check(int folder, int next_folder, uint32_t epoch, struct journal_verdict *out,
                            int *fd_out, struct arena *a)
 {
     char path[64];
     struct checkpoint signed_past;
+    struct link link;
+    struct state st;
     struct check c = {.folder = folder, .prefix = "", .out = out};
     const char *prefix = arena_printf(a, "past/%u/", epoch).p;
+    link_read(next_folder, a, &link);
     *fd_out = openat(folder, past_path(epoch, "", path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (*fd_out < 0)
-        return say(&c, ERR_CORRUPT, -1, path, "A past log is missing.");
+    if (*fd_out < 0 || state_read(*fd_out, "state", a, &st) != ERR_OK)
+        return link.held == 0 /* its files could not be read when it ended: kept, not more */
+                   ? ERR_OK
+                   : say(&c, ERR_CORRUPT, -1, path, "A past log is missing.");
     enum err e = log_check(*fd_out, prefix, STR_NONE, true, out, &signed_past, a);
-    if (e == ERR_OK)
-        e = link_check(next_folder, &signed_past, past_path(epoch, "checkpoint", path), out, a);
-    return e;
+    return e == ERR_OK
+               ? link_check(&link, &signed_past, past_path(epoch, "checkpoint", path), out, a)
+               : e;
 }
 
 /* From the newest to the oldest: each is named by the one behind it. */
@@ -474,19 +513,14 @@ static void past_checks(int folder, struct journal_verdict *out, struct arena *a
         state_read(folder, "durable", a, &st) != ERR_OK)
         return;
     for (uint32_t epoch = st.epoch - 1; epoch > 0 && out->err == ERR_OK; epoch--) {
-        char path[64];
-        struct state past;
-        int before = next;
-        snprintf(path, sizeof path, "past/%u/state", epoch);
-        if (state_read(folder, path, a, &past) != ERR_OK)
-            continue; /* its files could not be read when it ended: they are kept, not more */
-        enum err e = past_check(folder, before, epoch, out, &fd, a);
-        (void)e; /* in out */
-        if (before != folder)
-            close(before);
-        next = fd >= 0 ? fd : folder;
+        enum err e = past_check(folder, next, epoch, out, &fd, a);
+        if (next != folder)
+            close(next);
+        next = fd;
+        if (e != ERR_OK || fd < 0)
+            break;
     }
-    if (next != folder)
+    if (next != folder && next >= 0)
         close(next);
 }
 
@@ -502,7 +536,9 @@ void journal_verify_folder(const char *folder, struct str key, struct journal_ve
         (void)e;
     } else {
         arena_init(&a);
-        if (log_check(fd, "", key, false, out, &last, &a) == ERR_OK)
+        /* A past log by itself has neither a write-ahead log nor logs before it. */
+        bool past = faccessat(fd, "durable", F_OK, 0) != 0 && faccessat(fd, "ended", F_OK, 0) == 0;
+        if (log_check(fd, "", key, past, out, &last, &a) == ERR_OK && !past)
             past_checks(fd, out, &a);
         arena_free(&a);
     }

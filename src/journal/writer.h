@@ -49,7 +49,7 @@ struct sealer {
     struct side_writer side;
     struct buf new_ids;
     struct runs *ids, *side_runs;
-    uint64_t next_run;
+    uint64_t next_run, durable_run; /* durable_run: those under it are durable */
     uint64_t sealed;
     uint8_t root[HASH_LEN];
     struct unsynced unsynced;
