@@ -237,7 +237,7 @@ for (const { lang, width, typed, who } of [
     await step(`[2.1.1.e] she reads the decision ${where}`, async () => {
       await v.page.goto(filed.url);
       await v.see('dossier-decided');
-      await v.has(text('procedures', 'state.accepte', lang));
+      await v.has(text('procedures', 'state.accepted', lang));
     });
     await step(`[2.1.1.e] her account says who used which data, from whom, why, on what basis and when ${where}`, () => readUses(v));
     await step(`[2.1.1] the proof of a use verifies on her own machine, without the platform ${where}`, async () => {
