@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "core/exchange/call.h"
+#include "core/exchange/stages.h"
 #include "platform/change.h"
 
 enum {
@@ -215,6 +216,7 @@ static bool recipient_is_named(struct str list, struct str recipient)
     return false;
 }
 
+STAGE_AT(purpose);
 static enum gw_code purpose_read(struct gw_call *c)
 {
     struct call_purpose *p = &c->purpose;
@@ -251,6 +253,7 @@ static enum gw_code refuse(struct gateway *g, struct gw_call *c, struct token_gr
 }
 
 /* ---- the way through ---------------------------------------------------------------------------- */
+STAGE_AT(admit);
 static enum gw_code admit(struct gateway *g, struct gw_call *c)
 {
     const struct http_head *h = fast_head(c->x);
@@ -325,26 +328,29 @@ bool gateway_fast(struct platform *pf, struct fast *x)
 bool gateway_explain(struct str method, struct str path)
 {
     static const struct {
-        const char *stage, *file, *what;
+        const char *stage;
+        const struct stage_at *at;
+        const char *what;
     } stages[] = {
-        {"FRESH", "src/core/exchange/gateway.c", "the change feed was confirmed within 1 s"},
-        {"ROUTE", "src/core/exchange/gateway.c", "api and version in the snapshot; a plain path"},
-        {"TOKEN", "src/core/exchange/tokens.c", "known to the loop, or verified once"},
-        {"DECIDE", "src/core/exchange/decide.c", "contract, consent, denials, times"},
-        {"METHOD", "src/core/exchange/gateway.c", "open on this API"},
-        {"PURPOSE", "src/core/exchange/gateway.c", "context, object, recipient where needed"},
-        {"QUOTA", "src/core/exchange/quota.c", "the contract's calls per minute"},
-        {"BODY", "src/core/exchange/relay.c", "the request's body, whole, at most 1 MB"},
-        {"DECISION", "src/core/exchange/record.c", "appended to the journal, while ..."},
-        {"UPSTREAM", "src/core/exchange/relay.c", "... the provider is asked"},
-        {"WAIT", "src/core/exchange/relay.c", "nothing leaves before the decision is durable"},
-        {"FILTER", "src/data/jsonfilter.c", "the contract's fields, all else dropped"},
-        {"OUTCOME", "src/core/exchange/record.c", "appended; nobody waits"},
+        {"FRESH", &gateway_at_admit, "the change feed was confirmed within 1 s"},
+        {"ROUTE", &gateway_at_admit, "api and version in the snapshot; a plain path"},
+        {"TOKEN", &gateway_at_token, "known to the loop, or verified once"},
+        {"DECIDE", &gateway_at_decide, "contract, consent, denials, times"},
+        {"METHOD", &gateway_at_admit, "open on this API"},
+        {"PURPOSE", &gateway_at_purpose, "context, object, recipient where needed"},
+        {"QUOTA", &gateway_at_quota, "the contract's calls per minute"},
+        {"BODY", &gateway_at_body, "the request's body, whole, at most 1 MB"},
+        {"DECISION", &gateway_at_decision, "appended to the journal, while ..."},
+        {"UPSTREAM", &gateway_at_upstream, "... the provider is asked"},
+        {"WAIT", &gateway_at_wait, "nothing leaves before the decision is durable"},
+        {"FILTER", &gateway_at_filter, "the contract's fields, all else dropped"},
+        {"OUTCOME", &gateway_at_outcome, "appended; nobody waits"},
     };
     if (!str_starts(path, STR("/gw/")))
         return false;
     printf(STR_FMT " " STR_FMT ": the gateway, inside the loop\n", STR_ARG(method), STR_ARG(path));
     for (size_t i = 0; i < COUNT_OF(stages); i++)
-        printf("  %-8s %s  %s\n", stages[i].stage, stages[i].file, stages[i].what);
+        printf("  %-8s %s:%d  %s\n", stages[i].stage, stages[i].at->file, stages[i].at->line,
+               stages[i].what);
     return true;
 }

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "crypto/seal.h"
 #include "data/json.h"
+#include "core/exchange/stages.h"
 
 enum { SIDE_MAX = 48 * 1024 };
 
@@ -124,6 +125,7 @@ static void leaf_begin(struct record_lane *r, struct journal_entry *e, const str
         journal_entry_subject(e, c->token->person);
 }
 
+STAGE_AT(decision);
 enum err record_decision(struct record_lane *r, const struct record_call *c,
                          struct record_ticket *t, struct journal_call *call)
 {
@@ -192,6 +194,7 @@ static void outcome_fields(struct journal_entry *e, const struct record_end *end
                                    f->list[i].to - f->list[i].from));
 }
 
+STAGE_AT(outcome);
 void record_outcome(struct record_lane *r, const struct record_ticket *t,
                     const struct record_end *end)
 {
