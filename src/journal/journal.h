@@ -56,6 +56,8 @@ enum err journal_append(struct journal *j, const struct journal_record *r, int t
 /* Several in as few messages as they fit; ERR_OK when all are durable. indexes may be NULL. */
 enum err journal_append_many(struct journal *j, const struct journal_record *r, size_t n,
                              int timeout_ms, uint64_t *indexes) MUST_CHECK;
+/* ERR_OK: the process answers. Nothing is written. */
+enum err journal_ping(struct journal *j, int timeout_ms) MUST_CHECK;
 /* Deletes a subject's side rows, in the write-ahead log too; proofs stay valid. */
 enum err journal_erase_subject(struct journal *j, struct str subject, int timeout_ms,
                                uint64_t *n_rows) MUST_CHECK;

@@ -86,7 +86,9 @@ static enum err stage_policy(struct ctx *c)
             e = render_page(c);
         return e == ERR_OK ? ERR_AGAIN : e;
     }
-    const char *path = want == ROLE_AGENT ? "/agent/connexion" : "/connexion";
+    const char *path = want == ROLE_AGENT   ? "/agent/connexion"
+                       : want == ROLE_ADMIN ? "/connexion/operateur"
+                                            : "/connexion";
     struct str back = c->rq->query.n ? arena_printf(c->arena, STR_FMT "?" STR_FMT,
                                                     STR_ARG(c->rq->path), STR_ARG(c->rq->query))
                                      : c->rq->path;

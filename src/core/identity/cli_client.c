@@ -144,6 +144,8 @@ static int list(struct cli *r)
         cli_print(r, all);
     else
         json_decref(all);
+    if (!r->json && rows.n_rows == 0)
+        puts("no client yet: `socle client add` makes one");
     return 0;
 }
 

@@ -112,6 +112,8 @@ static int provider_list_print(struct cli *r)
         cli_print(r, all);
     else
         json_decref(all);
+    if (!r->json && rows.n_rows == 0)
+        puts("no identity provider yet: `socle provider add` registers one");
     return 0;
 }
 
@@ -222,6 +224,8 @@ static int user_list(struct cli *r)
         cli_print(r, all);
     else
         json_decref(all);
+    if (!r->json && rows.n_rows == 0)
+        puts("no operator yet: `socle user add` makes one");
     return 0;
 }
 

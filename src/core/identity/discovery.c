@@ -55,7 +55,7 @@ enum err identity_discovery(struct ctx *c)
     endpoints(c, d);
     json_object_set_new(d, "response_types_supported", LIST("code"));
     json_object_set_new(d, "response_modes_supported", LIST("query"));
-    json_object_set_new(d, "grant_types_supported", LIST("authorization_code"));
+    json_object_set_new(d, "grant_types_supported", LIST("authorization_code", "client_credentials"));
     json_object_set_new(d, "subject_types_supported", LIST("pairwise", "public"));
     json_object_set_new(d, "id_token_signing_alg_values_supported", list(algs, 2));
     json_object_set_new(d, "userinfo_signing_alg_values_supported",

@@ -1,5 +1,6 @@
 #include "core/identity/person.h"
 
+#include <assert.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
@@ -44,6 +45,7 @@ static enum err one_text(struct ctx *c, const char *sql, const char *types, stru
 
 static enum err search_run(struct ctx *c, const struct sign_in *s, struct search *f)
 {
+    *f = (struct search){.by_link = STR(""), .by_identity = STR("")};
     enum err e = blinds(c, s, f);
     if (e == ERR_OK)
         e = one_text(c, "SELECT person FROM person_link WHERE provider = $1 AND sub_blind = $2",
@@ -119,6 +121,7 @@ static void choose_person(struct ctx *c, struct sign_in *s, const struct search 
         s->person = is_agents(s->realm) ? arena_printf(c->arena, "agent:%s", id) : str_from(id);
         s->is_new = true;
     }
+    assert(s->person.n);
 }
 
 enum err person_signed_in(struct ctx *c, struct sign_in *s)

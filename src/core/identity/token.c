@@ -18,7 +18,7 @@
 
 struct minting {
     const struct client *k;
-    const struct code_found *code;
+    const struct code_found *code; /* NULL: no person; then person is "" */
     json_t *claims; /* all that is known of the person */
     struct str person, sub, scope, jti;
     int64_t now_s;
@@ -52,20 +52,20 @@ static enum err idt_make(struct ctx *c, const struct minting *m, struct str *out
     return ERR_OK;
 }
 
+/* The contracts the token bears. No person: those alone that need no consent. */
 static enum err grants_get(struct ctx *c, const struct minting *m, json_t **grants)
 {
-    json_t *consents, *found = NULL, *scopes = scope_list(m->scope);
+    json_t *consents = json_own(&c->pool, json_object()), *found = NULL;
+    json_t *scopes = json_own(&c->pool, scope_list(m->scope));
+    enum err e = ERR_OK;
     *grants = NULL;
-    if (json_array_size(scopes) == 0) {
-        json_decref(scopes);
+    if (json_array_size(scopes) == 0)
         return ERR_OK;
-    }
-    enum err e = consents_active(c, m->person, m->k->id, &consents);
-    if (e != ERR_OK) {
-        json_decref(scopes);
+    if (m->person.n)
+        e = consents_active(c, m->person, m->k->id, &consents);
+    if (e != ERR_OK)
         return e;
-    }
-    json_t *args = json_pack("{s:o,s:o,s:O}", "client_id", jstr(m->k->id), "scopes", scopes,
+    json_t *args = json_pack("{s:o,s:O,s:O}", "client_id", jstr(m->k->id), "scopes", scopes,
                              "consents", consents);
     e = platform_call(c, "exchange.grants", args, &found);
     json_decref(args);
@@ -74,24 +74,25 @@ static enum err grants_get(struct ctx *c, const struct minting *m, json_t **gran
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-static enum err access_token_make(struct ctx *c, const struct minting *m, struct str *out)
+static enum err access_token_make(struct ctx *c, const struct minting *m, const json_t *grants,
+                                  struct str *out)
 {
-    json_t *grants;
-    struct str idt;
+    struct str idt = STR_NONE;
     const char *issuer = c->pf->settings->base_url;
-    enum err e = grants_get(c, m, &grants);
-    if (e == ERR_OK)
-        e = idt_make(c, m, &idt);
+    enum err e = m->person.n ? idt_make(c, m, &idt) : ERR_OK;
     if (e != ERR_OK)
         return e;
-    json_t *v = json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o,s:o}", "iss", issuer, "aud", issuer,
+    json_t *v = json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o}", "iss", issuer, "aud", issuer,
                           "sub", jstr(m->sub), "client_id", jstr(m->k->id), "iat",
                           (json_int_t)m->now_s, "exp",
                           (json_int_t)(m->now_s + m->k->access_life_s), "jti", jstr(m->jti),
-                          "scope", jstr(m->scope), "idt", jstr(idt));
-    json_object_set(v, "acr", json_get(m->code->data, "acr"));
+                          "scope", jstr(m->scope));
+    if (idt.p)
+        json_object_set_new(v, "idt", jstr(idt));
+    if (m->code)
+        json_object_set(v, "acr", json_get(m->code->data, "acr"));
     if (grants)
-        json_object_set(v, "grants", grants);
+        json_object_set(v, "grants", (json_t *)grants);
     e = keys_sign_jws(c->pf->keys, "issuer", JOSE_ES256, "at+jwt", json_text(c->arena, v), c->arena,
                       out);
     json_decref(v);
@@ -170,7 +171,10 @@ static enum err minting_fill(struct ctx *c, struct minting *m)
 static enum err answer(struct ctx *c, const struct minting *m)
 {
     struct str access, id_token;
-    enum err e = access_token_make(c, m, &access);
+    json_t *grants;
+    enum err e = grants_get(c, m, &grants);
+    if (e == ERR_OK)
+        e = access_token_make(c, m, grants, &access);
     if (e == ERR_OK)
         e = id_token_make(c, m, access, &id_token);
     if (e != ERR_OK)
@@ -211,6 +215,49 @@ static enum err by_code(struct ctx *c, const struct client *k)
     return e == ERR_OK ? answer(c, &m) : e;
 }
 
+/* ---- programs, for themselves (RFC 6749 4.4) ------------------------------------------------------- */
+static bool is_granted(const json_t *grants, struct str scope)
+{
+    for (size_t i = 0; i < json_array_size(grants); i++)
+        if (str_eq(json_get_str(json_array_get(grants, i), "scope"), scope))
+            return true;
+    return false;
+}
+
+static bool all_granted(const json_t *grants, struct str scopes)
+{
+    struct str part;
+    bool any = false;
+    while (scopes.n && str_split(&scopes, ' ', &part)) {
+        if (part.n && !is_granted(grants, part))
+            return false;
+        any |= part.n > 0;
+    }
+    return any;
+}
+
+/* A token about nobody: it opens the APIs whose contract needs no person's consent. */
+static enum err for_itself(struct ctx *c, const struct client *k)
+{
+    json_t *grants;
+    struct str token, scope = ctx_form(c, "scope");
+    char jti[ID_LEN + 1];
+    id_new(jti);
+    struct minting m = {.k = k, .person = STR(""), .sub = k->id, .scope = scope.p ? scope : STR(""),
+                        .jti = str_from(jti), .now_s = clock_now_ms() / 1000};
+    enum err e = grants_get(c, &m, &grants);
+    if (e == ERR_OK && !all_granted(grants, m.scope))
+        return oauth_fail(c, 400, "invalid_scope",
+                          "each scope must be an API's, under a contract that needs no consent");
+    if (e == ERR_OK)
+        e = access_token_make(c, &m, grants, &token);
+    if (e != ERR_OK)
+        return e;
+    return ctx_json(c, 200, json_pack("{s:o,s:s,s:I,s:o}", "access_token", jstr(token),
+                                      "token_type", "Bearer", "expires_in",
+                                      (json_int_t)k->access_life_s, "scope", jstr(m.scope)));
+}
+
 static bool repeated(const struct ctx *c)
 {
     for (size_t i = 0; i < c->form.n; i++)
@@ -231,9 +278,11 @@ enum err identity_token(struct ctx *c)
     struct str grant = ctx_form(c, "grant_type");
     if (!grant.p)
         return oauth_fail(c, 400, "invalid_request", "grant_type is missing");
-    if (!str_eq_z(grant, "authorization_code"))
-        return oauth_fail(c, 400, "unsupported_grant_type", "grant_type must be authorization_code");
-    return by_code(c, k);
+    if (str_eq_z(grant, "authorization_code"))
+        return by_code(c, k);
+    if (str_eq_z(grant, "client_credentials") && k->profile != PROFILE_STRICT)
+        return for_itself(c, k);
+    return oauth_fail(c, 400, "unsupported_grant_type", "grant_type must be authorization_code");
 }
 
 /* ---- revocation (RFC 7009) ---------------------------------------------------------------------- */
