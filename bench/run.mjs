@@ -11,7 +11,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Platform, processesOf, sleep, until } from '../test/lib/platform.mjs';
 import { World, call, machineToken, tokensFor, walkSignIn } from '../test/lib/story.mjs';
-import { publish } from '../test/lib/provider.mjs';
+import { newClient, publish } from '../test/lib/provider.mjs';
 import { send } from '../test/lib/http.mjs';
 
 const root = fileURLToPath(new URL('../', import.meta.url));
@@ -59,7 +59,7 @@ function begin(core, cmd, args) {
 const document = { dossier: { numero: '2026-000128', personnes: Array.from({ length: 9 }, (_, i) => ({ nom: `MARTIN-${i}`, prenoms: 'Camille Anne', date_naissance: '1988-04-12', numero_securite_sociale: `21606690011223${i}`, adresse: { voie: `${i} rue des Capucins`, code_postal: '69001' } })) }, total: 9, interne: { trace: 'x'.repeat(200) } };
 const small = JSON.stringify({ ok: true, at: '2026' });
 
-let platform, world, ports, proxy;
+let platform, world, client, ports, proxy;
 async function stand() {
   if (platform) return;
   platform = await Platform.start({ prefix: pin(0), args: ['--loops', '1', '--log-level', 'warn'] });
@@ -75,8 +75,9 @@ async function stand() {
   begin(1, '/usr/sbin/nginx', ['-c', fill('origin.conf'), '-e', join(run, 'e1')]);
   proxy = begin(0, '/usr/sbin/nginx', ['-c', fill('proxy.conf'), '-e', join(run, 'e2')]);
   for (const p of Object.values(ports)) await until('nginx answers', () => send(`http://127.0.0.1:${p}/small`).then((r) => r.status === 200, () => false));
-  publish(platform, world, { id: 'passe', port: ports.ORIGIN, fields: '*', api: { prefix: '' }, contract: { quota_per_minute: 100000000 } });
-  publish(platform, world, { id: 'filtre', port: ports.ORIGIN, fields: 'dossier.numero dossier.personnes.nom dossier.personnes.date_naissance total', api: { prefix: '' }, contract: { quota_per_minute: 100000000 } });
+  client = newClient(platform);
+  publish(platform, { client, id: 'passe', port: ports.ORIGIN, fields: '*', api: { prefix: '' }, contract: { quota_per_minute: 100000000 } });
+  publish(platform, { client, id: 'filtre', port: ports.ORIGIN, fields: 'dossier.numero dossier.personnes.nom dossier.personnes.date_naissance total', api: { prefix: '' }, contract: { quota_per_minute: 100000000 } });
   await sleep(1200);
 }
 
@@ -115,8 +116,8 @@ async function gateway(name, path, tail, token) {
   note({ name, value: round(peak.ours.rate, 0), unit: 'req/s', comparator: 'nginx proxy_pass, keepalive', comparator_value: round(peak.theirs.rate, 0), cpu_us: round(peak.ours.cpu_us), comparator_cpu_us: round(peak.theirs.cpu_us), at_rate: rate, p99_us: at.ours.p99_us, comparator_p99_us: at.theirs.p99_us, p99_added_us: round(at.ours.p99_us - at.theirs.p99_us, 0) });
 }
 
-const machine = () => machineToken(world, { scope: 'passe_lire filtre_lire' });
-const person = async () => (await tokensFor(world, world.citizen, { scope: 'openid filtre_lire' })).access_token;
+const machine = () => machineToken(world, { client, scope: 'passe_lire filtre_lire' });
+const person = async () => (await tokensFor(world, world.citizen, { client, scope: 'openid filtre_lire' })).access_token;
 
 function pssKb(pids) {
   let sum = 0;
@@ -184,7 +185,7 @@ const benches = {
 
   async page() {
     await stand();
-    const t = await tokensFor(world, world.citizen, { scope: 'openid filtre_lire' });
+    const t = await tokensFor(world, world.citizen, { client, scope: 'openid filtre_lire' });
     for (let i = 0; i < 30; i++) await call(world, '/gw/filtre/v1/document', t.access_token);
     await sleep(1200);
     const c = t.person;

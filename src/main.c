@@ -1,4 +1,5 @@
 /* The command line: one table of the program's own commands, and those that services declare. */
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -79,8 +80,9 @@ static int migrate(const struct settings *s, int argc, char **argv)
 
 static int journal(const struct settings *s, int argc, char **argv)
 {
-    (void)s;
-    return journal_cli(argc, argv);
+    char folder[PATH_MAX];
+    snprintf(folder, sizeof folder, "%s/journal", s->data ? s->data : "");
+    return journal_cli(folder, argc, argv);
 }
 
 static int settings(const struct settings *s, int argc, char **argv)

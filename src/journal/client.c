@@ -88,6 +88,16 @@ enum err journal_append_many(struct journal *j, const struct journal_record *r, 
     return e;
 }
 
+enum err journal_ping(struct journal *j, int timeout_ms)
+{
+    struct arena a;
+    struct str answer;
+    arena_init(&a);
+    enum err e = chan_call(j->chan, WIRE_APPEND, STR(""), timeout_ms, &a, &answer);
+    arena_free(&a);
+    return e == ERR_INVALID ? ERR_OK : e; /* no record is a wrong message: that is its answer */
+}
+
 enum err journal_erase_subject(struct journal *j, struct str subject, int timeout_ms,
                                uint64_t *n_rows)
 {

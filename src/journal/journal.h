@@ -22,8 +22,8 @@ struct journal_conf {
 };
 /* Serves the channels labelled "journal"; signs through the channel "keys". */
 int journal_main(struct proc *self, void *journal_conf);
-/* `socle journal ...`; argv[0] is "journal". Returns the exit code. */
-int journal_cli(int argc, char **argv);
+/* `socle journal ...`; argv[0] is "journal", folder the one to read. Returns the exit code. */
+int journal_cli(const char *folder, int argc, char **argv);
 
 /* ---- appending --------------------------------------------------------------------------------
  */
@@ -56,6 +56,8 @@ enum err journal_append(struct journal *j, const struct journal_record *r, int t
 /* Several in as few messages as they fit; ERR_OK when all are durable. indexes may be NULL. */
 enum err journal_append_many(struct journal *j, const struct journal_record *r, size_t n,
                              int timeout_ms, uint64_t *indexes) MUST_CHECK;
+/* ERR_OK: the process answers. Nothing is written. */
+enum err journal_ping(struct journal *j, int timeout_ms) MUST_CHECK;
 /* Deletes a subject's side rows, in the write-ahead log too; proofs stay valid. */
 enum err journal_erase_subject(struct journal *j, struct str subject, int timeout_ms,
                                uint64_t *n_rows) MUST_CHECK;

@@ -108,23 +108,36 @@ static enum err run_map(int fd, size_t record_size, uint64_t name, uint64_t n, s
     return ERR_OK;
 }
 
-enum err runs_with_file(struct runs *r, int folder, const char *dir, uint64_t name, uint64_t n,
-                        struct runs **out)
+static struct run *run_in(const struct runs *old, const struct run_name *name)
+{
+    for (size_t i = 0; old && i < old->n; i++)
+        if (old->list[i]->name == name->name && old->list[i]->n == name->n)
+            return old->list[i];
+    return NULL;
+}
+
+enum err runs_open(int folder, const char *dir, const struct run_name *list, size_t n,
+                   size_t record_size, const struct runs *old, struct runs **out)
 {
     char path[32];
-    struct run *run;
-    int fd = openat(folder, run_path(dir, name, path), O_RDONLY | O_CLOEXEC);
-    enum err e = fd < 0 ? file_err_from_errno(errno)
-                 : r->n >= RUNS_MAX ? ERR_LIMIT
-                                    : run_map(fd, r->record_size, name, n, &run);
-    if (fd >= 0)
-        close(fd);
-    *out = NULL;
-    if (e == ERR_OK) {
-        *out = runs_head(r, r->n);
-        (*out)->list[(*out)->n++] = run;
+    struct runs *r = runs_alloc(record_size, n);
+    enum err e = ERR_OK;
+    for (; r->n < n && e == ERR_OK; r->n += e == ERR_OK) {
+        struct run *run = run_in(old, &list[r->n]);
+        if (run) {
+            atomic_fetch_add(&run->refs, 1);
+        } else {
+            int fd = openat(folder, run_path(dir, list[r->n].name, path), O_RDONLY | O_CLOEXEC);
+            e = fd < 0 ? file_err_from_errno(errno)
+                       : run_map(fd, record_size, list[r->n].name, list[r->n].n, &run);
+            if (fd >= 0)
+                close(fd);
+        }
+        r->list[r->n] = run;
     }
-    runs_unref(r);
+    *out = e == ERR_OK ? r : NULL;
+    if (e != ERR_OK)
+        runs_unref(r);
     return e;
 }
 

@@ -10,6 +10,9 @@
 
 enum { RUN_HEAD = 32, RUN_RECORDS_MAX = 1024 * 1024, RUNS_MAX = 16384 };
 
+struct run_name {
+    uint64_t name, n; /* n: records */
+};
 struct run {
     uint64_t name, n;
     const uint8_t *records; /* mapped */
@@ -24,10 +27,10 @@ struct runs {
 struct runs *runs_none(size_t record_size);
 struct runs *runs_ref(struct runs *r);
 void runs_unref(struct runs *r);
-/* A set with one run more, from its file; takes over `r`, also when it fails. ERR_CORRUPT,
- * ERR_NOT_FOUND. */
-enum err runs_with_file(struct runs *r, int folder, const char *dir, uint64_t name, uint64_t n,
-                        struct runs **out) MUST_CHECK;
+/* The set of these files, oldest first. What `old` (may be NULL) has mapped already is shared. *out
+ * is NULL after an error: ERR_CORRUPT, ERR_NOT_FOUND. */
+enum err runs_open(int folder, const char *dir, const struct run_name *list, size_t n,
+                   size_t record_size, const struct runs *old, struct runs **out) MUST_CHECK;
 /* The first record that is not under `key`, in one run. */
 uint64_t run_lower_bound(const struct run *r, size_t record_size, struct str key);
 static inline const uint8_t *run_record(const struct run *r, size_t record_size, uint64_t i)

@@ -4,10 +4,9 @@
  * log keeps what it has not done yet. */
 #include "journal/writer.h"
 
-#include <assert.h>
-#include <endian.h>
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -22,10 +21,31 @@ enum {
     RETRY_MS = 200,
     DURABLE_MS = 3000,
     DURABLE_BYTES = 2 * WAL_SEGMENT,
-    UNSYNCED_MAX = 600,
     SOON_BYTES = 4 * 1024 * 1024, /* so much behind: no waiting */
 };
 static const uint64_t SIDE_BIT = (uint64_t)1 << 63;
+
+/* ---- what the threads share --------------------------------------------------------------------- */
+void shared_init(struct shared *s)
+{
+    pthread_condattr_t attr;
+    *s = (struct shared){.door = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    if (s->door < 0)
+        abort(); /* at the start */
+}
+
+void shared_free(struct shared *s)
+{
+    runs_unref(s->ids);
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->lock);
+    close(s->door);
+}
 
 /* ---- waiting ---------------------------------------------------------------------------------- */
 static void wait_ms(struct sealer *s, int64_t ms, bool for_work)
@@ -59,11 +79,13 @@ static bool again(struct sealer *s, enum err e, const char *what)
     if (!s->shared->no_space)
         log_error("journal_disk_full", "what", what);
     s->shared->no_space = true;
-    if (s->wal) /* at the start there is nobody else to say stop */
+    if (s->wal ? s->shared->stop : proc_stopping)
+        return false; /* the log has it: the next start goes on */
+    if (s->wal)
         wait_ms(s, RETRY_MS, false);
     else
         usleep(RETRY_MS * 1000);
-    return !s->shared->stop && !proc_stopping;
+    return true; /* once more, even when asked to stop meanwhile */
 }
 
 static void space_is_back(struct sealer *s)
@@ -74,18 +96,6 @@ static void space_is_back(struct sealer *s)
 }
 
 /* ---- loading ---------------------------------------------------------------------------------- */
-static enum err runs_load(struct sealer *s, const char *dir, const struct state_run *list, size_t n,
-                          struct runs **runs)
-{
-    enum err e = ERR_OK;
-    for (size_t i = 0; i < n && e == ERR_OK; i++) {
-        e = runs_with_file(*runs, s->folder, dir, list[i].name, list[i].n, runs);
-        if (list[i].name >= s->next_run)
-            s->next_run = list[i].name + 1;
-    }
-    return e;
-}
-
 struct sweep {
     struct sealer *s;
     const struct runs *runs;
@@ -107,6 +117,29 @@ static bool is_listed(void *arg, const char *name)
     return false;
 }
 
+/* The runs that are listed; all others go, and so do all of an index that lacks one. */
+static bool runs_load(struct sealer *s, const char *dir, const struct run_name *list, size_t n,
+                      size_t record_size, struct runs **runs)
+{
+    bool whole = runs_open(s->folder, dir, list, n, record_size, NULL, runs) == ERR_OK;
+    if (!whole)
+        *runs = runs_none(record_size);
+    disk_sweep(s->folder, dir, is_listed, &(struct sweep){s, *runs});
+    for (size_t i = 0; i < n; i++)
+        if (list[i].name >= s->next_run)
+            s->next_run = list[i].name + 1;
+    return whole;
+}
+
+static enum err indexes_load(struct sealer *s, const struct state *from)
+{
+    bool ids = runs_load(s, "ids", from->ids, from->n_ids, ID_RECORD, &s->ids);
+    bool side = runs_load(s, "side", from->side, from->n_side, SIDE_RECORD, &s->side_runs);
+    s->durable_run = s->next_run;
+    enum err e = ids ? ERR_OK : rebuild_ids(s, from->size);
+    return e == ERR_OK && !side ? rebuild_side(s, from->rows) : e;
+}
+
 enum err sealer_load(struct sealer *s, const struct state *from)
 {
     arena_init(&s->work);
@@ -118,22 +151,16 @@ enum err sealer_load(struct sealer *s, const struct state *from)
     s->durable_size = from->size;
     s->durable_at_ms = clock_mono_ms();
     s->unsynced.folder = s->folder;
-    s->ids = runs_none(ID_RECORD);
-    s->side_runs = runs_none(SIDE_RECORD);
     buf_init(&s->new_ids, 1 << 30);
-    enum err e = runs_load(s, "ids", from->ids, from->n_ids, &s->ids);
-    if (e == ERR_OK)
-        e = runs_load(s, "side", from->side, from->n_side, &s->side_runs);
-    if (e == ERR_OK)
-        e = disk_make_dirs(s->folder, "ids");
+    enum err e = disk_make_dirs(s->folder, "ids");
     if (e == ERR_OK)
         e = side_writer_open(&s->side, s->folder, from->rows);
     if (e == ERR_OK)
         e = tree_load(&s->tree, s->folder, from->size, &s->unsynced);
+    if (e == ERR_OK)
+        e = indexes_load(s, from);
     if (e != ERR_OK)
         return e;
-    disk_sweep(s->folder, "ids", is_listed, &(struct sweep){s, s->ids});
-    disk_sweep(s->folder, "side", is_listed, &(struct sweep){s, s->side_runs});
     wal_reader_init(&s->log, s->folder, from->wal);
     return ERR_OK;
 }
@@ -149,17 +176,16 @@ void sealer_free(struct sealer *s)
     wal_reader_free(&s->log);
     enum err e = unsynced_sync(&s->unsynced);
     (void)e; /* what is not durable stays in the log */
-    free(s->unsynced.fds);
     free(s->gone);
     arena_free(&s->work);
 }
 
 /* ---- publishing ------------------------------------------------------------------------------- */
-static struct state_run *run_list(struct arena *a, const struct runs *r)
+static struct run_name *run_list(struct arena *a, const struct runs *r)
 {
-    struct state_run *list = arena_array(a, struct state_run, r->n + 1);
+    struct run_name *list = arena_array(a, struct run_name, r->n + 1);
     for (size_t i = 0; i < r->n; i++)
-        list[i] = (struct state_run){r->list[i]->name, r->list[i]->n};
+        list[i] = (struct run_name){r->list[i]->name, r->list[i]->n};
     return list;
 }
 
@@ -195,7 +221,6 @@ static void gone_add(struct sealer *s, uint64_t name)
 static enum err run_publish(struct sealer *s, const char *dir, struct buf *records,
                             struct runs **runs, uint64_t bit)
 {
-    char path[32];
     struct runs *next;
     int fd;
     size_t n = records->n / (*runs)->record_size;
@@ -207,7 +232,8 @@ static enum err run_publish(struct sealer *s, const char *dir, struct buf *recor
     enum err e = runs_add(*runs, &new, &fd, &next);
     if (e != ERR_OK)
         return e;
-    unsynced_add(&s->unsynced, fd, run_path(dir, s->next_run++, path));
+    close(fd);
+    s->next_run++;
     for (size_t i = 0; i < (*runs)->n; i++)
         if (i >= next->n || next->list[i] != (*runs)->list[i])
             gone_add(s, (*runs)->list[i]->name | bit);
@@ -256,9 +282,24 @@ static void remove_gone(struct sealer *s)
     s->n_gone = 0;
 }
 
+/* Those of a set that are younger than the last durable point. Ones that were merged away meanwhile
+ * never need to reach the disk. */
+static enum err runs_sync(struct sealer *s, const char *dir, const struct runs *r)
+{
+    char path[32];
+    enum err e = ERR_OK;
+    for (size_t i = r->n; i-- > 0 && r->list[i]->name >= s->durable_run && e == ERR_OK;)
+        e = unsynced_add_path(&s->unsynced, run_path(dir, r->list[i]->name, path));
+    return e;
+}
+
 enum err sealer_make_durable(struct sealer *s)
 {
-    enum err e = unsynced_sync(&s->unsynced);
+    enum err e = runs_sync(s, "ids", s->ids);
+    if (e == ERR_OK)
+        e = runs_sync(s, "side", s->side_runs);
+    if (e == ERR_OK)
+        e = tree_sync(&s->tree);
     if (e == ERR_OK && fdatasync(s->side.fd) != 0)
         e = file_err_from_errno(errno);
     if (e != ERR_OK) /* what reached the disk is not known: a new process finds out */
@@ -271,6 +312,7 @@ enum err sealer_make_durable(struct sealer *s)
     s->durable_wal = s->log.position;
     s->durable_size = s->tree.size;
     s->durable_at_ms = clock_mono_ms();
+    s->durable_run = s->next_run;
     remove_gone(s);
     if (s->wal)
         wal_release(s->wal, s->durable_wal);
@@ -316,7 +358,7 @@ static enum err apply_entry(struct sealer *s, const struct wire_record *r)
 {
     struct leaf_head head;
     uint8_t id[ID_RECORD];
-    uint64_t place = place_of(s->epoch, s->tree.size), place_be = htobe64(place);
+    uint64_t place = place_of(s->epoch, s->tree.size);
     enum err e = leaf_head_read(r->leaf, &head);
     if (e != ERR_OK)
         return ERR_CORRUPT; /* it was checked before it came into the log */
@@ -325,8 +367,7 @@ static enum err apply_entry(struct sealer *s, const struct wire_record *r)
     while (again(s, e, "tile"));
     if (e != ERR_OK)
         return e;
-    memcpy(id, head.id, ULID_BYTES);
-    memcpy(id + ULID_BYTES, &place_be, 8);
+    id_record_write(id, head.id, place);
     buf_add(&s->new_ids, id, sizeof id);
     if (r->subject.n)
         side_add(&s->side, place, &head, r->subject, r->side);
@@ -390,7 +431,7 @@ enum err sealer_apply(struct sealer *s, int64_t most_ms)
     int64_t until_ms = clock_mono_ms() + most_ms;
     struct wal_batch b;
     enum err e = ERR_OK;
-    while (e == ERR_OK && clock_mono_ms() < until_ms && s->unsynced.n < UNSYNCED_MAX &&
+    while (e == ERR_OK && clock_mono_ms() < until_ms && unsynced_has_room(&s->unsynced) &&
            (!s->wal || s->log.position < s->wal->end)) {
         e = wal_reader_next(&s->log, &b);
         if (e == ERR_NOT_FOUND)
@@ -405,7 +446,7 @@ enum err sealer_apply(struct sealer *s, int64_t most_ms)
 static bool durable_is_due(const struct sealer *s, bool stopping)
 {
     uint64_t behind = s->log.position - s->durable_wal;
-    return behind && (stopping || behind >= DURABLE_BYTES || s->unsynced.n >= UNSYNCED_MAX ||
+    return behind && (stopping || behind >= DURABLE_BYTES || !unsynced_has_room(&s->unsynced) ||
                       clock_mono_ms() - s->durable_at_ms >= DURABLE_MS);
 }
 
@@ -421,6 +462,10 @@ static enum err cycle(struct sealer *s, bool stopping)
     }
     if (e == ERR_OK && durable_is_due(s, stopping))
         e = sealer_make_durable(s);
+    if (e == ERR_OK && !stopping) {
+        enum err not_ready = wal_prepare(s->wal);
+        (void)not_ready; /* the committer makes it itself, or says that the disk is full */
+    }
     return e;
 }
 
@@ -430,7 +475,7 @@ static void wait_for_work(struct sealer *s, int64_t cycle_began_ms)
                       : s->log.position != s->durable_wal ? DURABLE_MS / 2
                                                           : 3600 * 1000;
     int64_t pause_ms = cycle_began_ms + CYCLE_MS - clock_mono_ms();
-    if (s->wal->end - s->log.position > SOON_BYTES || s->unsynced.n >= UNSYNCED_MAX)
+    if (s->wal->end - s->log.position > SOON_BYTES || !unsynced_has_room(&s->unsynced))
         return;
     if (pause_ms > 0)
         wait_ms(s, pause_ms, false);

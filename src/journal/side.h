@@ -3,31 +3,16 @@
 #ifndef JOURNAL_SIDE_H
 #define JOURNAL_SIDE_H
 
+#include "journal/ids.h"
 #include "journal/journal.h"
-#include "journal/leaf.h"
-#include "journal/runs.h"
 
 enum { SIDE_RECORD = 48, SIDE_ROW_HEAD = 64, SUBJECT_HASH = 16 };
 #define SIDE_ROWS_FILE "side/rows"
 
-/* "epoch and index" of one entry, in one number that grows. */
-static inline uint64_t place_of(uint32_t epoch, uint64_t index)
-{
-    return (uint64_t)epoch << 48 | index;
-}
-static inline uint32_t place_epoch(uint64_t place)
-{
-    return (uint32_t)(place >> 48);
-}
-static inline uint64_t place_index(uint64_t place)
-{
-    return place & (((uint64_t)1 << 48) - 1);
-}
-
 struct side_key { /* an index record, read */
     uint64_t place, offset;
     int64_t at_ms;
-    uint32_t kind, length;
+    uint32_t kind, length; /* kind: side_kind of it */
 };
 void side_subject(struct str subject, uint8_t out[SUBJECT_HASH]);
 uint32_t side_kind(struct str kind);
@@ -61,6 +46,10 @@ struct side_row {
 };
 /* ERR_NOT_FOUND: erased. ERR_CORRUPT. Slices of `bytes`. */
 enum err side_row_read(struct str bytes, struct side_row *out) MUST_CHECK;
+/* The index record of a row, out of its head and kind (more bytes are no harm); blank for an erased
+ * one. *length: of the row. ERR_CORRUPT. */
+enum err side_row_key(struct str bytes, uint64_t offset, uint8_t record[SIDE_RECORD],
+                      uint64_t *length) MUST_CHECK;
 /* Calls fn for a subject's index records of places under `before`, newest first, until it returns
  * false. */
 void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,

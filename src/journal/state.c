@@ -3,7 +3,6 @@
 #include <zlib.h>
 #include "base/codec.h"
 #include "journal/disk.h"
-#include "journal/runs.h"
 
 static uint32_t crc_of(struct str s)
 {
@@ -40,9 +39,9 @@ static bool line_is(struct str line, const char *word, struct str *rest)
     return line.n > n && str_eq_z(str_sub(line, 0, n), word) && line.p[n] == ' ';
 }
 
-static bool read_run(struct str rest, struct state_run *list, size_t *n)
+static bool read_run(struct str rest, struct run_name *list, size_t *n)
 {
-    struct state_run r;
+    struct run_name r;
     if (*n == RUNS_MAX || !take_u64(&rest, &r.name) || !take_u64(&rest, &r.n) || rest.n)
         return false;
     list[(*n)++] = r;
@@ -94,8 +93,8 @@ enum err state_parse(struct arena *a, struct str text, struct state *out)
         lines += text.p[i] == '\n';
     if (text.n < 14 || text.p[text.n - 1] != '\n' || lines > 2 * RUNS_MAX)
         return ERR_CORRUPT;
-    out->ids = arena_array(a, struct state_run, lines);
-    out->side = arena_array(a, struct state_run, lines);
+    out->ids = arena_array(a, struct run_name, lines);
+    out->side = arena_array(a, struct run_name, lines);
     if (!str_split(&rest, '\n', &line) || !str_eq_z(line, "socle journal state 1"))
         return ERR_CORRUPT;
     while (str_split(&rest, '\n', &line) && !line_is(line, "end", &end))

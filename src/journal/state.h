@@ -7,17 +7,15 @@
 #include "base/buf.h"
 #include "base/err.h"
 #include "journal/merkle.h"
+#include "journal/runs.h"
 
 enum { STATE_MAX = 2 * 1024 * 1024 };
 
-struct state_run {
-    uint64_t name, n;
-};
 struct state {
     uint32_t epoch;
     uint64_t wal, size, sealed, rows;
     uint8_t root[HASH_LEN]; /* of the checkpoint */
-    struct state_run *ids, *side; /* oldest first */
+    struct run_name *ids, *side; /* oldest first */
     size_t n_ids, n_side;
 };
 

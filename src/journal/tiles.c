@@ -4,7 +4,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <stdlib.h>
 #include <unistd.h>
 #include "journal/disk.h"
 #include "sys/file.h"
@@ -131,25 +130,27 @@ enum err tile_source_node(void *tile_source, unsigned level, uint64_t index, uin
 }
 
 /* ---- files to sync ---------------------------------------------------------------------------- */
+bool unsynced_has_room(const struct unsynced *u)
+{
+    return u->n + 32 < UNSYNCED_MAX && u->n_dirs + 40 < UNSYNCED_DIRS;
+}
+
 static void dir_add(struct unsynced *u, const char *dir)
 {
     for (size_t i = 0; i < u->n_dirs; i++)
         if (strcmp(u->dirs[i], dir) == 0)
             return;
-    if (u->n_dirs < UNSYNCED_DIRS) /* more: the last ones; see unsynced_sync */
-        snprintf(u->dirs[u->n_dirs++], TILE_PATH_MAX, "%s", dir);
+    assert(u->n_dirs < UNSYNCED_DIRS);
+    snprintf(u->dirs[u->n_dirs++], TILE_PATH_MAX, "%s", dir);
 }
 
 void unsynced_add(struct unsynced *u, int fd, const char *path)
 {
     char dir[TILE_PATH_MAX];
-    if (u->n == u->cap) {
-        u->cap = u->cap ? u->cap * 2 : 64;
-        u->fds = realloc(u->fds, u->cap * sizeof *u->fds);
-        if (!u->fds)
-            abort();
-    }
+    assert(u->n < UNSYNCED_MAX);
     u->fds[u->n++] = fd;
+    /* Begun now, it is done when it is waited for. An error shows there. */
+    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     snprintf(dir, sizeof dir, "%s", path);
     for (char *slash; (slash = strrchr(dir, '/')) != NULL;) {
         *slash = '\0';
@@ -157,16 +158,20 @@ void unsynced_add(struct unsynced *u, int fd, const char *path)
     }
 }
 
-/* A folder that is gone again held partial tiles only. */
+enum err unsynced_add_path(struct unsynced *u, const char *path)
+{
+    int fd = openat(u->folder, path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return file_err_from_errno(errno);
+    unsynced_add(u, fd, path);
+    return ERR_OK;
+}
+
 static enum err dirs_sync(struct unsynced *u)
 {
     enum err e = ERR_OK;
-    if (u->n_dirs == UNSYNCED_DIRS)
-        e = syncfs(u->folder) == 0 ? ERR_OK : file_err_from_errno(errno);
-    for (size_t i = 0; i < u->n_dirs && e == ERR_OK; i++) {
+    for (size_t i = 0; i < u->n_dirs && e == ERR_OK; i++)
         e = disk_sync_dir(u->folder, u->dirs[i]);
-        e = e == ERR_NOT_FOUND ? ERR_OK : e;
-    }
     u->n_dirs = 0;
     return e;
 }
@@ -185,11 +190,11 @@ enum err unsynced_sync(struct unsynced *u)
 }
 
 /* ---- the tree that grows ---------------------------------------------------------------------- */
-static enum err put_tile(struct tree *t, int level, uint64_t n, unsigned width, struct str bytes)
+static enum err put_full(struct tree *t, int level, uint64_t n, struct str bytes)
 {
     char path[TILE_PATH_MAX];
     int fd;
-    enum err e = disk_put(t->folder, tile_path(level, n, width, path), &bytes, 1, &fd);
+    enum err e = disk_put(t->folder, tile_path(level, n, TILE_WIDTH, path), &bytes, 1, &fd);
     if (e == ERR_OK)
         unsynced_add(t->unsynced, fd, path);
     return e;
@@ -217,12 +222,12 @@ static enum err write_full(struct tree *t, const uint8_t leaf_hash[HASH_LEN])
     for (int i = 0; i < TILE_LEVELS && t->levels[i].n == TILE_WIDTH - 1; i++) {
         struct tree_level *l = &t->levels[i];
         memcpy(l->hashes + l->n * HASH_LEN, up, HASH_LEN); /* behind what counts */
-        enum err e = put_tile(t, i, l->tile, TILE_WIDTH, str_of(l->hashes, TILE_BYTES));
+        enum err e = put_full(t, i, l->tile, str_of(l->hashes, TILE_BYTES));
         if (e != ERR_OK)
             return e;
         merkle_perfect(l->hashes, TILE_WIDTH, up);
     }
-    return put_tile(t, TILE_ENTRIES, t->levels[0].tile, TILE_WIDTH, buf_str(&t->bundle));
+    return put_full(t, TILE_ENTRIES, t->levels[0].tile, buf_str(&t->bundle));
 }
 
 static void hash_add(struct tree *t, const uint8_t leaf_hash[HASH_LEN])
@@ -271,7 +276,7 @@ static enum err publish_one(struct tree *t, int level, uint64_t n, unsigned widt
     char path[TILE_PATH_MAX];
     if (width == 0 || partials[PARTIALS_KEPT - 1] == width)
         return ERR_OK;
-    enum err e = put_tile(t, level, n, width, bytes);
+    enum err e = disk_put(t->folder, tile_path(level, n, width, path), &bytes, 1, NULL);
     if (e != ERR_OK)
         return e;
     if (partials[0])
@@ -290,6 +295,21 @@ enum err tree_publish(struct tree *t)
         e = publish_one(t, i, t->levels[i].tile, t->levels[i].n, level_bytes(&t->levels[i]),
                         t->levels[i].partials);
     return e;
+}
+
+/* Of the partial tiles, the last ones only: those before them are of no use to a new start. */
+enum err tree_sync(struct tree *t)
+{
+    char path[TILE_PATH_MAX];
+    enum err e = ERR_OK;
+    for (int i = TILE_ENTRIES; i < TILE_LEVELS && e == ERR_OK; i++) {
+        const struct tree_level *l = &t->levels[i == TILE_ENTRIES ? 0 : i];
+        const unsigned *partials = i == TILE_ENTRIES ? t->bundle_partials : l->partials;
+        unsigned width = partials[PARTIALS_KEPT - 1];
+        if (width)
+            e = unsynced_add_path(t->unsynced, tile_path(i, l->tile, width, path));
+    }
+    return e == ERR_OK ? unsynced_sync(t->unsynced) : e;
 }
 
 /* Perfect subtrees from the smallest up: each one on the left of all smaller ones. */

@@ -46,14 +46,18 @@ enum err tile_source_node(void *tile_source, unsigned level, uint64_t index,
 
 /* ---- the tree that grows ---------------------------------------------------------------------- */
 /* Files that were written and are not synced yet, and the folders they are in. */
-enum { UNSYNCED_DIRS = 32 };
+enum { UNSYNCED_MAX = 600, UNSYNCED_DIRS = 64 };
 struct unsynced {
     int folder;
-    int *fds;
-    size_t n, cap, n_dirs;
+    int fds[UNSYNCED_MAX];
+    size_t n, n_dirs;
     char dirs[UNSYNCED_DIRS][TILE_PATH_MAX];
 };
+/* It has room for what one entry, or one publication, adds. */
+bool unsynced_has_room(const struct unsynced *u);
 void unsynced_add(struct unsynced *u, int fd, const char *path);
+/* Opens a file that was closed already. */
+enum err unsynced_add_path(struct unsynced *u, const char *path) MUST_CHECK;
 enum err unsynced_sync(struct unsynced *u) MUST_CHECK; /* and closes them */
 
 enum { PARTIALS_KEPT = 4 };
@@ -79,6 +83,8 @@ void tree_free(struct tree *t);
 enum err tree_add(struct tree *t, struct str leaf) MUST_CHECK;
 /* Writes the partial tiles of this size. */
 enum err tree_publish(struct tree *t) MUST_CHECK;
+/* What was published is on the disk when it returns. */
+enum err tree_sync(struct tree *t) MUST_CHECK;
 void tree_root(const struct tree *t, uint8_t out[HASH_LEN]);
 
 #endif

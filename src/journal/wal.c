@@ -253,7 +253,7 @@ static enum err segment_begin(struct wal *w)
     char name[32];
     pthread_mutex_lock(&w->lock);
     enum err e = w->next - w->oldest >= WAL_SEGMENTS_MAX ? ERR_AGAIN : ERR_OK;
-    if (e == ERR_OK && !w->next_ready)
+    if (e == ERR_OK && w->ready == 0)
         e = segment_make(w, w->next, false);
     if (e == ERR_OK) {
         if (w->fd >= 0)
@@ -263,7 +263,7 @@ static enum err segment_begin(struct wal *w)
     }
     if (e == ERR_OK) {
         w->at = w->next++ * WAL_SEGMENT;
-        w->next_ready = false;
+        w->ready -= w->ready > 0;
     }
     pthread_mutex_unlock(&w->lock);
     return e;
@@ -309,33 +309,43 @@ static uint64_t in_use(const struct wal *w)
 
 /* Lock held, though it takes a moment: the writer asks for the lock only when it needs this very
  * segment. */
-static void next_prepare(struct wal *w, bool has_old, uint64_t old)
+enum err wal_prepare(struct wal *w)
+{
+    enum err e = ERR_OK;
+    pthread_mutex_lock(&w->lock);
+    if (w->ready == 0) {
+        e = segment_make(w, w->next, true);
+        w->ready = e == ERR_OK;
+        w->ready_used = false;
+    }
+    pthread_mutex_unlock(&w->lock);
+    return e;
+}
+
+/* Makes an old segment one of the next ones (lock held). */
+static bool segment_reuse(struct wal *w, uint64_t old)
 {
     char name[32], from[32];
-    if (w->next_ready)
-        return;
-    enum err e = ERR_OK;
-    if (has_old && renameat(w->folder, wal_segment_name(old, from), w->folder,
-                            wal_segment_name(w->next, name)) == 0)
-        e = disk_sync_dir(w->folder, "wal");
-    else
-        e = segment_make(w, w->next, true), has_old = false;
-    w->next_ready = e == ERR_OK;
-    w->next_used = has_old;
-    if (e != ERR_OK)
-        log_warn("journal_segment_not_ready", "error", err_name(e));
+    if (w->ready >= WAL_READY_MAX ||
+        renameat(w->folder, wal_segment_name(old, from), w->folder,
+                 wal_segment_name(w->next + w->ready, name)) != 0)
+        return false;
+    w->ready++;
+    w->ready_used = true;
+    return true;
 }
 
 void wal_release(struct wal *w, uint64_t position)
 {
     pthread_mutex_lock(&w->lock);
-    uint64_t until = position / WAL_SEGMENT, from = w->oldest;
+    uint64_t until = position / WAL_SEGMENT;
     until = until < in_use(w) ? until : in_use(w);
-    bool any = until > from;
-    next_prepare(w, any, any ? until - 1 : 0);
-    for (uint64_t s = from; s < until; s++)
-        segment_remove(w, s); /* the one taken for the next is not there any more */
-    w->oldest = any ? until : from;
+    bool any = w->oldest < until;
+    for (; w->oldest < until; w->oldest++)
+        if (!segment_reuse(w, w->oldest))
+            segment_remove(w, w->oldest);
+    if (any && disk_sync_dir(w->folder, "wal") != ERR_OK)
+        log_warn("journal_segments_not_synced"); /* the writer syncs what it writes */
     pthread_mutex_unlock(&w->lock);
 }
 
@@ -346,10 +356,8 @@ enum err wal_scrub(struct wal *w, uint64_t position)
     until = until < in_use(w) ? until : in_use(w);
     for (; w->oldest < until; w->oldest++)
         segment_remove(w, w->oldest);
-    if (w->next_ready && w->next_used) {
-        segment_remove(w, w->next);
-        w->next_ready = false;
-    }
+    for (; w->ready_used && w->ready > 0; w->ready--)
+        segment_remove(w, w->next + w->ready - 1);
     enum err e = disk_sync_dir(w->folder, "wal");
     pthread_mutex_unlock(&w->lock);
     return e;

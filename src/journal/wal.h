@@ -16,6 +16,7 @@ enum {
     WAL_HEAD = 48,
     WAL_RECORDS_MAX = 1024 * 1024, /* bytes of records in a batch */
     WAL_SEGMENTS_MAX = 8,          /* alive at once: how far the files may lag behind */
+    WAL_READY_MAX = 3,             /* kept for use after them */
 };
 
 struct wal_batch {
@@ -57,8 +58,8 @@ struct wal {
     pthread_mutex_t lock; /* guards what follows */
     uint64_t oldest;      /* lowest segment alive */
     uint64_t next;        /* the segment to begin after the one under way */
-    bool next_ready;      /* it is there already, */
-    bool next_used;       /* with old content in it */
+    unsigned ready;       /* so many are there already, from `next` on, */
+    bool ready_used;      /* with old content in them, perhaps */
 };
 /* end, last: as the reader found them; all before is safe elsewhere, so the segments that are there
  * are removed. The next batch begins a new one. */
@@ -72,9 +73,10 @@ enum err wal_reserve(struct wal *w) MUST_CHECK;
  * process must end: what the disk holds is not known. */
 enum err wal_commit(struct wal *w, char *room, const struct wal_batch *batch, bool turn) MUST_CHECK;
 
-/* The follower: everything before `position` is safe elsewhere. The segment behind the one under
- * way is made ready, out of an old one where there is one; errors there are no harm. */
+/* The follower: everything before `position` is safe elsewhere; old segments become the next ones. */
 void wal_release(struct wal *w, uint64_t position);
+/* Has the next segment ready before it is needed. ERR_FULL and others are no harm. */
+enum err wal_prepare(struct wal *w) MUST_CHECK;
 /* After an erasure that ends before `position`: removes every segment up to it, and unused ones
  * with old content. ERR_FULL and others: try again. */
 enum err wal_scrub(struct wal *w, uint64_t position) MUST_CHECK;

@@ -21,7 +21,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -142,31 +141,15 @@ static void replies_send(struct committer *c)
 }
 
 /* ---- records ---------------------------------------------------------------------------------- */
-static bool run_may_hold(const struct run *r, const uint8_t id[ULID_BYTES])
+/* In the index files: of this log, or of a past one (then the index is 0: written, elsewhere). */
+static bool find_written(const struct committer *c, const struct runs *ids,
+                         const uint8_t id[ULID_BYTES], uint64_t *index)
 {
-    return memcmp(id, run_record(r, ID_RECORD, 0), ULID_BYTES) >= 0 &&
-           memcmp(id, run_record(r, ID_RECORD, r->n - 1), ULID_BYTES) <= 0;
-}
-
-/* In the index files. Ids grow with time, so that a new one is outside of nearly every run. */
-static bool find_written(const struct runs *runs, const uint8_t id[ULID_BYTES], uint32_t epoch,
-                         uint64_t *index)
-{
-    for (size_t k = runs->n; k-- > 0;) {
-        const struct run *r = runs->list[k];
-        if (!run_may_hold(r, id))
-            continue;
-        uint64_t at = run_lower_bound(r, ID_RECORD, str_of(id, ULID_BYTES));
-        const uint8_t *record = run_record(r, ID_RECORD, at);
-        if (at == r->n || memcmp(record, id, ULID_BYTES) != 0)
-            continue;
-        uint64_t place;
-        memcpy(&place, record + ULID_BYTES, 8);
-        place = be64toh(place);
-        *index = place_epoch(place) == epoch ? place_index(place) : 0; /* of a past log: written */
-        return true;
-    }
-    return false;
+    uint64_t place;
+    if (!ids_find(ids, id, &place))
+        return false;
+    *index = place_epoch(place) == c->epoch ? place_index(place) : 0;
+    return true;
 }
 
 static void take_record(struct committer *c, const struct wire_record *r, enum err e,
@@ -181,8 +164,7 @@ static void take_record(struct committer *c, const struct wire_record *r, enum e
         *result = -(int64_t)e;
         return;
     }
-    if (recent_find(&c->recent, head.id, &index) ||
-        find_written(ids, head.id, c->epoch, &index)) {
+    if (recent_find(&c->recent, head.id, &index) || find_written(c, ids, head.id, &index)) {
         *result = (int64_t)index;
         return;
     }
@@ -461,18 +443,10 @@ static enum err folder_open(const char *path, int *folder)
 static struct committer *committer_new(struct proc *self)
 {
     int fds[PROC_MAX_FDS];
-    pthread_condattr_t attr;
     struct committer *c = calloc(1, sizeof *c);
     if (!c || !(c->room = malloc(WAL_HEAD + WAL_RECORDS_MAX + WAL_BLOCK)))
         abort();
-    pthread_mutex_init(&c->shared.lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->shared.wake, &attr);
-    pthread_condattr_destroy(&attr);
-    c->shared.door = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (c->shared.door < 0)
-        abort();
+    shared_init(&c->shared);
     recent_init(&c->recent);
     c->n_lanes = proc_fds(self, "journal", fds, COUNT_OF(fds));
     for (size_t i = 0; i < c->n_lanes; i++) {
@@ -487,8 +461,7 @@ static void committer_free(struct committer *c)
     for (size_t i = 0; i < c->n_lanes; i++)
         buf_free(&c->lanes[i].held);
     recent_free(&c->recent);
-    runs_unref(c->shared.ids);
-    close(c->shared.door);
+    shared_free(&c->shared);
     free(c->room);
     free(c);
 }

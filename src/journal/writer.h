@@ -16,8 +16,6 @@
 #include "journal/tiles.h"
 #include "journal/wal.h"
 
-enum { ID_RECORD = ULID_BYTES + 8 };
-
 /* An erasure that was done: the committer answers it. */
 struct erased {
     uint64_t position; /* of the end of its batch */
@@ -51,7 +49,7 @@ struct sealer {
     struct side_writer side;
     struct buf new_ids;
     struct runs *ids, *side_runs;
-    uint64_t next_run;
+    uint64_t next_run, durable_run; /* durable_run: those under it are durable */
     uint64_t sealed;
     uint8_t root[HASH_LEN];
     struct unsynced unsynced;
@@ -75,6 +73,10 @@ enum err sealer_sign(struct sealer *s) MUST_CHECK;
 enum err sealer_make_durable(struct sealer *s) MUST_CHECK;
 void *sealer_main(void *sealer); /* the thread */
 
+/* Indexes made again (rebuild.c), out of the entries of all logs and the side rows. */
+enum err rebuild_ids(struct sealer *s, uint64_t size) MUST_CHECK;
+enum err rebuild_side(struct sealer *s, uint64_t length) MUST_CHECK;
+
 /* ---- opening a folder (open.c) ------------------------------------------------------------------ */
 /* Loads the log under way, applies its write-ahead log, checks it against its checkpoint, and opens
  * a new log where it must not be continued. *end, *last: of the write-ahead log. opening: the first
@@ -85,5 +87,11 @@ struct opened {
 };
 enum err log_open(struct sealer *s, const char *origin, struct arena *a,
                   struct opened *out) MUST_CHECK;
+/* In a folder that nobody else writes: what its write-ahead log holds goes into its files. Signs
+ * nothing. */
+enum err log_apply(int folder) MUST_CHECK;
+
+void shared_init(struct shared *s);
+void shared_free(struct shared *s);
 
 #endif

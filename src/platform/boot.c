@@ -23,7 +23,7 @@
 #include "web/client.h"
 #include "web/pages.h"
 
-enum { LOOPS_MAX = 16, GRACE_MS = 5000 };
+enum { LOOPS_MAX = 16, LISTEN_MAX = 4, GRACE_MS = 5000 };
 
 static unsigned n_loops_of(const struct settings *s)
 {
@@ -151,7 +151,7 @@ static enum err services_start(struct platform *pf)
 static void serve_until_stopped(struct proc *self, struct platform *pf)
 {
     const struct settings *s = pf->settings;
-    int listen_fds[4];
+    int listen_fds[LISTEN_MAX];
     struct web_server_conf conf = {
         .listen_fds = listen_fds, .n_loops = n_loops_of(s), .n_handlers = (unsigned)s->handlers,
         .limits = web_limits_default, .spool_folder = arena_printf(&pf->arena, "%s/spool", s->data).p,
@@ -228,22 +228,75 @@ int boot_jobs_main(struct proc *self, void *settings)
 }
 
 /* ---- supervisor -------------------------------------------------------------------------------- */
-static int listen_on(const struct settings *s)
+/* An address as text to a socket address; 0: it is none. */
+static socklen_t address_read(const char *text, unsigned port, struct sockaddr_storage *out)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)s->port)};
+    struct sockaddr_in *v4 = (struct sockaddr_in *)out;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)out;
+    *out = (struct sockaddr_storage){0};
+    if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons((uint16_t)port);
+        return sizeof *v4;
+    }
+    if (inet_pton(AF_INET6, text, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons((uint16_t)port);
+        return sizeof *v6;
+    }
+    return 0;
+}
+
+/* -1 with errno. */
+static int listen_on(const char *text, unsigned port)
+{
+    struct sockaddr_storage addr;
+    socklen_t len = address_read(text, port, &addr);
     int one = 1;
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0 || inet_pton(AF_INET, s->listen, &addr.sin_addr) != 1)
+    if (len == 0) {
+        errno = EINVAL;
+        return -1;
+    }
+    int fd = socket(addr.ss_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
         return -1;
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one); /* inherited by accepted sockets */
-    if (bind(fd, (struct sockaddr *)&addr, sizeof addr) != 0 || listen(fd, 4096) != 0) {
-        fprintf(stderr, "socle: cannot listen on %s:%d: %s\n", s->listen, (int)s->port,
-                strerror(errno));
-        close(fd);
-        return -1;
+    if (addr.ss_family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof one);
+    if (bind(fd, (struct sockaddr *)&addr, len) == 0 && listen(fd, 4096) == 0)
+        return fd;
+    int why = errno;
+    close(fd);
+    errno = why;
+    return -1;
+}
+
+/* A machine without IPv6 does without its loopback; everything else must be had. */
+static bool may_be_missing(const char *text)
+{
+    return strcmp(text, "::1") == 0 && (errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT);
+}
+
+/* Returns how many sockets; 0: none, or one of them cannot be had (said on stderr). */
+static size_t listen_all(struct arena *a, const struct settings *s, int fds[LISTEN_MAX])
+{
+    struct str rest = str_from(s->listen), part;
+    size_t n = 0;
+    while (rest.n && n < LISTEN_MAX && str_split(&rest, ',', &part)) {
+        const char *text = arena_dupz(a, str_trim(part));
+        int fd = listen_on(text, (unsigned)s->port);
+        if (fd >= 0) {
+            fds[n++] = fd;
+        } else if (!may_be_missing(text)) {
+            fprintf(stderr, "socle: cannot listen on %s port %d: %s\n", text, (int)s->port,
+                    strerror(errno));
+            return 0;
+        }
     }
-    return fd;
+    if (n == 0)
+        fprintf(stderr, "socle: no address to listen on in \"%s\"\n", s->listen);
+    return n;
 }
 
 /* One supervisor per folder: two journals on one log would be a fork of it. The descriptor stays
@@ -311,12 +364,15 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
                const struct boot_hooks *hooks)
 {
     struct arena a;
+    int fds[LISTEN_MAX];
     if (!folder_make(s) || !folder_lock(s->data))
         return 1;
-    int fd = listen_on(s);
-    if (fd < 0 || !prepare(s, hooks))
-        return 1;
     arena_init(&a);
+    size_t n_fds = listen_all(&a, s, fds);
+    if (n_fds == 0 || !prepare(s, hooks)) {
+        arena_free(&a);
+        return 1;
+    }
     struct keys_conf keys_conf = {.folder = arena_printf(&a, "%s/keys", s->data).p};
     struct journal_conf journal_conf = {.folder = arena_printf(&a, "%s/journal", s->data).p,
                                         .origin = s->journal_origin};
@@ -325,6 +381,8 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
     struct proc_spec journal_spec = {"journal", journal_main, &journal_conf};
     struct proc_spec web_spec = {"web", boot_web_main, (void *)s};
     struct proc_spec jobs_spec = {"jobs", boot_jobs_main, (void *)s};
+    for (size_t i = 0; i < n_extra; i++) /* first: they serve, and are asked as soon as jobs begins */
+        proc_plan_add(plan, &extra[i]);
     size_t keys_at = proc_plan_add(plan, &keys_spec);
     size_t journal_at = proc_plan_add(plan, &journal_spec);
     size_t web_at = proc_plan_add(plan, &web_spec);
@@ -335,9 +393,8 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
     for (unsigned i = 0; i < n_loops_of(s) + 1; i++)
         proc_plan_channel(plan, web_at, journal_at, "journal");
     proc_plan_channel(plan, jobs_at, journal_at, "journal");
-    proc_plan_socket(plan, web_at, fd, "http");
-    for (size_t i = 0; i < n_extra; i++)
-        proc_plan_add(plan, &extra[i]);
+    for (size_t i = 0; i < n_fds; i++)
+        proc_plan_socket(plan, web_at, fds[i], "http");
     log_set_process("supervisor");
     int code = proc_supervise(plan, hooks->ready, hooks->arg);
     arena_free(&a);

@@ -3,7 +3,7 @@
 
 #include <pthread.h>
 #include <stdatomic.h>
-#include <unistd.h>
+#include <time.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "platform/boot.h"
@@ -17,8 +17,12 @@ static struct {
 } subscribers[SUBSCRIBERS_MAX];
 static size_t n_subscribers;
 static _Atomic int64_t confirmed_ms;
-static pthread_t thread;
-static _Atomic bool stopping;
+static struct {
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t stop;
+    bool stopping;
+} poller = {.lock = PTHREAD_MUTEX_INITIALIZER, .stop = PTHREAD_COND_INITIALIZER};
 
 void change_subscribe(struct platform *pf, change_fn *fn, void *arg)
 {
@@ -108,6 +112,23 @@ static enum err begin(struct platform *pf, struct arena *a, int64_t *seq)
     return e;
 }
 
+/* False when it is time to stop. */
+static bool poll_wait(void)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_nsec += POLL_MS * 1000000L;
+    until.tv_sec += until.tv_nsec / 1000000000;
+    until.tv_nsec %= 1000000000;
+    pthread_mutex_lock(&poller.lock);
+    while (!poller.stopping &&
+           pthread_cond_timedwait(&poller.stop, &poller.lock, &until) == 0)
+        ;
+    bool go_on = !poller.stopping;
+    pthread_mutex_unlock(&poller.lock);
+    return go_on;
+}
+
 static void *poll_run(void *arg)
 {
     struct platform *pf = arg;
@@ -115,26 +136,28 @@ static void *poll_run(void *arg)
     int64_t seq = 0;
     bool begun = false;
     arena_init(&a);
-    while (!atomic_load(&stopping)) {
+    do {
         enum err e = begun ? poll_once(pf, &a, &seq) : begin(pf, &a, &seq);
         if (e == ERR_OK)
             begun = true;
         else
             log_warn("change_poll_failed", "error", err_name(e));
         arena_reset(&a);
-        usleep(POLL_MS * 1000);
-    }
+    } while (poll_wait());
     arena_free(&a);
     return NULL;
 }
 
 enum err change_start(struct platform *pf)
 {
-    return pthread_create(&thread, NULL, poll_run, pf) == 0 ? ERR_OK : ERR_INTERNAL;
+    return pthread_create(&poller.thread, NULL, poll_run, pf) == 0 ? ERR_OK : ERR_INTERNAL;
 }
 
 void change_stop(void)
 {
-    atomic_store(&stopping, true);
-    pthread_join(thread, NULL);
+    pthread_mutex_lock(&poller.lock);
+    poller.stopping = true;
+    pthread_cond_signal(&poller.stop);
+    pthread_mutex_unlock(&poller.lock);
+    pthread_join(poller.thread, NULL);
 }

@@ -20,7 +20,7 @@ struct setting {
 static const struct setting table[] = {
     S(data, TEXT, "var", "Folder of everything that is kept: database, keys, journal, spool."),
     S(database, TEXT, "", "sqlite:FILE or postgresql://... ; empty: sqlite:<data>/db/socle.db"),
-    S(listen, TEXT, "127.0.0.1", "Address to listen on."),
+    S(listen, TEXT, "127.0.0.1,::1", "Addresses to listen on, at most 4, with commas between."),
     S(port, NUMBER, "8080", "Port to listen on."),
     S(base_url, TEXT, "", "Public address of the portal and the issuer; empty: http://localhost:PORT"),
     S(journal_origin, TEXT, "", "Name of this node's log in its checkpoints; empty: from base_url."),

@@ -12,7 +12,7 @@
 struct settings {
     const char *data;       /* folder of everything that is kept */
     const char *database;   /* "sqlite:<data>/db/socle.db" or "postgresql://..." */
-    const char *listen;     /* "127.0.0.1" */
+    const char *listen;     /* "127.0.0.1,::1" */
     int64_t port;           /* 8080 */
     const char *base_url;   /* "http://localhost:8080": the portal and the issuer; no final '/' */
     const char *journal_origin; /* "localhost/socle-journal": the log's name in its checkpoints */

@@ -165,8 +165,8 @@ static const int always[] = {
     CALL(tee), CALL(memfd_create), CALL(ftruncate), CALL(fallocate), CALL(fsync), CALL(fdatasync),
     CALL(sync_file_range), CALL(fadvise64), CALL(readahead), CALL(copy_file_range),
     /* sockets and channels that are open */
-    CALL(sendto), CALL(sendmsg), CALL(recvfrom), CALL(recvmsg), CALL(shutdown), CALL(getsockname),
-    CALL(getpeername), CALL(getsockopt),
+    CALL(sendto), CALL(sendmsg), CALL(sendmmsg), CALL(recvfrom), CALL(recvmsg), CALL(recvmmsg),
+    CALL(shutdown), CALL(getsockname), CALL(getpeername), CALL(getsockopt),
     /* what things are, never what is in them */
     CALL(fstat), CALL(stat), CALL(lstat), CALL(newfstatat), CALL(statx), CALL(access),
     CALL(faccessat), CALL(faccessat2), CALL(readlink), CALL(readlinkat), CALL(getcwd),
@@ -199,8 +199,7 @@ static const int with_files[] = {
 };
 
 static const int with_net[] = {
-    CALL(connect), CALL(bind), CALL(listen), CALL(accept), CALL(accept4), CALL(sendmmsg),
-    CALL(recvmmsg),
+    CALL(connect), CALL(bind), CALL(listen), CALL(accept), CALL(accept4),
 };
 
 /* Libraries ask for these and do without. */

@@ -31,9 +31,9 @@ void wire_close(struct wire *w);
 
 /* Room of WIRE_READ_ROOM at least. ERR_OK with *n 0 at the end that the other side said; ERR_AGAIN;
  * ERR_IO broken, or cut without a word on TLS. */
-enum err wire_read(struct wire *w, char *room, size_t size, size_t *n) MUST_CHECK;
+enum err wire_recv(struct wire *w, char *room, size_t size, size_t *n) MUST_CHECK;
 /* ERR_OK when some were taken, ERR_AGAIN, ERR_IO: reading may still find an answer, and ends. */
-enum err wire_write(struct wire *w, const char *p, size_t n, size_t *taken) MUST_CHECK;
+enum err wire_send(struct wire *w, const char *p, size_t n, size_t *taken) MUST_CHECK;
 
 /* Which events the owner wants. Wanting none, it still gets LOOP_HUP when the other side is gone:
  * wire_unwatch then keeps it quiet until something is wanted again. */

@@ -4,7 +4,7 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { Platform, run, sleep, until } from '../lib/platform.mjs';
-import { Provider, publish } from '../lib/provider.mjs';
+import { Provider, newClient, publish } from '../lib/provider.mjs';
 import { World, call, fileProcedure, tokensFor } from '../lib/story.mjs';
 import { Client, send } from '../lib/http.mjs';
 import { check, entries } from '../lib/journal.mjs';
@@ -14,12 +14,13 @@ const VICTIMS = ['web', 'journal', 'keys'];
 let seed = Number(process.env.SOCLE_TEST_SEED ?? 20261124);
 const random = () => { seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; return seed / 2 ** 32; };
 
-let platform, world, provider;
+let platform, world, provider, client;
 before(async () => {
   platform = await Platform.start();
   world = new World(platform);
   provider = await Provider.start(platform.ownPort(0));
-  publish(platform, world, { port: provider.port });
+  client = newClient(platform);
+  publish(platform, { client, port: provider.port });
 }, { timeout: 120000 });
 after(async () => {
   await provider?.stop();
@@ -36,7 +37,7 @@ test(`${KILLS} kills of web, journal and keys under load: nothing acknowledged i
   async function renew() {
     while (!stop) {
       try {
-        token = (await tokensFor(world, people[1], { scope: 'openid essai_lire' })).access_token;
+        token = (await tokensFor(world, people[1], { client, scope: 'openid essai_lire' })).access_token;
         renewals++;
         for (let i = 0; i < 150 && !stop; i++) await sleep(100);
       } catch { fail('sign-in'); await sleep(100); }
@@ -111,7 +112,7 @@ test('the power is cut: all processes at once, in the middle of work; the next s
   await platform.begin();
   const acknowledged = [];
   for (let round = 0; round < (process.env.SOCLE_TEST_LONG ? 50 : 3); round++) {
-    const t = await tokensFor(world, world.citizen, { scope: 'openid essai_lire' });
+    const t = await tokensFor(world, world.citizen, { client, scope: 'openid essai_lire' });
     let stop = false;
     const work = Array.from({ length: 8 }, async () => {
       while (!stop) { try { const r = await call(world, '/gw/essai/v1/ok', t.access_token, { timeoutMs: 5000 }); if (r.status === 200) acknowledged.push(r.headers['socle-entry']); } catch { await sleep(10); } }

@@ -6,18 +6,19 @@ import { connect } from 'node:net';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { Platform, engine, run, sleep, until } from '../lib/platform.mjs';
-import { Provider, publish } from '../lib/provider.mjs';
+import { Provider, newClient, publish } from '../lib/provider.mjs';
 import { Client, raw, send, words } from '../lib/http.mjs';
 import { World, call, fileProcedure, openProcedure, tokensFor } from '../lib/story.mjs';
 import { entries } from '../lib/journal.mjs';
 import { text } from '../lib/text.mjs';
 
-let platform, world, provider, pids;
+let platform, world, provider, client, pids;
 before(async () => {
   platform = await Platform.start();
   world = new World(platform);
   provider = await Provider.start(platform.ownPort(0));
-  publish(platform, world, { port: provider.port });
+  client = newClient(platform);
+  publish(platform, { client, port: provider.port, contract: { starts_at: Date.now() - 86400000 } });
   pids = platform.pids();
 }, { timeout: 180000 });
 after(async () => {
@@ -87,7 +88,7 @@ test('a form with too many fields, and one with the same field a thousand times'
 
 test('deep JSON is refused, from a caller and from a provider', async () => {
   const deep = '{"a":'.repeat(5000) + '1' + '}'.repeat(5000);
-  const t = await tokensFor(world, world.citizen, { scope: 'openid essai_lire' });
+  const t = await tokensFor(world, world.citizen, { client, scope: 'openid essai_lire' });
   const r = await call(world, '/gw/essai/v1/deep', t.access_token);
   assert.equal(r.status, 502);
   const file = platform.command(['contract', 'put', '-'], { input: deep });
@@ -192,7 +193,7 @@ test('a clock that jumps back: sessions, codes and the journal go on', { timeout
   pids = platform.pids();
   const { number } = await fileProcedure(world, world.account('jeanne.rousseau'));
   assert.ok(number);
-  const t = await tokensFor(world, world.account('jeanne.rousseau'), { scope: 'openid essai_lire' });
+  const t = await tokensFor(world, world.account('jeanne.rousseau'), { client, scope: 'openid essai_lire' });
   assert.equal((await call(world, '/gw/essai/v1/ok', t.access_token)).status, 200);
   await platform.restart();
   pids = platform.pids();
@@ -211,8 +212,9 @@ test('a full disk: an error that says so, nothing half-written, and all is well 
   try {
     small = await Platform.start({ data: join(disk, 'data') });
     const w = new World(small);
-    publish(small, w, { port: provider.port });
-    const t = await tokensFor(w, w.citizen, { scope: 'openid essai_lire' });
+    const other = newClient(small);
+    publish(small, { client: other, port: provider.port });
+    const t = await tokensFor(w, w.citizen, { client: other, scope: 'openid essai_lire' });
     assert.equal((await call(w, '/gw/essai/v1/ok', t.access_token)).status, 200);
     const old = small.pids();
     spawnSync('dd', ['if=/dev/zero', `of=${disk}/filler`, 'bs=64k']);
@@ -229,7 +231,7 @@ test('a full disk: an error that says so, nothing half-written, and all is well 
     if (page?.status) assert.ok([200, 503, 507].includes(page.status), `${page.status}`);
     assert.deepEqual(small.pids(), old, 'no process went down');
     spawnSync('rm', [`${disk}/filler`]);
-    await until('it works again', async () => { try { const n = await tokensFor(w, w.citizen, { scope: 'openid essai_lire' }); return (await call(w, '/gw/essai/v1/ok', n.access_token)).status === 200; } catch { return false; } }, { timeoutMs: 60000, everyMs: 500 });
+    await until('it works again', async () => { try { const n = await tokensFor(w, w.citizen, { client: other, scope: 'openid essai_lire' }); return (await call(w, '/gw/essai/v1/ok', n.access_token)).status === 200; } catch { return false; } }, { timeoutMs: 60000, everyMs: 500 });
     await fileProcedure(w, w.account('yann.legoff'));
     await small.stop();
     const ids = new Set(entries(small.journalFolder).map((e) => e.id));

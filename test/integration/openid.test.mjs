@@ -151,7 +151,7 @@ test('a request that is wrong about client or address never leaves the issuer', 
 
 test('what is wrong otherwise is told to the client, with its state', async () => {
   for (const [what, [extra, error]] of Object.entries({
-    'another response type': [{ response_type: 'token' }, 'unsupported_response_type'], 'an unknown scope': [{ scope: 'openid no_such_scope' }, 'invalid_scope'], 'no openid': [{ scope: 'profile' }, 'invalid_scope'],
+    'another response type': [{ response_type: 'token' }, 'unsupported_response_type'], 'a scope that nothing stands behind': [{ scope: 'openid no_such_scope' }, 'invalid_scope'], 'no openid': [{ scope: 'profile' }, 'invalid_scope'],
     'PKCE plain': [{ code_challenge_method: 'plain' }, 'invalid_request'],
   })) {
     const rq = await request();

@@ -26,7 +26,7 @@ export class Visit {
     Object.assign(v, { name, lang, width, faults: [], seen: [] });
     v.context = await browser.newContext({ javaScriptEnabled: false, locale: lang === 'fr' ? 'fr-FR' : 'en-GB', viewport: { width, height }, acceptDownloads: true });
     v.page = await v.context.newPage();
-    v.page.setDefaultTimeout(30000);
+    v.page.setDefaultTimeout(20000);
     v.page.on('console', (m) => { if (['error', 'warning'].includes(m.type()) && !/status of 4\d\d/.test(m.text())) v.faults.push(`console on ${v.page.url()}: ${m.text()}`); });
     v.page.on('pageerror', (e) => v.faults.push(`script on ${v.page.url()}: ${e.message}`));
     // The same document with scripts on, for axe-core: it cannot run where scripts are off.
@@ -41,17 +41,17 @@ export class Visit {
   async see(state) {
     const page = this.page, where = `${state} (${page.url()})`;
     const html = await page.content();
-    await page.screenshot({ path: join(shots, `${this.name}-${String(this.seen.length + 1).padStart(2, '0')}-${state}.png`), fullPage: true });
-    this.seen.push(state);
     const look = await page.evaluate((width) => ({
       h1: document.querySelectorAll('h1').length,
       lang: document.documentElement.lang,
       title: document.title,
       scripts: document.scripts.length,
-      inline: document.querySelectorAll('[style]').length,
+      inline: document.querySelectorAll('[style]:not([style=""])').length,
       holes: (document.body.innerText.match(/\[[a-z_.]+\]|\{\{/g) ?? []),
       wide: [...document.querySelectorAll('body *')].filter((e) => !e.closest('.scroll, .skip, .hidden, pre') && e.getBoundingClientRect().right > width + 0.5).map((e) => `${e.tagName}.${e.className}`).slice(0, 5),
     }), this.width);
+    await page.screenshot({ path: join(shots, `${this.name}-${String(this.seen.length + 1).padStart(2, '0')}-${state}.png`), fullPage: true });
+    this.seen.push(state);
     assert.equal(look.h1, 1, `one main title: ${where}`);
     assert.ok(look.title.length > 3, `a title: ${where}`);
     assert.equal(look.scripts, 0, `no script: ${where}`);

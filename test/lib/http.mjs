@@ -8,10 +8,10 @@ import assert from 'node:assert/strict';
 export const agent = new Agent({ keepAlive: true, maxSockets: 256 });
 
 // One exchange as it is: {status, headers, text}. Nothing is followed.
-export function send(url, { method = 'GET', headers = {}, body, timeoutMs = 20000, via = agent } = {}) {
+export function send(url, { method = 'GET', headers = {}, body, timeoutMs = 20000, localAddress, via = localAddress ? new Agent() : agent } = {}) {
   const u = new URL(url);
   return new Promise((done, fail) => {
-    const rq = request({ agent: via, host: '127.0.0.1', port: u.port || 80, method, path: u.pathname + u.search, headers: { host: u.host, ...headers } }, (rs) => {
+    const rq = request({ agent: via, localAddress, host: '127.0.0.1', port: u.port || 80, method, path: u.pathname + u.search, headers: { host: u.host, ...headers } }, (rs) => {
       const parts = [];
       rs.on('data', (d) => parts.push(d));
       rs.on('error', fail);

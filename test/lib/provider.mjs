@@ -68,8 +68,15 @@ export class Provider {
   async stop() { for (const s of this.sockets) s.destroy(); await new Promise((done) => this.server.close(done)); }
 }
 
+// A service of a partner: a client of the issuer that may ask for whatever a contract gives it.
+export function newClient(platform, ...options) {
+  const redirect = 'http://localhost:3000/callback';
+  const c = platform.json(['client', 'add', '--name', 'Service d’essai', '--redirect-uri', redirect, '--post-logout-uri', 'http://localhost:3000/', '--org', 'essai-demo', ...options]);
+  return { ...c, redirect_uris: [redirect], post_logout_redirect_uris: ['http://localhost:3000/'] };
+}
+
 // Publishes it as an API of the platform, with a contract for a client. Returns the contract's id.
-export function publish(platform, world, { id = 'essai', port, fields = 'dossier.numero dossier.personnes.nom total', scope = `${id}_lire`, client = world.outside, api = {}, contract = {} } = {}) {
+export function publish(platform, { id = 'essai', port, fields = 'dossier.numero dossier.personnes.nom total', scope = `${id}_lire`, client, api = {}, contract = {} } = {}) {
   platform.must(['api', 'put', '-'], { input: JSON.stringify({ v: 1, id, version: 'v1', org_id: 'essai-demo', title: { fr: 'Essai', en: 'Test' }, summary: { fr: 'Essai', en: 'Test' }, scope, origin: `http://127.0.0.1:${port}`, prefix: '/p', methods: 'GET POST', circle: 3,
     fields: ['dossier.numero', 'dossier.personnes.nom', 'total'].map((path) => ({ path, label: { fr: path, en: path }, sensitivity: 1 })), ...api }) });
   return platform.must(['contract', 'put', '-'], { input: JSON.stringify({ v: 1, client_id: client.client_id, org_id: 'essai-demo', api: id, version: 'v1', fields, purpose: { fr: 'Essayer la passerelle', en: 'Test the gateway' }, legal_basis: { fr: 'Convention d’essai', en: 'Test agreement' }, ...contract }) }).trim();

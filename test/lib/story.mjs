@@ -22,6 +22,7 @@ export class World {
     return a;
   }
 
+  provider(account) { return this.providers?.find((p) => p.id === account.provider); }
   get citizen() { return this.account('camille.martin'); }
   get agent() { return this.accounts.find((a) => a.realm === 'agents'); }
   // The town's client is the one that comes back to a site of this platform.
@@ -64,7 +65,8 @@ async function chooseHttp(client, account) {
   const html = client.page.text;
   const inCards = /<ul class="cards">([\s\S]*?)<\/ul>/.exec(html)?.[1] ?? html;
   const names = [...links(inCards).map((l) => l.text), ...forms(html).flatMap((f) => f.buttons.map((b) => b.text))];
-  const name = names.find((n) => n.includes(account.provider)) ?? links(inCards)[0]?.text;
+  const title = client.world?.provider(account)?.title[client.lang] ?? account.provider;
+  const name = names.find((n) => n.includes(title)) ?? links(inCards).find((l) => l.href.includes(account.provider))?.text ?? names[0];
   if (links(inCards).some((l) => l.text === name)) await client.follow(name);
   else await client.press(name);
 }

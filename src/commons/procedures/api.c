@@ -216,6 +216,8 @@ enum err procedures_api_agent_dossier(struct ctx *c)
     enum err e = dossier_get(c, ctx_path(c, "id"), false, &d);
     if (e == ERR_OK && d.state == DOSSIER_DRAFT)
         e = ERR_NOT_FOUND;
+    if (e == ERR_OK)
+        e = dossier_note_read(c, &d);
     return e == ERR_OK ? answer(c, 200, &d) : e;
 }
 

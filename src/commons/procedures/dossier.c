@@ -9,6 +9,7 @@
 #include "data/fold.h"
 
 enum { APPLICANT_WORDS_MAX = 8 };
+static const int64_t DAY_MS = 86400000;
 static const char *const state_names[] = {"draft", "submitted", "accepted", "refused"};
 
 const char *dossier_state_name(enum dossier_state s)
@@ -269,6 +270,12 @@ static json_t *two(const char *fr, const char *en)
     return json_pack("{s:s,s:s}", "fr", fr, "en", en);
 }
 
+static json_t *org_json(const struct ctx *c)
+{
+    return json_pack("{s:s#,s:s#}", "fr", c->site->name_fr.p, (int)c->site->name_fr.n, "en",
+                     c->site->name_en.p, (int)c->site->name_en.n);
+}
+
 /* The event bears the id of the journal's entry: from one, the proof of the other is found. */
 static enum err move(struct ctx *c, struct dossier *d, struct move *m, json_t *told,
                      struct str actor)
@@ -281,9 +288,7 @@ static enum err move(struct ctx *c, struct dossier *d, struct move *m, json_t *t
     m->version = d->version;
     json_object_set_new(told, "number", json_stringn(m->number.p, m->number.n));
     json_object_set(told, "procedure", json_get(d->procedure->def, "title"));
-    json_object_set_new(told, "org", json_pack("{s:s#,s:s#}", "fr", c->site->name_fr.p,
-                                               (int)c->site->name_fr.n, "en", c->site->name_en.p,
-                                               (int)c->site->name_en.n));
+    json_object_set_new(told, "org", org_json(c));
     struct act_info info = {.kind = m->kind, .actor = actor, .object = d->id, .person = subject,
                             .told = told};
     enum err e = act_make(c, &info, &act);
@@ -380,4 +385,59 @@ enum err dossier_decide(struct ctx *c, struct dossier *d, bool accept, struct st
         d->revision++;
     }
     return e;
+}
+
+/* ---- reading by agents ------------------------------------------------------------------------- */
+struct read_row {
+    struct str dossier_id, agent;
+    int64_t now_ms;
+};
+
+static enum err read_upsert(struct db_conn *db, void *arg)
+{
+    struct read_row *r = arg;
+    return db_exec(db,
+                   "INSERT INTO dossier_read(dossier_id, agent, at_ms) VALUES($1, $2, $3) "
+                   "ON CONFLICT (dossier_id, agent) DO UPDATE SET at_ms = $3",
+                   "ssi", r->dossier_id, r->agent, r->now_ms);
+}
+
+/* In the members of an exchange's side row, so that the account shows both alike. */
+static json_t *read_told(struct ctx *c, const struct dossier *d)
+{
+    const json_t *basis = json_get(d->procedure->def, "legal_basis");
+    struct str fr = arena_printf(c->arena, "Votre dossier " STR_FMT, STR_ARG(d->number));
+    struct str en = arena_printf(c->arena, "Your case " STR_FMT, STR_ARG(d->number));
+    json_t *told = json_pack("{s:o,s:{s:o},s:{s:o},s:{s:s,s:s},s:o,s:O}", "title",
+                             two("Un agent a lu votre dossier", "An agent read your case"),
+                             "consumer", "name", org_json(c), "provider", "name", org_json(c),
+                             "api_title", "fr", fr.p, "en", en.p, "purpose",
+                             two("Examiner votre demande", "To examine your request"), "procedure",
+                             json_get(d->procedure->def, "title"));
+    json_object_set_new(told, "legal_basis",
+                        basis ? json_incref((json_t *)basis)
+                              : two("Mission de service public (RGPD, article 6, 1, e)",
+                                    "Public task (GDPR, Article 6(1)(e))"));
+    return told;
+}
+
+enum err dossier_note_read(struct ctx *c, const struct dossier *d)
+{
+    struct db_result r;
+    struct act act;
+    struct read_row row = {d->id, c->session->subject, clock_now_ms()};
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query_one(db, c->arena, &r,
+                              "SELECT at_ms FROM dossier_read WHERE dossier_id = $1 AND agent = $2",
+                              "ss", d->id, row.agent);
+    if (e == ERR_OK && db_i64(&r, 0, 0) > row.now_ms - DAY_MS)
+        return ERR_OK;
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        return e;
+    struct act_info info = {.kind = "dossier.read", .actor = row.agent, .object = d->id,
+                            .person = dossier_subject(c, d), .told = read_told(c, d)};
+    e = act_make(c, &info, &act);
+    return e == ERR_OK ? act_write(c, read_upsert, &row, &act, 1) : e;
 }

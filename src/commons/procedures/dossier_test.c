@@ -230,6 +230,10 @@ static void a_decision_is_made_once_with_its_reason(void **state)
     assert_int_equal(procedures_decide(a, id, &d, &errors), ERR_OK);
     assert_null(errors);
     assert_int_equal(form_read(b->arena, STR("outcome=accept"), &b->form), ERR_OK);
+    struct str second = sent(c); /* without a reason at all, as a program may accept */
+    struct dossier accepted;
+    assert_int_equal(procedures_decide(b, second, &accepted, &errors), ERR_OK);
+    assert_int_equal(accepted.state, DOSSIER_ACCEPTED);
     assert_int_equal(procedures_decide(b, id, &d, &errors), ERR_CONFLICT);
     assert_string_equal(b->fault.code, "PRC-409-DECIDED");
     assert_int_equal(dossier_get(c, id, true, &d), ERR_OK);
@@ -355,6 +359,39 @@ static void the_account_gets_the_list_without_opening_anything(void **state)
     fixture_ctx_free(c);
 }
 
+static int64_t outbox_rows(void)
+{
+    struct db_result r;
+    assert_int_equal(db_query_one(db_read(f->pf.db), &f->arena, &r, "SELECT COUNT(*) FROM outbox",
+                                  ""),
+                     ERR_OK);
+    return db_i64(&r, 0, 0);
+}
+
+/* She will read in her account that an agent opened her dossier: once a day for each agent. */
+static void an_agents_look_is_noted_once_a_day(void **state)
+{
+    (void)state;
+    struct ctx *c = citizen("read"), *a = agent();
+    struct ctx *b = as("mairie.localhost", "agent-2", ROLE_AGENT);
+    struct dossier d;
+    struct str id = sent(c);
+    int64_t before = outbox_rows();
+    assert_int_equal(dossier_get(a, id, false, &d), ERR_OK);
+    assert_int_equal(dossier_note_read(a, &d), ERR_OK);
+    assert_int_equal(dossier_note_read(a, &d), ERR_OK);
+    assert_int_equal(outbox_rows() - before, 1);
+    assert_int_equal(dossier_note_read(b, &d), ERR_OK);
+    assert_int_equal(outbox_rows() - before, 2);
+    clock_set_offset_ms(2LL * 86400000);
+    assert_int_equal(dossier_note_read(a, &d), ERR_OK);
+    clock_set_offset_ms(0);
+    assert_int_equal(outbox_rows() - before, 3);
+    fixture_ctx_free(c);
+    fixture_ctx_free(a);
+    fixture_ctx_free(b);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -369,6 +406,7 @@ int main(void)
         cmocka_unit_test(of_two_hands_at_once_one_acts),
         cmocka_unit_test(agents_find_by_number_and_by_name),
         cmocka_unit_test(counts_agree_with_the_list),
+        cmocka_unit_test(an_agents_look_is_noted_once_a_day),
         cmocka_unit_test(what_was_typed_is_sealed_at_rest),
         cmocka_unit_test(the_account_gets_the_list_without_opening_anything),
     };

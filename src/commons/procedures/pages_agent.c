@@ -303,6 +303,8 @@ enum err procedures_agent_dossier(struct ctx *c)
 {
     struct dossier d;
     enum err e = dossier_here(c, &d);
+    if (e == ERR_OK)
+        e = dossier_note_read(c, &d);
     return e == ERR_OK ? show_dossier(c, &d, NULL) : e;
 }
 

@@ -51,6 +51,9 @@ enum err dossier_save(struct ctx *c, struct dossier *d) MUST_CHECK;
 enum err dossier_submit(struct ctx *c, struct dossier *d) MUST_CHECK;
 /* ERR_CONFLICT: decided already. */
 enum err dossier_decide(struct ctx *c, struct dossier *d, bool accept, struct str reason) MUST_CHECK;
+/* An agent opens it: sealed in the journal, for the person to read, at the first look of each agent
+ * each day. Nothing is to be shown when it fails. */
+enum err dossier_note_read(struct ctx *c, const struct dossier *d) MUST_CHECK;
 /* What was sent, as the digest (SHA-256) covers it: docs/formats/deposit.md. */
 struct str dossier_deposit(struct ctx *c, const struct dossier *d);
 

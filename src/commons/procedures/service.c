@@ -22,7 +22,10 @@ static const struct db_migration migrations[] = {
      "CREATE INDEX dossier_event_dossier ON dossier_event(dossier_id, at_ms);"
      "CREATE TABLE dossier_word("
      " host TEXT NOT NULL, word TEXT NOT NULL, dossier_id TEXT NOT NULL REFERENCES dossier(id),"
-     " PRIMARY KEY(host, word, dossier_id));"},
+     " PRIMARY KEY(host, word, dossier_id));"
+     "CREATE TABLE dossier_read("
+     " dossier_id TEXT NOT NULL REFERENCES dossier(id), agent TEXT NOT NULL, at_ms BIGINT NOT NULL,"
+     " PRIMARY KEY(dossier_id, agent));"},
 };
 
 static enum err start(struct platform *pf)

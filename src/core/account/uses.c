@@ -9,6 +9,10 @@
 
 enum { SUBJECTS_MAX = 64, USES_MAX = 500, PER_PAGE = 25 };
 
+const struct str account_use_kinds[ACCOUNT_USE_KINDS] = {
+    {"exchange.decision", 17}, {"exchange.refused", 16}, {"identity.signin", 15},
+    {"dossier.read", 12}};
+
 const char *account_text(const struct ctx *c, const json_t *v)
 {
     if (json_is_string(v))
@@ -117,9 +121,14 @@ json_t *account_use_json(struct ctx *c, const struct use *u)
     struct str what = *api && fields.n ? arena_printf(c->arena, "%s : " STR_FMT, api, STR_ARG(fields))
                       : fields.n       ? fields
                                        : str_from(api);
+    const char *why = account_text(c, json_get(t, "purpose"));
+    if (!what.n) /* an act of hers or on her dossier: its title says it all */
+        what = str_from(account_text(c, json_get(t, "title")));
+    if (!*why)
+        why = account_text(c, json_get(t, "procedure"));
     json_object_set_new(j, "who", json_string(who));
     json_object_set_new(j, "what", jstr(what));
-    json_object_set_new(j, "why", json_string(account_text(c, json_get(t, "purpose"))));
+    json_object_set_new(j, "why", json_string(why));
     json_object_set_new(j, "basis", json_string(account_text(c, json_get(t, "legal_basis"))));
     json_object_set_new(j, "from", json_string(account_text(c, json_get(t, "provider"))));
     json_object_set_new(j, "when", jstr(clock_in_words(c->arena, u->at_ms, c->lang, true)));
@@ -134,8 +143,6 @@ json_t *account_use_json(struct ctx *c, const struct use *u)
 }
 
 /* ---- the page ---------------------------------------------------------------------------------- */
-static const struct str use_kinds[] = {{"exchange.decision", 17}, {"exchange.refused", 16},
-                                       {"identity.signin", 15}};
 
 static bool matches(struct ctx *c, json_t *use, struct str q)
 {
@@ -222,7 +229,7 @@ enum err account_page_uses(struct ctx *c)
     struct use *uses;
     size_t n, kept = 0;
     uint64_t page = 1;
-    enum err e = account_uses(c, use_kinds, COUNT_OF(use_kinds), USES_MAX, &uses, &n);
+    enum err e = account_uses(c, account_use_kinds, ACCOUNT_USE_KINDS, USES_MAX, &uses, &n);
     if (e != ERR_OK)
         return e;
     struct str q = ctx_query(c, "q"), folded = text_fold(c->arena, q);

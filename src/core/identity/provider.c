@@ -2,13 +2,14 @@
  * the database, so that no page waits for them and all processes and nodes share it. */
 #include "core/identity/provider.h"
 
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/identity/identity.h"
 #include "platform/change.h"
 #include "web/client.h"
 
-enum { PROVIDERS_MAX = 100, META_MAX = 256 * 1024, KEYS_AGAIN_MS = 5000, LOOK_MS = 3000 };
+enum { PROVIDERS_MAX = 100, META_MAX = 256 * 1024, KEYS_AGAIN_MS = 5000, LOOK_MS = 3000, AGAIN_MS = 1000 };
 
 static bool inside_allowed(const struct platform *pf)
 {
@@ -241,21 +242,32 @@ static bool look_is_due(const struct provider *p)
     return age_ms < 0 || age_ms > (p->up ? LOOK_EVERY_MS : LOOK_AGAIN_MS);
 }
 
-static void look(struct ctx *c, struct provider *p)
+static enum err look_once(struct ctx *c, struct provider *p, struct seen *s)
 {
-    struct seen s = {.provider = p->id, .meta = STR(""), .jwks = STR("")};
     struct str jwks;
     bool discovered = !json_get_str(p->conf, "authorization_endpoint").n;
-    enum err e = discovered ? meta_read(c, p, LOOK_MS, &s.meta) : ERR_OK;
+    enum err e = discovered ? meta_read(c, p, LOOK_MS, &s->meta) : ERR_OK;
     struct str url = json_get_str(p->conf, "jwks_uri");
     if (!url.n)
         url = json_get_str(p->meta, "jwks_uri");
-    if (e == ERR_OK && url.n) {
-        e = fetch(c->pf, c->arena, url, LOOK_MS, &jwks);
-        struct jwks *keys = NULL;
-        if (e == ERR_OK && jwks_read(jwks, &keys) == ERR_OK)
-            s.jwks = jwks;
-        jwks_free(keys);
+    if (e != ERR_OK || !url.n)
+        return e;
+    e = fetch(c->pf, c->arena, url, LOOK_MS, &jwks);
+    struct jwks *keys = NULL;
+    if (e == ERR_OK && jwks_read(jwks, &keys) == ERR_OK)
+        s->jwks = jwks;
+    jwks_free(keys);
+    return e;
+}
+
+/* Once is not down: a provider that restarts, or starts beside us, is back a second later. */
+static void look(struct ctx *c, struct provider *p)
+{
+    struct seen s = {.provider = p->id, .meta = STR(""), .jwks = STR("")};
+    enum err e = look_once(c, p, &s);
+    if (e != ERR_OK && p->up) {
+        usleep(AGAIN_MS * 1000);
+        e = look_once(c, p, &s);
     }
     s.up = e == ERR_OK;
     s.now_ms = clock_now_ms();

@@ -1,0 +1,373 @@
+/* socle journal ...: reads a journal's folder; asks no process and needs no key. */
+#include <stdio.h>
+#include <sys/stat.h>
+#include "base/clock.h"
+#include "base/codec.h"
+#include "crypto/digest.h"
+#include "data/json.h"
+#include "journal/journal.h"
+#include "journal/leaf.h"
+#include "sys/file.h"
+
+enum { USAGE = 2, PROOF_FILE_MAX = 256 * 1024, LIST_DEFAULT = 20, LIST_MAX = 100000 };
+
+static const char usage[] =
+    "usage: socle journal verify [FOLDER | PROOF_FILE] [--key KEY] [--json]\n"
+    "       socle journal prove ID                    a proof that `verify` accepts alone\n"
+    "       socle journal show ID [--json]            one entry\n"
+    "       socle journal list [--limit N] [--before INDEX] [--log N] [--json]\n"
+    "       socle journal checkpoint [--log N] [--json]\n"
+    "       socle journal key [--log N] [--json]      the verifier key, to keep elsewhere\n\n"
+    "The journal is that of --data. Log 0 is the one under way; 1, 2 ... are those before\n"
+    "restores. KEY is a verifier key (the text, or a file that holds it): without it, `verify`\n"
+    "takes the folder's own, which whoever rewrote the folder could have replaced too.\n";
+
+struct cli {
+    const char *folder;
+    struct arena a;
+    struct journal_reader *reader;
+    bool json;
+    struct str key;
+    uint64_t limit, log;
+    int64_t before;
+    const char *argument; /* NULL: none */
+};
+
+static void print_json(struct cli *c, json_t *v)
+{
+    printf(STR_FMT "\n", STR_ARG(json_text(&c->a, v)));
+    json_decref(v);
+}
+
+static json_t *jstr(struct str s)
+{
+    return json_stringn(s.p ? s.p : "", s.n);
+}
+
+static int failed(const struct cli *c, enum err e)
+{
+    static const char *const words[ERR_COUNT] = {
+        [ERR_NOT_FOUND] = "there is no such entry, or no journal in this folder",
+        [ERR_AGAIN] = "no checkpoint covers it yet; try again in a second",
+        [ERR_DENIED] = "no right to read the folder",
+        [ERR_CORRUPT] = "the files are damaged; `socle journal verify` says where",
+    };
+    fprintf(stderr, "socle journal: %s (%s)\n", words[e] ? words[e] : err_name(e), c->folder);
+    return 1;
+}
+
+static int misused(const char *why, const char *what)
+{
+    fprintf(stderr, "socle journal: %s%s%s (see `socle journal --help`)\n", why, *what ? ": " : "",
+            what);
+    return USAGE;
+}
+
+/* ---- verify ----------------------------------------------------------------------------------- */
+static json_t *verdict_json(const struct journal_verdict *v)
+{
+    return json_pack("{s:b, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "good", v->err == ERR_OK, "error",
+                     v->err == ERR_OK ? "" : err_name(v->err), "entries",
+                     (json_int_t)v->entries, "unsealed", (json_int_t)v->unsealed, "index",
+                     (json_int_t)v->index, "file", v->file, "what", v->what, "origin", v->origin);
+}
+
+static void print_bad(const struct journal_verdict *v, const char *path)
+{
+    printf("NOT GOOD: %s\n", v->what);
+    if (*v->file)
+        printf("  file    %s/%s\n", path, v->file);
+    if (v->index >= 0)
+        printf("  entry   %lld\n", (long long)v->index);
+    if (*v->origin)
+        printf("  journal %s\n", v->origin);
+}
+
+static int verify_folder(struct cli *c, const char *path)
+{
+    struct journal_verdict v;
+    journal_verify_folder(path, c->key, &v);
+    if (c->json) {
+        print_json(c, verdict_json(&v));
+    } else if (v.err != ERR_OK) {
+        print_bad(&v, path);
+    } else {
+        printf("good: %llu entries are under the signed checkpoint of %s\n",
+               (unsigned long long)v.entries, v.origin);
+        if (v.unsealed)
+            printf("  %llu more wait for the next checkpoint\n", (unsigned long long)v.unsealed);
+        if (!c->key.p)
+            printf("  with the folder's own key: give --key to check against one kept elsewhere\n");
+    }
+    return v.err == ERR_OK ? 0 : 1;
+}
+
+static int verify_proof(struct cli *c, const char *path)
+{
+    struct journal_verdict v;
+    struct str text, leaf;
+    enum err e = file_read(&c->a, path, PROOF_FILE_MAX, &text);
+    if (e != ERR_OK) {
+        fprintf(stderr, "socle journal: %s: cannot be read (%s)\n", path, err_name(e));
+        return 1;
+    }
+    journal_verify_proof(&c->a, text, c->key, &leaf, &v);
+    if (c->json) {
+        json_t *j = verdict_json(&v);
+        json_object_set_new(j, "leaf", jstr(leaf));
+        print_json(c, j);
+    } else if (v.err != ERR_OK) {
+        printf("NOT GOOD: %s\n", v.what);
+    } else {
+        printf("good: entry %lld of %llu in %s\n" STR_FMT "\n", (long long)v.index,
+               (unsigned long long)v.entries, v.origin, STR_ARG(leaf));
+        if (!c->key.p)
+            printf("  with the key that the proof names: give --key to check against one kept "
+                   "elsewhere\n");
+    }
+    return v.err == ERR_OK ? 0 : 1;
+}
+
+static int verify(struct cli *c)
+{
+    struct stat st;
+    const char *path = c->argument ? c->argument : c->folder;
+    bool is_file = stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
+    return is_file ? verify_proof(c, path) : verify_folder(c, path);
+}
+
+/* ---- entries ---------------------------------------------------------------------------------- */
+static enum err find(struct cli *c, struct journal_at *at)
+{
+    return journal_find(c->reader, str_from(c->argument), at);
+}
+
+static int prove(struct cli *c)
+{
+    struct journal_at at;
+    struct str proof;
+    enum err e = find(c, &at);
+    if (e == ERR_OK)
+        e = journal_prove(c->reader, at, &c->a, &proof);
+    if (e != ERR_OK)
+        return failed(c, e);
+    if (c->json)
+        print_json(c, json_pack("{s:I, s:I, s:o}", "log", (json_int_t)at.log, "index",
+                                (json_int_t)at.index, "proof", jstr(proof)));
+    else
+        fwrite(proof.p, 1, proof.n, stdout);
+    return 0;
+}
+
+static json_t *entry_json(struct cli *c, struct journal_at at, struct str leaf)
+{
+    json_t *entry = NULL;
+    uint8_t hash[SHA256_LEN];
+    struct str parts[2] = {str_of("\0", 1), leaf};
+    sha256_many(parts, 2, hash);
+    json_t *j = json_pack("{s:I, s:I, s:o}", "log", (json_int_t)at.log, "index",
+                          (json_int_t)at.index, "leaf_hash",
+                          jstr(codec_to_hex(&c->a, hash, sizeof hash)));
+    if (json_read(leaf, &entry, NULL) == ERR_OK)
+        json_object_set_new(j, "entry", entry);
+    return j;
+}
+
+static int show(struct cli *c)
+{
+    struct journal_at at;
+    struct str leaf;
+    enum err e = find(c, &at);
+    if (e == ERR_OK)
+        e = journal_read(c->reader, at, &c->a, &leaf);
+    if (e != ERR_OK)
+        return failed(c, e);
+    if (c->json)
+        print_json(c, entry_json(c, at, leaf));
+    else
+        printf("log %u, index %llu\n" STR_FMT "\n", at.log, (unsigned long long)at.index,
+               STR_ARG(leaf));
+    return 0;
+}
+
+static void print_line(struct cli *c, struct journal_at at, struct str leaf)
+{
+    struct leaf_head h;
+    if (leaf_head_read(leaf, &h) == ERR_OK)
+        printf("%10llu  " STR_FMT "  " STR_FMT "  " STR_FMT "\n", (unsigned long long)at.index,
+               STR_ARG(clock_rfc3339(&c->a, h.at_ms, true)), STR_ARG(h.id_text), STR_ARG(h.kind));
+}
+
+/* Newest first. */
+static int list(struct cli *c)
+{
+    uint64_t size, sealed;
+    enum err e = journal_size(c->reader, (unsigned)c->log, &size, &sealed);
+    if (e != ERR_OK)
+        return failed(c, e);
+    uint64_t from = c->before >= 0 && (uint64_t)c->before < size ? (uint64_t)c->before : size;
+    json_t *all = json_array();
+    for (uint64_t i = from; i > 0 && from - i < c->limit; i--) {
+        struct journal_at at = {(unsigned)c->log, i - 1};
+        struct str leaf;
+        e = journal_read(c->reader, at, &c->a, &leaf);
+        if (e != ERR_OK)
+            break;
+        if (c->json)
+            json_array_append_new(all, entry_json(c, at, leaf));
+        else
+            print_line(c, at, leaf);
+        arena_reset(&c->a);
+    }
+    if (c->json && e == ERR_OK)
+        print_json(c, json_pack("{s:I, s:I, s:O}", "size", (json_int_t)size, "sealed",
+                                (json_int_t)sealed, "items", all));
+    json_decref(all);
+    return e == ERR_OK ? 0 : failed(c, e);
+}
+
+/* ---- what others keep --------------------------------------------------------------------------- */
+static int checkpoint(struct cli *c)
+{
+    struct str note, key;
+    enum err e = journal_checkpoint(c->reader, (unsigned)c->log, &c->a, &note, &key);
+    if (e != ERR_OK)
+        return failed(c, e);
+    if (c->json)
+        print_json(c, json_pack("{s:o, s:o}", "checkpoint", jstr(note), "key", jstr(key)));
+    else
+        fwrite(note.p, 1, note.n, stdout);
+    return 0;
+}
+
+static int key(struct cli *c)
+{
+    struct str note, text;
+    enum err e = journal_checkpoint(c->reader, (unsigned)c->log, &c->a, &note, &text);
+    if (e != ERR_OK)
+        return failed(c, e);
+    if (c->json)
+        print_json(c, json_pack("{s:o}", "key", jstr(text)));
+    else
+        printf(STR_FMT "\n", STR_ARG(text));
+    return 0;
+}
+
+/* ---- the command line --------------------------------------------------------------------------- */
+static const struct action {
+    const char *name;
+    int (*fn)(struct cli *c);
+    enum { NO_ARGUMENT, MAY_HAVE, MUST_HAVE } argument;
+} actions[] = {
+    {"verify", verify, MAY_HAVE},      {"prove", prove, MUST_HAVE},
+    {"show", show, MUST_HAVE},         {"list", list, NO_ARGUMENT},
+    {"checkpoint", checkpoint, NO_ARGUMENT}, {"key", key, NO_ARGUMENT},
+};
+
+static const struct action *action_find(const char *name)
+{
+    for (size_t i = 0; i < COUNT_OF(actions); i++)
+        if (strcmp(actions[i].name, name) == 0)
+            return &actions[i];
+    return NULL;
+}
+
+/* --key takes the text or a file that holds it. */
+static bool key_take(struct cli *c, const char *value)
+{
+    struct str text = str_from(value);
+    if (strchr(value, '+') == NULL && file_read(&c->a, value, 4096, &text) != ERR_OK)
+        return false;
+    c->key = arena_dup(&c->a, str_trim(text));
+    return true;
+}
+
+static bool option_take(struct cli *c, const char *name, const char *value)
+{
+    uint64_t v;
+    if (strcmp(name, "key") == 0)
+        return key_take(c, value);
+    if (!str_to_u64(str_from(value), &v))
+        return false;
+    if (strcmp(name, "limit") == 0 && v > 0 && v <= LIST_MAX)
+        c->limit = v;
+    else if (strcmp(name, "log") == 0 && v < 65536)
+        c->log = v;
+    else if (strcmp(name, "before") == 0 && v < INT64_MAX)
+        c->before = (int64_t)v;
+    else
+        return false;
+    return true;
+}
+
+/* "--name value" or "--name=value". Returns how many arguments it took; 0: it is wrong. */
+static int option_read(struct cli *c, int argc, char **argv)
+{
+    char name[16];
+    const char *arg = argv[0] + 2, *eq = strchr(arg, '=');
+    if (strcmp(arg, "json") == 0) {
+        c->json = true;
+        return 1;
+    }
+    snprintf(name, sizeof name, "%.*s", (int)(eq ? eq - arg : (ptrdiff_t)strlen(arg)), arg);
+    if (!eq && argc < 2)
+        return 0;
+    return option_take(c, name, eq ? eq + 1 : argv[1]) ? (eq ? 1 : 2) : 0;
+}
+
+/* The first word is the action, the second its argument. */
+static int words_read(struct cli *c, int argc, char **argv, const struct action **action)
+{
+    for (int i = 1, took; i < argc; i += took) {
+        took = 1;
+        if (strncmp(argv[i], "--", 2) == 0) {
+            took = option_read(c, argc - i, argv + i);
+            if (took == 0)
+                return misused("an option is unknown, or its value is not good", argv[i]);
+        } else if (!*action) {
+            *action = action_find(argv[i]);
+            if (!*action)
+                return misused("unknown command", argv[i]);
+        } else if (c->argument || (*action)->argument == NO_ARGUMENT) {
+            return misused("not expected", argv[i]);
+        } else {
+            c->argument = argv[i];
+        }
+    }
+    if (!*action)
+        return misused("which command?", "");
+    if ((*action)->argument == MUST_HAVE && !c->argument)
+        return misused("the id of an entry is needed", (*action)->name);
+    return 0;
+}
+
+static int run(struct cli *c, int argc, char **argv)
+{
+    const struct action *action = NULL;
+    int code = words_read(c, argc, argv, &action);
+    if (code != 0)
+        return code;
+    if (journal_reader_open(c->folder, &c->reader) != ERR_OK)
+        return 1;
+    code = action->fn(c);
+    journal_reader_close(c->reader);
+    return code;
+}
+
+int journal_cli(const char *folder, int argc, char **argv)
+{
+    struct cli c = {.folder = folder, .limit = LIST_DEFAULT, .before = -1};
+    for (int i = 1; i < argc; i++)
+        if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
+            fputs(usage, stdout);
+            return 0;
+        }
+    if (argc < 2) {
+        fputs(usage, stderr);
+        return USAGE;
+    }
+    arena_init(&c.a);
+    int code = run(&c, argc, argv);
+    arena_free(&c.a);
+    return code;
+}
