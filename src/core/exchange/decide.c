@@ -1,4 +1,5 @@
 #include "core/exchange/decide.h"
+#include "core/exchange/stages.h"
 
 #include <stdlib.h>
 
@@ -101,6 +102,7 @@ static void judge_all(const struct decide_in *in, struct token *t)
     t->deny_seen = in->deny->version;
 }
 
+STAGE_AT(decide);
 enum gw_code decide(const struct decide_in *in, struct token *t, const struct exchange_route *route,
                     struct token_grant **grant, int64_t *denied_at_ms)
 {

@@ -41,10 +41,9 @@ struct record_ticket {
 enum err record_decision(struct record_lane *r, const struct record_call *c,
                          struct record_ticket *t, struct journal_call *call) MUST_CHECK;
 
-/* A call that was refused for want of the person's consent: she reads that it was tried. Nobody
- * waits. reason: JSON {"fr", "en"}. */
-void record_refused(struct record_lane *r, const struct record_call *c, const char *code,
-                    const char *reason);
+/* A call that was refused although its contract is known: the person reads that it was tried. Nobody
+ * waits. Refusals that do not concern her (a quota, a method) are not kept. */
+void record_refusal(struct record_lane *r, const struct record_call *c, enum gw_code code);
 
 /* What of each field was delivered: digests gathered while the filter runs, one a path, over every
  * value of that path in the document's order. */
