@@ -17,7 +17,12 @@ static void conn_release(void *p)
             break;
         }
     pthread_mutex_unlock(&db->lock);
-    db->ops->disconnect(c);
+    db_conn_close(c);
+}
+
+void db_conn_close(struct db_conn *c)
+{
+    c->db->ops->disconnect(c);
     free(c);
 }
 
@@ -64,8 +69,7 @@ void db_close(struct db *db)
     while (db->open) {
         struct db_conn *c = db->open;
         db->open = c->next;
-        db->ops->disconnect(c);
-        free(c);
+        db_conn_close(c);
     }
     pthread_mutex_destroy(&db->lock);
     free(db->url);
@@ -97,7 +101,37 @@ enum err db_write(struct db *db, db_closure *fn, void *arg)
     return db->ops->write(db, fn, arg);
 }
 
+/* A closure that goes on after an error would find its transaction dead on PostgreSQL and alive on
+ * SQLite: on both, its first error is its result and nothing runs any more. */
+enum err db_closure_run(struct db_conn *c, db_closure *fn, void *arg)
+{
+    c->in_closure = true;
+    c->failed = ERR_OK;
+    enum err e = fn(c, arg);
+    c->in_closure = false;
+    return c->failed != ERR_OK ? c->failed : e;
+}
+
 /* ---- statements -------------------------------------------------------------------------------- */
+static enum err run(struct db_conn *c, const struct db_statement *s, db_row_sink *row, void *arg,
+                    int64_t *changed)
+{
+    if (c->in_closure && c->failed != ERR_OK)
+        return c->failed;
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < s->n && e == ERR_OK; i++)
+        if (s->p[i].type == 's' && s->p[i].s.n &&
+            (memchr(s->p[i].s.p, '\0', s->p[i].s.n) || !str_is_utf8(s->p[i].s)))
+            e = ERR_INVALID; /* PostgreSQL would refuse it, SQLite keep it */
+    c->running++;
+    if (e == ERR_OK)
+        e = c->db->ops->run(c, s, row, arg, changed);
+    c->running--;
+    if (e != ERR_OK && c->in_closure)
+        c->failed = e;
+    return e;
+}
+
 static size_t params_read(struct db_param *p, const char *types, va_list ap)
 {
     size_t n = 0;
@@ -131,7 +165,7 @@ enum err db_exec(struct db_conn *c, const char *sql, const char *types, ...)
     va_start(ap, types);
     size_t n = params_read(p, types, ap);
     va_end(ap);
-    return c->db->ops->run(c, sql, p, n, NULL, NULL, NULL);
+    return run(c, &(struct db_statement){sql, p, n, false}, NULL, NULL, NULL);
 }
 
 enum err db_exec_count(struct db_conn *c, int64_t *changed, const char *sql, const char *types, ...)
@@ -141,7 +175,7 @@ enum err db_exec_count(struct db_conn *c, int64_t *changed, const char *sql, con
     va_start(ap, types);
     size_t n = params_read(p, types, ap);
     va_end(ap);
-    return c->db->ops->run(c, sql, p, n, NULL, NULL, changed);
+    return run(c, &(struct db_statement){sql, p, n, false}, NULL, NULL, changed);
 }
 
 struct gather {
@@ -185,7 +219,7 @@ static enum err query(struct db_conn *c, struct arena *a, struct db_result *out,
 {
     struct gather g = {a, out, 0, max_rows, false};
     *out = (struct db_result){0};
-    enum err e = c->db->ops->run(c, sql, p, n, gather_row, &g, NULL);
+    enum err e = run(c, &(struct db_statement){sql, p, n, false}, gather_row, &g, NULL);
     return e == ERR_OK && g.over && max_rows > 1 ? ERR_LIMIT : e;
 }
 
@@ -219,7 +253,7 @@ enum err db_each(struct db_conn *c, db_row_fn *fn, void *arg, const char *sql, c
     va_start(ap, types);
     size_t n = params_read(p, types, ap);
     va_end(ap);
-    return c->db->ops->run(c, sql, p, n, fn, arg, NULL);
+    return run(c, &(struct db_statement){sql, p, n, true}, fn, arg, NULL);
 }
 
 /* ---- values ------------------------------------------------------------------------------------ */

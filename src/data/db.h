@@ -9,7 +9,9 @@
  * to the callers after the one commit (FULL: durable). On PostgreSQL the closure runs in the
  * caller's thread in a transaction of its own. A closure does SQL only and may run again (a
  * serialisation failure, a savepoint rolled back): it changes nothing but the database and its arg,
- * and sets all of arg's results anew each time. */
+ * and sets all of arg's results anew each time. The first statement that fails in a closure is the
+ * closure's result, and no other runs after it (ERR_NOT_FOUND and ERR_LIMIT of a query are no
+ * failures): PostgreSQL's transactions end there, so SQLite's do too. */
 #ifndef DATA_DB_H
 #define DATA_DB_H
 
@@ -35,11 +37,11 @@ struct db_conn *db_read(struct db *db);
 typedef enum err db_closure(struct db_conn *c, void *arg);
 enum err db_write(struct db *db, db_closure *fn, void *arg) MUST_CHECK;
 
-/* Parameters by a string of letters, one an argument:
+/* Parameters by a string of letters, one an argument, as many as the statement has:
  *   s struct str (text; .p NULL is SQL NULL)   z const char * (text or NULL)
  *   b struct str (blob; .p NULL is SQL NULL)   i int64_t / long long (cast your ints!)
  * Errors: ERR_EXISTS for a uniqueness or primary key violation, ERR_INVALID for other constraint
- * violations, ERR_UNAVAILABLE, ERR_FULL, ERR_CONFLICT, ERR_INTERNAL for SQL that does not parse
+ * violations and for text that is not UTF-8 or holds a NUL, ERR_UNAVAILABLE, ERR_FULL, ERR_CONFLICT, ERR_INTERNAL for SQL that does not parse
  * (logged with the statement's text, never its values). */
 enum err db_exec(struct db_conn *c, const char *sql, const char *types, ...) MUST_CHECK;
 /* The same, and how many rows it changed. */
@@ -83,8 +85,9 @@ struct db_migration {
 /* ERR_CONFLICT when the database was made by a newer program. *applied may be NULL. */
 enum err db_migrate(struct db *db, const struct db_migration *m, size_t n, int *applied) MUST_CHECK;
 
-/* Copies the whole SQLite database to a new file while it is in use (sqlite3_backup). PostgreSQL:
- * ERR_INVALID, its own tools do that. */
+/* Copies the whole SQLite database to a new file, readable by its owner alone, while it is in use
+ * (sqlite3_backup). ERR_EXISTS when there is such a file; nothing is left after a failure.
+ * PostgreSQL: ERR_INVALID, its own tools do that. */
 enum err db_backup_file(struct db *db, const char *path) MUST_CHECK;
 
 #endif

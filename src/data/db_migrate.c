@@ -1,4 +1,6 @@
-/* Migrations: forward only, each in a transaction of its own, recorded with it. */
+/* Migrations: forward only, each in a transaction of its own, recorded with it. Nodes that start
+ * together take turns: on SQLite by the transaction's lock, on PostgreSQL by one that is held for the
+ * whole run, because a transaction there may not see what was committed while it waited. */
 #include <pthread.h>
 #include <stdio.h>
 #include "base/clock.h"
@@ -9,17 +11,28 @@ struct step {
     const struct db_migration *m;
     const char *sql;
     int64_t now_ms;
+    bool done;
 };
 
 static enum err step_run(struct db_conn *c, void *arg)
 {
     struct step *s = arg;
-    enum err e = c->db->ops->script(c, s->sql);
-    return e != ERR_OK ? e
-                       : db_exec(c,
-                                 "INSERT INTO migration(module, number, applied_at) "
-                                 "VALUES($1, $2, $3)",
-                                 "zii", s->m->module, (int64_t)s->m->number, s->now_ms);
+    struct db_result r;
+    struct arena a;
+    s->done = false;
+    arena_init(&a);
+    enum err e = db_query_one(c, &a, &r,
+                              "SELECT applied_at FROM migration WHERE module = $1 AND number = $2",
+                              "zi", s->m->module, (int64_t)s->m->number);
+    arena_free(&a);
+    if (e != ERR_NOT_FOUND)
+        return e; /* another process was quicker */
+    e = c->db->ops->script(c, s->sql);
+    if (e == ERR_OK)
+        e = db_exec(c, "INSERT INTO migration(module, number, applied_at) VALUES($1, $2, $3)", "zii",
+                    s->m->module, (int64_t)s->m->number, s->now_ms);
+    s->done = e == ERR_OK;
+    return e;
 }
 
 static enum err table_make(struct db_conn *c, void *arg)
@@ -57,39 +70,73 @@ static const char *translate(struct arena *a, enum db_engine engine, const char 
     return out;
 }
 
+static enum err numbers_check(const struct db_migration *m, size_t n)
+{
+    for (size_t i = 0; i < n; i++)
+        if (m[i].number != (int)i + 1 || strcmp(m[i].module, m[0].module) != 0) {
+            log_error("migrations_have_a_hole", "module", m[i].module, "at", LOG_NUM(i + 1));
+            return ERR_INVALID;
+        }
+    return ERR_OK;
+}
+
+/* How many of the module's migrations the database has. */
+static enum err newest_read(struct db *db, struct arena *a, const char *module, int64_t *newest)
+{
+    struct db_result r;
+    struct db_conn *c = db_read(db);
+    if (!c)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query_one(c, a, &r,
+                              "SELECT count(*), coalesce(max(number), 0) FROM migration "
+                              "WHERE module = $1",
+                              "z", module);
+    if (e != ERR_OK)
+        return e;
+    *newest = db_i64(&r, 0, 1);
+    return db_i64(&r, 0, 0) == *newest ? ERR_OK : ERR_CORRUPT;
+}
+
+static enum err apply(struct db *db, struct arena *a, const struct db_migration *m, size_t n,
+                      int *applied)
+{
+    int64_t newest = 0;
+    enum err e = db_write(db, table_make, NULL);
+    if (e == ERR_OK)
+        e = newest_read(db, a, m[0].module, &newest);
+    if (e == ERR_OK && newest > m[n - 1].number) {
+        log_error("database_is_newer", "module", m[0].module);
+        return ERR_CONFLICT;
+    }
+    for (size_t i = (size_t)newest; i < n && e == ERR_OK; i++) {
+        struct step s = {.m = &m[i], .sql = translate(a, db->engine, m[i].sql),
+                         .now_ms = clock_now_ms()};
+        e = db_write(db, step_run, &s);
+        *applied += e == ERR_OK && s.done;
+    }
+    if (e != ERR_OK)
+        log_error("migration_failed", "module", m[0].module, "error", err_name(e));
+    return e;
+}
+
 enum err db_migrate(struct db *db, const struct db_migration *m, size_t n, int *applied)
 {
     struct arena a;
-    struct db_result r;
-    if (applied)
-        *applied = 0;
+    struct db_conn *held = NULL;
+    int count = 0;
+    enum err e = numbers_check(m, n);
     arena_init(&a);
-    enum err e = db_write(db, table_make, NULL);
-    struct db_conn *c = e == ERR_OK ? db_read(db) : NULL;
-    if (e == ERR_OK && !c)
-        e = ERR_UNAVAILABLE;
-    int64_t newest = 0;
+    if (e == ERR_OK && n && db->ops->lock) {
+        e = db_conn_open(db, true, &held);
+        if (e == ERR_OK)
+            e = db->ops->lock(held);
+    }
     if (e == ERR_OK && n)
-        e = db_query(c, &a, &r, "SELECT max(number) FROM migration WHERE module = $1", "z",
-                     m[0].module);
-    if (e == ERR_OK && n && r.n_rows)
-        newest = db_i64(&r, 0, 0);
-    if (e == ERR_OK && n && newest > m[n - 1].number) {
-        log_error("database_is_newer", "module", m[0].module);
-        e = ERR_CONFLICT;
-    }
-    for (size_t i = 0; i < n && e == ERR_OK; i++) {
-        if (m[i].number <= newest)
-            continue;
-        struct step s = {&m[i], translate(&a, db->engine, m[i].sql), clock_now_ms()};
-        e = db_write(db, step_run, &s);
-        if (e == ERR_EXISTS) /* another node was quicker */
-            e = ERR_OK;
-        if (e == ERR_OK && applied)
-            (*applied)++;
-        if (e != ERR_OK)
-            log_error("migration_failed", "module", m[i].module, "error", err_name(e));
-    }
+        e = apply(db, &a, m, n, &count);
+    if (held)
+        db_conn_close(held);
     arena_free(&a);
+    if (applied)
+        *applied = count;
     return e;
 }

@@ -3,13 +3,23 @@
  * 250,000/s. A closure runs in a savepoint, so that its failure is its own. */
 #include "data/db_engine.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <sqlite3.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 #include "base/log.h"
 #include "base/map.h"
+#include "sys/file.h"
 
-enum { BUSY_MS = 2000, GROUP_MAX = 256 };
+enum { GROUP_MAX = 256 };
+
+/* A file at its size limit is a full disk for whoever wants to write. */
+static enum err err_of_errno(int e)
+{
+    return e == EFBIG || file_err_from_errno(e) == ERR_FULL ? ERR_FULL : ERR_IO;
+}
 
 static enum err err_of(sqlite3 *h, int rc, const char *sql)
 {
@@ -32,14 +42,14 @@ static enum err err_of(sqlite3 *h, int rc, const char *sql)
     case SQLITE_FULL:
         return ERR_FULL;
     case SQLITE_IOERR:
-        return ERR_IO;
+        return h ? err_of_errno(sqlite3_system_errno(h)) : ERR_IO;
     case SQLITE_CORRUPT:
     case SQLITE_NOTADB:
         return ERR_CORRUPT;
     case SQLITE_READONLY:
         return ERR_IO;
     default:
-        log_error("sql_failed", "why", h ? sqlite3_errmsg(h) : "", "sql", sql);
+        log_error("sql_failed", "why", h ? sqlite3_errmsg(h) : sqlite3_errstr(rc), "sql", sql);
         return ERR_INTERNAL;
     }
 }
@@ -49,29 +59,53 @@ static enum err run_text(sqlite3 *h, const char *sql)
     return err_of(h, sqlite3_exec(h, sql, NULL, NULL, NULL), sql);
 }
 
-static enum err sqlite_connect(struct db *db, struct db_conn *c, bool writes)
+/* --- connections --------------------------------------------------------------------------------- */
+
+static enum err handle_open(const char *path, bool writes, bool create, sqlite3 **out)
 {
     sqlite3 *h = NULL;
-    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX;
-    int rc = sqlite3_open_v2(db->url, &h, flags, NULL);
-    if (rc != SQLITE_OK) {
-        enum err e = err_of(h, rc, "open");
-        sqlite3_close(h);
-        return e;
+    int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX | (create ? SQLITE_OPEN_CREATE : 0);
+    enum err e = err_of(NULL, sqlite3_open_v2(path, &h, flags, NULL), "open");
+    if (e == ERR_OK) {
+        sqlite3_extended_result_codes(h, 1);
+        sqlite3_busy_timeout(h, DB_LOCK_WAIT_MS);
+        e = run_text(h, "PRAGMA journal_mode=WAL");
     }
-    sqlite3_extended_result_codes(h, 1);
-    sqlite3_busy_timeout(h, BUSY_MS);
-    enum err e = run_text(h, "PRAGMA journal_mode=WAL");
     if (e == ERR_OK)
         e = run_text(h, "PRAGMA synchronous=FULL");
     if (e == ERR_OK)
         e = run_text(h, writes ? "PRAGMA foreign_keys=ON" : "PRAGMA query_only=ON");
     if (e == ERR_OK)
         e = run_text(h, "PRAGMA cache_size=-2000");
-    if (e != ERR_OK) {
+    if (e == ERR_OK)
+        *out = h;
+    else
         sqlite3_close(h);
-        return e;
+    return e;
+}
+
+static void handle_close(struct db_conn *c)
+{
+    struct map *cache = c->statements;
+    struct str key;
+    void *statement;
+    size_t at = 0;
+    while (map_next(cache, &at, &key, &statement)) {
+        sqlite3_finalize(statement);
+        free((char *)key.p);
     }
+    map_free(cache);
+    map_init(cache);
+    sqlite3_close(c->handle);
+    c->handle = NULL;
+}
+
+static enum err sqlite_connect(struct db *db, struct db_conn *c, bool writes)
+{
+    sqlite3 *h;
+    enum err e = handle_open(db->url, writes, true, &h);
+    if (e != ERR_OK)
+        return e;
     struct map *cache = malloc(sizeof *cache);
     if (!cache)
         abort();
@@ -83,29 +117,44 @@ static enum err sqlite_connect(struct db *db, struct db_conn *c, bool writes)
 
 static void sqlite_disconnect(struct db_conn *c)
 {
-    struct map *cache = c->statements;
-    struct str key;
-    void *statement;
-    size_t at = 0;
-    while (map_next(cache, &at, &key, &statement)) {
-        sqlite3_finalize(statement);
-        free((char *)key.p);
-    }
-    map_free(cache);
-    free(cache);
-    sqlite3_close(c->handle);
+    handle_close(c);
+    free(c->statements);
 }
 
-static enum err prepare(struct db_conn *c, const char *sql, sqlite3_stmt **out)
+/* A file that was moved away goes on taking writes that nobody will find again. When it, or another
+ * in its place, is back, the connection is opened anew; nothing is created in between. */
+static enum err still_there(struct db_conn *c, bool writes)
+{
+    int moved = 0;
+    sqlite3 *fresh;
+    if (sqlite3_file_control(c->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || !moved)
+        return ERR_OK;
+    if (handle_open(c->db->url, writes, false, &fresh) != ERR_OK)
+        return ERR_UNAVAILABLE;
+    log_warn("db_file_replaced");
+    handle_close(c);
+    c->handle = fresh;
+    return ERR_OK;
+}
+
+/* --- statements ---------------------------------------------------------------------------------- */
+
+/* *once: not from the cache, to be finalized: the cached one is being stepped by who called us, or
+ * the cache is full. */
+static enum err prepare(struct db_conn *c, const char *sql, sqlite3_stmt **out, bool *once)
 {
     struct map *cache = c->statements;
-    *out = map_get(cache, str_from(sql));
-    if (*out)
+    sqlite3_stmt *known = map_get(cache, str_from(sql));
+    *once = known ? sqlite3_stmt_busy(known) : cache->n == DB_STATEMENTS_MAX;
+    *out = known;
+    if (known && !*once)
         return ERR_OK;
-    int rc = sqlite3_prepare_v3(c->handle, sql, -1, SQLITE_PREPARE_PERSISTENT, out, NULL);
+    unsigned flags = *once ? 0 : SQLITE_PREPARE_PERSISTENT;
+    int rc = sqlite3_prepare_v3(c->handle, sql, -1, flags, out, NULL);
     if (rc != SQLITE_OK)
         return err_of(c->handle, rc, sql);
-    map_set(cache, str_from(strdup(sql)), *out);
+    if (!*once)
+        map_set(cache, str_from(strdup(sql)), *out);
     return ERR_OK;
 }
 
@@ -120,15 +169,14 @@ static int bind_one(sqlite3_stmt *s, int at, const struct db_param *p)
     return sqlite3_bind_text64(s, at, p->s.p, p->s.n, SQLITE_STATIC, SQLITE_UTF8);
 }
 
+/* Parameters are named $1, $2 ...: SQLite numbers names by their order in the text. */
 static int bind(sqlite3_stmt *s, const struct db_param *p, size_t n)
 {
-    int rc = SQLITE_OK;
+    int rc = (size_t)sqlite3_bind_parameter_count(s) == n ? SQLITE_OK : SQLITE_RANGE;
     for (size_t i = 0; i < n && rc == SQLITE_OK; i++) {
         char name[16];
         snprintf(name, sizeof name, "$%d", (int)i + 1);
-        int at = sqlite3_bind_parameter_index(s, name);
-        if (at > 0)
-            rc = bind_one(s, at, &p[i]);
+        rc = bind_one(s, sqlite3_bind_parameter_index(s, name), &p[i]);
     }
     return rc;
 }
@@ -158,31 +206,41 @@ static void read_row(sqlite3_stmt *s, struct db_value *row, int n)
     }
 }
 
-static enum err sqlite_run(struct db_conn *c, const char *sql, const struct db_param *p, size_t n,
-                           db_row_sink *sink, void *arg, int64_t *changed)
+static enum err step_all(struct db_conn *c, sqlite3_stmt *s, const struct db_statement *st,
+                         db_row_sink *sink, void *arg)
 {
-    sqlite3_stmt *s;
-    struct db_value row[64];
-    enum err e = prepare(c, sql, &s);
-    if (e != ERR_OK)
-        return e;
-    int rc = bind(s, p, n);
+    struct db_value row[DB_COLS_MAX];
+    int rc = bind(s, st->p, st->n);
     int n_cols = sqlite3_column_count(s);
-    if (n_cols > (int)COUNT_OF(row))
+    if (n_cols > DB_COLS_MAX)
         abort();
-    while (rc == SQLITE_OK || rc == SQLITE_ROW) {
-        rc = sqlite3_step(s);
-        if (rc != SQLITE_ROW)
-            break;
+    if (rc != SQLITE_OK)
+        return err_of(NULL, rc, st->sql);
+    while ((rc = sqlite3_step(s)) == SQLITE_ROW) {
         read_row(s, row, n_cols);
         if (sink && sink(arg, row, (size_t)n_cols) != 0)
             break;
     }
-    e = err_of(c->handle, rc, sql);
+    return err_of(c->handle, rc, st->sql);
+}
+
+static enum err sqlite_run(struct db_conn *c, const struct db_statement *st, db_row_sink *sink,
+                           void *arg, int64_t *changed)
+{
+    sqlite3_stmt *s;
+    bool once;
+    enum err e = c->in_closure || c->running > 1 ? ERR_OK : still_there(c, false);
+    if (e == ERR_OK)
+        e = prepare(c, st->sql, &s, &once);
+    if (e != ERR_OK)
+        return e;
+    e = step_all(c, s, st, sink, arg);
     if (changed)
-        *changed = sqlite3_changes64(c->handle);
+        *changed = sqlite3_stmt_readonly(s) ? 0 : sqlite3_changes64(c->handle);
     sqlite3_reset(s);
     sqlite3_clear_bindings(s);
+    if (once)
+        sqlite3_finalize(s);
     return e;
 }
 
@@ -208,35 +266,66 @@ struct writer {
     bool stopping;
 };
 
-static enum err run_in_savepoint(struct db_conn *c, struct job *j)
+/* One of the writer's own statements, from the cache. */
+static enum err run_own(struct db_conn *c, const char *sql)
 {
-    enum err e = run_text(c->handle, "SAVEPOINT closure");
+    sqlite3_stmt *s;
+    bool once;
+    enum err e = prepare(c, sql, &s, &once);
     if (e != ERR_OK)
         return e;
-    j->result = j->fn(c, j->arg);
-    if (j->result != ERR_OK) {
-        e = run_text(c->handle, "ROLLBACK TO closure");
-        if (e != ERR_OK)
-            return e;
-    }
-    return run_text(c->handle, "RELEASE closure");
+    e = err_of(c->handle, sqlite3_step(s), sql);
+    sqlite3_reset(s);
+    if (once)
+        sqlite3_finalize(s);
+    return e;
 }
 
-/* One transaction for the whole list. On failure every closure that had succeeded gets the error. */
-static enum err run_group(struct db_conn *c, struct job *list)
+static enum err run_in_savepoint(struct db_conn *c, struct job *j)
 {
-    enum err e = run_text(c->handle, "BEGIN IMMEDIATE");
-    for (struct job *j = list; j && e == ERR_OK; j = j->next) {
-        e = run_in_savepoint(c, j);
-        /* A full disk rolls the whole transaction back by itself. */
-        if (e == ERR_OK && sqlite3_get_autocommit(c->handle))
-            e = j->result != ERR_OK ? j->result : ERR_FULL;
-    }
+    enum err e = run_own(c, "SAVEPOINT closure");
+    if (e != ERR_OK)
+        return e;
+    j->result = db_closure_run(c, j->fn, j->arg);
+    /* A full disk or a failed write rolls the whole transaction back by itself. */
+    if (sqlite3_get_autocommit(c->handle))
+        return j->result != ERR_OK ? j->result : ERR_IO;
+    if (j->result != ERR_OK)
+        e = run_own(c, "ROLLBACK TO closure");
+    return e == ERR_OK ? run_own(c, "RELEASE closure") : e;
+}
+
+/* One transaction for the whole list. On failure nothing of it was kept. */
+static enum err run_together(struct db_conn *c, struct job *list)
+{
+    enum err e = still_there(c, true);
     if (e == ERR_OK)
-        e = run_text(c->handle, "COMMIT");
+        e = run_own(c, "BEGIN IMMEDIATE");
+    for (struct job *j = list; j && e == ERR_OK; j = j->next)
+        e = run_in_savepoint(c, j);
+    if (e == ERR_OK)
+        e = run_own(c, "COMMIT");
     if (e != ERR_OK && !sqlite3_get_autocommit(c->handle))
         sqlite3_exec(c->handle, "ROLLBACK", NULL, NULL, NULL);
     return e;
+}
+
+/* What one closure did to all is its own: after a full disk each runs again alone, and those that
+ * still fit are kept. A database that is locked or gone is so for all: nobody waits for it twice. */
+static void run_group(struct db_conn *c, struct job *list)
+{
+    enum err e = run_together(c, list);
+    if (e == ERR_OK)
+        return;
+    bool apart = list->next && (e == ERR_FULL || e == ERR_IO);
+    for (struct job *j = list, *next; j; j = next) {
+        next = j->next;
+        j->next = NULL;
+        enum err mine = apart ? run_together(c, j) : e;
+        if (mine != ERR_OK)
+            j->result = mine;
+        j->next = next;
+    }
 }
 
 static void *writer_run(void *arg)
@@ -256,12 +345,10 @@ static void *writer_run(void *arg)
             w->tail = NULL;
         last->next = NULL;
         pthread_mutex_unlock(&w->lock);
-        enum err e = run_group(w->conn, list);
+        run_group(w->conn, list);
         pthread_mutex_lock(&w->lock);
         for (struct job *j = list, *next; j; j = next) {
-            next = j->next;
-            if (e != ERR_OK)
-                j->result = e;
+            next = j->next; /* j is its caller's again as soon as it is done */
             j->done = true;
         }
         pthread_cond_broadcast(&w->finished);
@@ -287,8 +374,24 @@ static enum err sqlite_write(struct db *db, db_closure *fn, void *arg)
     return j.result;
 }
 
+/* Sorts that do not fit in memory spill beside the database: it is the one folder that a process in
+ * its sandbox may write. SQLite has one such folder for the process: its first database's. */
+static void spill_folder_set(const char *path)
+{
+    static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+    const char *slash = strrchr(path, '/');
+    pthread_mutex_lock(&lock);
+    bool set = sqlite3_temp_directory && access(sqlite3_temp_directory, W_OK) == 0;
+    if (!set && slash) {
+        sqlite3_free(sqlite3_temp_directory);
+        sqlite3_temp_directory = sqlite3_mprintf("%.*s", (int)(slash - path), path);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
 static enum err sqlite_start(struct db *db)
 {
+    spill_folder_set(db->url);
     struct writer *w = calloc(1, sizeof *w);
     if (!w)
         abort();
@@ -325,23 +428,38 @@ static void sqlite_stop(struct db *db)
     db->writer = NULL;
 }
 
+/* --- backup -------------------------------------------------------------------------------------- */
+
+static enum err copy_all(sqlite3 *from, sqlite3 *to)
+{
+    sqlite3_backup *b = sqlite3_backup_init(to, "main", from, "main");
+    if (!b)
+        return err_of(to, sqlite3_errcode(to), "backup");
+    int rc = sqlite3_backup_step(b, -1); /* in one step: one state of the database */
+    sqlite3_backup_finish(b);
+    return err_of(to, rc, "backup");
+}
+
 enum err db_backup_file(struct db *db, const char *path)
 {
     sqlite3 *to = NULL;
     if (db->engine != DB_SQLITE)
         return ERR_INVALID;
     struct db_conn *from = db_read(db);
-    if (!from)
-        return ERR_UNAVAILABLE;
-    int rc = sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL);
-    sqlite3_backup *b = rc == SQLITE_OK ? sqlite3_backup_init(to, "main", from->handle, "main")
-                                        : NULL;
-    if (b) {
-        rc = sqlite3_backup_step(b, -1);
-        sqlite3_backup_finish(b);
-    }
-    enum err e = b ? err_of(NULL, rc, "backup") : ERR_IO;
-    sqlite3_close(to);
+    enum err e = from ? still_there(from, false) : ERR_UNAVAILABLE;
+    if (e != ERR_OK)
+        return e;
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return errno == EEXIST ? ERR_EXISTS : file_err_from_errno(errno);
+    close(fd);
+    e = err_of(NULL, sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE, NULL), "backup");
+    if (e == ERR_OK)
+        e = copy_all(from->handle, to);
+    if (sqlite3_close(to) != SQLITE_OK && e == ERR_OK)
+        e = ERR_IO;
+    if (e != ERR_OK)
+        unlink(path);
     return e;
 }
 

@@ -40,7 +40,7 @@ static struct shared_memory {
     _Atomic bool disk_full;
     struct acked acked[ACKED_MAX];
 } * seen;
-static char folder[64], data[96], keys_folder[96];
+static char folder[64], data[160], keys_folder[96];
 static struct arena arena;
 
 static inline void fault(const char *file, int line, const char *what)

@@ -25,7 +25,8 @@ static const struct route *operation(const struct route *page)
         return NULL;
     for (size_t i = 0; (s = boot_service(i)) != NULL; i++)
         for (size_t k = 0; k < s->n_routes; k++)
-            if (s->routes[k].flags & ROUTE_API && str_eq_z(method, s->routes[k].method) &&
+            if (str_starts(str_from(s->routes[k].path), STR("/api/")) &&
+                str_eq_z(method, s->routes[k].method) &&
                 str_eq_z(rest, s->routes[k].path) && s->routes[k].site == page->site)
                 return &s->routes[k];
     return NULL;

@@ -56,8 +56,8 @@ static char *put_frame(char *p, struct work *w, const struct answer *a)
     return PUT_LITERAL(p, "\r\n");
 }
 
-/* Whether the connection can serve another request after this answer. A body its reader has begun to
- * read will be read. */
+/* Whether the connection can serve another request after this answer. A body its reader has begun
+ * to read will be read. */
 static bool keeps(const struct conn *c, const struct answer *a)
 {
     const struct work *w = c->w;
@@ -141,11 +141,12 @@ void answer_problem(struct conn *c, int status)
     if (status == 503)
         h[n_headers++] = (struct http_header){STR("Retry-After"), STR("2")};
     if (status == 405)
-        h[n_headers++] = (struct http_header){STR("Allow"),
-                                              STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")};
+        h[n_headers++] =
+            (struct http_header){STR("Allow"), STR("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS")};
     char text[256];
     int n = snprintf(text, sizeof text,
-                     "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,\"detail\":\"%s\"}\n",
+                     "{\"type\":\"about:blank\",\"title\":\"%s\",\"status\":%d,"
+                     "\"detail\":\"%s\"}\n",
                      http_status_text(status), status, detail_of(status));
     struct answer a = {.status = status, .headers = h, .n = n_headers, .length = n};
     assert(n > 0 && (size_t)n < sizeof text);

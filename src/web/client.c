@@ -72,7 +72,7 @@ static CURL *handle_of_thread(bool inside)
     return *h;
 }
 
-/* --- where to --------------------------------------------------------------------------------- */
+/* --- where to ----------------------------------------------------------------------------- */
 
 struct target {
     const char *url, *host; /* host without brackets */
@@ -144,7 +144,7 @@ static const char *pin_of(struct arena *a, const struct target *t)
     return z;
 }
 
-/* --- one call --------------------------------------------------------------------------------- */
+/* --- one call ----------------------------------------------------------------------------- */
 
 struct exchange {
     struct arena *a;

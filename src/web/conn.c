@@ -9,7 +9,7 @@
 
 enum { SPARE_MAX = 64, ROUNDS = 4 };
 
-/* ---- work: taken with the first byte, given back with the last ---------------------------------- */
+/* ---- work: taken with the first byte, given back with the last ------------------------------- */
 static struct work *work_take(struct conn *c)
 {
     struct web_loop *wl = c->wl;
@@ -70,7 +70,7 @@ void conn_spare_free(struct web_loop *wl)
     wl->n_spare = 0;
 }
 
-/* ---- lists -------------------------------------------------------------------------------------- */
+/* ---- lists ----------------------------------------------------------------------------------- */
 static void idle_add(struct conn *c)
 {
     struct web_loop *wl = c->wl;
@@ -121,7 +121,7 @@ void conn_soon_run(struct loop_timer *t)
     }
 }
 
-/* ---- closing ------------------------------------------------------------------------------------ */
+/* ---- closing --------------------------------------------------------------------------------- */
 void conn_free(struct conn *c)
 {
     if (c->w) {
@@ -178,7 +178,7 @@ static void last_sent(struct conn *c)
     c->state = CONN_LINGER;
 }
 
-/* ---- between requests --------------------------------------------------------------------------- */
+/* ---- between requests ------------------------------------------------------------------------ */
 static void next_request(struct conn *c)
 {
     struct work *w = c->w;
@@ -226,7 +226,7 @@ void conn_continue(struct conn *c)
     c->w->continue_owed = false;
 }
 
-/* ---- the request's body ------------------------------------------------------------------------- */
+/* ---- the request's body ---------------------------------------------------------------------- */
 static void body_frame(struct work *w)
 {
     const struct http_head *h = &w->head;
@@ -262,7 +262,7 @@ enum err conn_body(struct conn *c, struct str *piece, bool *last)
     return ERR_OK;
 }
 
-/* ---- steps: true when the state may go on ------------------------------------------------------- */
+/* ---- steps: true when the state may go on ---------------------------------------------------- */
 static void request_begin(struct conn *c)
 {
     struct work *w = c->w;
@@ -290,8 +290,8 @@ static bool step_head(struct conn *c)
             conn_close(c);
         return false;
     }
-    enum err e = http_read_request(str_of(w->in + w->in_at, w->in_n - w->in_at), &w->head, &used,
-                                   &status);
+    enum err e =
+        http_read_request(str_of(w->in + w->in_at, w->in_n - w->in_at), &w->head, &used, &status);
     if (e == ERR_AGAIN) {
         if (c->eof)
             conn_close(c);
@@ -338,12 +338,12 @@ static bool step_none(struct conn *c)
 }
 
 static bool (*const steps[CONN_STATES])(struct conn *c) = {
-    [CONN_HEAD] = step_head,     [CONN_BODY] = wide_step,       [CONN_HANDLER] = step_none,
-    [CONN_FAST] = fast_step,     [CONN_SEND] = step_none,       [CONN_DISCARD] = step_discard,
+    [CONN_HEAD] = step_head,     [CONN_BODY] = wide_step,   [CONN_HANDLER] = step_none,
+    [CONN_FAST] = fast_step,     [CONN_SEND] = step_none,   [CONN_DISCARD] = step_discard,
     [CONN_LINGER] = step_linger, [CONN_CLOSED] = step_none,
 };
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading --------------------------------------------------------------------------------- */
 static size_t room(struct work *w)
 {
     if (w->in_at == w->in_n) {
@@ -358,11 +358,7 @@ static size_t room(struct work *w)
 
 static bool wants_input(struct conn *c)
 {
-    if (c->eof || c->state == CONN_CLOSED)
-        return false;
-    if (c->state == CONN_FAST && c->w->fast.paused && !c->w->body_done)
-        return false;
-    return !c->w || room(c->w) > 0;
+    return !c->eof && c->state != CONN_CLOSED && (!c->w || room(c->w) > 0);
 }
 
 /* One read a turn: the loop is level-triggered, what is left comes back. Input nobody wants now is
@@ -387,7 +383,7 @@ static void conn_read(struct conn *c)
     }
 }
 
-/* ---- what to wait for --------------------------------------------------------------------------- */
+/* ---- what to wait for ------------------------------------------------------------------------ */
 static enum conn_wait wait_of(const struct conn *c, bool pending)
 {
     static const enum conn_wait by_state[CONN_STATES] = {
@@ -504,8 +500,10 @@ void conn_new(struct web_loop *wl, int fd, const struct sockaddr *from)
     struct ip ip;
     if (!c)
         abort();
-    *c = (struct conn){.io = {.fn = on_io, .fd = fd, .events = LOOP_READ}, .wl = wl,
-                       .wait = WAIT_IDLE, .since_ms = loop_now_ms(wl->loop)};
+    *c = (struct conn){.io = {.fn = on_io, .fd = fd, .events = LOOP_READ},
+                       .wl = wl,
+                       .wait = WAIT_IDLE,
+                       .since_ms = loop_now_ms(wl->loop)};
     if (loop_io_add(wl->loop, &c->io) != ERR_OK) {
         close(fd);
         free(c);

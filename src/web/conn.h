@@ -25,13 +25,13 @@ enum {
     OUT_DIRECT = 8 * 1024,      /* pieces from here on are first tried without a copy */
     OUT_TURN = 1024 * 1024,     /* sent to one connection in one go, at most */
     RESPONSE_BODY_MAX = 8 * 1024 * 1024,
-    DISCARD_MAX = 64 * 1024, /* of a body nobody wanted: read away; over that the connection closes */
+    DISCARD_MAX = 64 * 1024, /* of a body nobody wanted: read away; over that, closed */
     LINGER_MS = 2000,
     TRUSTED_MAX = 64,
     ADDRESS_TEXT = 46, /* INET6_ADDRSTRLEN */
 };
 
-/* ---- addresses and headers of proxies (proxy.c) ----------------------------------------------- */
+/* ---- addresses and headers of proxies (proxy.c) ---------------------------------------------- */
 struct ip {
     unsigned char b[16]; /* IPv4 as ::ffff:a.b.c.d */
 };
@@ -52,16 +52,17 @@ size_t ip_text(const struct ip *ip, char out[ADDRESS_TEXT]);
 /* Takes out the headers only a trusted proxy may send. */
 void proxy_strip(struct http_head *h);
 /* Whom the trusted proxies speak for. false: they say nothing usable. */
-bool proxy_client(const struct trusted *t, const struct http_head *h, struct ip *client, bool *secure);
+bool proxy_client(const struct trusted *t, const struct http_head *h, struct ip *client,
+                  bool *secure);
 
-/* ---- what a head says (request.c) ------------------------------------------------------------- */
+/* ---- what a head says (request.c) ------------------------------------------------------------ */
 /* The path percent-decoded; ERR_INVALID for what could name another thing on another server. */
 enum err request_path(struct arena *a, struct str raw, struct str *out) MUST_CHECK;
 struct str request_host(struct arena *a, struct str authority); /* lower case, no port */
 /* The caller's trace-id of a valid W3C traceparent; false: none. */
 bool request_trace_id(const struct http_head *h, char out[33]);
 
-/* ---- a connection ----------------------------------------------------------------------------- */
+/* ---- a connection ---------------------------------------------------------------------------- */
 struct web_loop;
 
 /* What waits to be sent: bytes, then a handler's body, then a file. */
@@ -141,11 +142,11 @@ struct conn {
     struct work *w; /* NULL: nothing under way */
     enum conn_state state;
     enum conn_wait wait;
-    int64_t since_ms; /* of what it waits for; moved by progress where that counts */
+    int64_t since_ms;   /* of what it waits for; moved by progress where that counts */
     int unacknowledged; /* bytes the client had not taken then, of those given to the kernel */
     bool running, soon, eof, broken, idle, held, trusted, seen_sending;
-    struct conn *next, **at;               /* all of the loop's */
-    struct conn *idle_next, *idle_prev;    /* those without an exchange, oldest first */
+    struct conn *next, **at;            /* all of the loop's */
+    struct conn *idle_next, *idle_prev; /* those without an exchange, oldest first */
     struct conn *soon_next;
     struct str remote;
     char remote_text[ADDRESS_TEXT];
@@ -182,8 +183,8 @@ size_t out_queued(const struct out *o); /* bytes in memory */
 enum err out_flush(struct conn *c) MUST_CHECK;
 /* Queues, after a try to send where that saves a copy: a piece between two frames. */
 void out_add(struct conn *c, struct str before, struct str piece, struct str after);
-/* Sending is waited for from now on. Had the client taken anything since then? The kernel's own queue
- * is so long that a slow line may leave it full for longer than the time limit. */
+/* Sending is waited for from now on. Had the client taken anything since then? The kernel's own
+ * queue is so long that a slow line may leave it full for longer than the time limit. */
 void out_mark(struct conn *c);
 bool out_moved(struct conn *c);
 /* A whole answer that its client takes slowly: out of memory, into a file. */
@@ -204,10 +205,10 @@ bool answer_has_body(const struct work *w, int status); /* not to HEAD, nor 1xx,
 void answer_problem(struct conn *c, int status);
 
 /* fast.c */
-bool fast_offer(struct conn *c);  /* true: taken */
+bool fast_offer(struct conn *c); /* true: taken */
 bool fast_step(struct conn *c);
-bool fast_drain(struct conn *c); /* true: it was told to go on */
-void fast_lost(struct conn *c);  /* the connection ends: on_close */
+bool fast_drain(struct conn *c);            /* true: it was told to go on */
+void fast_lost(struct conn *c);             /* the connection ends: on_close */
 bool fast_unanswered(const struct conn *c); /* the engine may still answer */
 
 /* wide.c */
@@ -219,9 +220,14 @@ void wide_begin(struct conn *c);
 bool wide_step(struct conn *c);
 void wide_clear(struct work *w);
 
-/* ---- a loop and the server (server.c) --------------------------------------------------------- */
+/* ---- a loop and the server (server.c) -------------------------------------------------------- */
 enum counter {
-    COUNT_ACCEPTED, COUNT_REQUESTS, COUNT_FAST, COUNT_REFUSED, COUNT_IN, COUNT_OUT,
+    COUNT_ACCEPTED,
+    COUNT_REQUESTS,
+    COUNT_FAST,
+    COUNT_REFUSED,
+    COUNT_IN,
+    COUNT_OUT,
     COUNT_STATUS, /* and five more */
     COUNTERS = COUNT_STATUS + 6
 };

@@ -5,7 +5,7 @@
 
 #include <assert.h>
 
-/* ---- the engine's side -------------------------------------------------------------------------- */
+/* ---- the engine's side ----------------------------------------------------------------------- */
 bool fast_offer(struct conn *c)
 {
     const struct web_server_conf *conf = &c->wl->s->conf;
@@ -24,11 +24,8 @@ bool fast_offer(struct conn *c)
 void fast_lost(struct conn *c)
 {
     struct fast *x = &c->w->fast;
-    const struct fast_ops *ops = x->ops;
     x->over = true;
-    x->ops = NULL;
-    if (ops)
-        ops->on_close(x);
+    x->ops->on_close(x);
 }
 
 bool fast_unanswered(const struct conn *c)
@@ -69,8 +66,8 @@ bool fast_step(struct conn *c)
     }
     if (x->body_started && !x->body_given && !x->paused && give_body(c))
         return true;
-    /* Who has closed the sending half is taken to have left, as proxies do: an exchange costs others
-     * work that nobody would read. */
+    /* Who has closed the sending half is taken to have left, as proxies do: an exchange costs
+     * others work, and nobody would read it. */
     if (c->eof)
         conn_close(c);
     return false;
@@ -86,7 +83,7 @@ bool fast_drain(struct conn *c)
     return true;
 }
 
-/* ---- the user's side ---------------------------------------------------------------------------- */
+/* ---- the user's side ------------------------------------------------------------------------- */
 const struct http_head *fast_head(const struct fast *x)
 {
     return &x->c->w->head;
@@ -231,8 +228,7 @@ bool fast_write(struct fast *x, struct str piece)
     else
         out_add(c, STR_NONE, piece, STR_NONE);
     later(x);
-    if (out_queued(&c->w->out) > OUT_LOW && !(c->io.events & LOOP_WRITE) &&
-        out_flush(c) == ERR_IO)
+    if (out_queued(&c->w->out) > OUT_LOW && !(c->io.events & LOOP_WRITE) && out_flush(c) == ERR_IO)
         c->broken = true;
     x->told_over_high |= out_queued(&c->w->out) > OUT_HIGH;
     return c->broken || out_queued(&c->w->out) <= OUT_HIGH;

@@ -1,13 +1,13 @@
-/* The parser works in two steps over the same bytes. The first finds the lines with memchr, which is
- * so quick that a head sent byte by byte costs little more than its packets; it stops at a bare LF
- * or a ceiling. Only a whole head is then read, once, each byte by a table of classes. */
+/* The parser works in two steps over the same bytes. The first finds the lines with memchr, which
+ * is so quick that a head sent byte by byte costs little more than its packets; it stops at a bare
+ * LF or a ceiling. Only a whole head is then read, once, each byte by a table of classes. */
 #include "web/http.h"
 
 #include "base/err.h"
 
 enum { METHOD_LONGEST = 32, LINE_EXTRA = sizeof "OPTIONS  HTTP/1.1" - 1, AUTHORITY_MAX = 262 };
 
-/* ---- classes of bytes ---------------------------------------------------------------------------- */
+/* ---- classes of bytes ------------------------------------------------------------------------ */
 enum {
     TCHAR = 1, /* RFC 9110 5.6.2 */
     PATH = 2,  /* RFC 3986 pchar and "/", without "%" */
@@ -18,6 +18,7 @@ enum {
 };
 enum { ALL = TCHAR | PATH | QUERY | VALUE, PQV = PATH | QUERY | VALUE };
 
+/* clang-format off */
 static const unsigned char class_of[256] = {
     ['\t'] = VALUE, [' '] = VALUE, ['!'] = ALL, ['"'] = VALUE, ['#'] = TCHAR | VALUE, ['$'] = ALL,
     ['%'] = TCHAR | VALUE, ['&'] = ALL, ['\''] = ALL, ['('] = PQV, [')'] = PQV, ['*'] = ALL,
@@ -30,6 +31,7 @@ static const unsigned char class_of[256] = {
     ['{'] = QUERY | VALUE, ['|'] = TCHAR | QUERY | VALUE, ['}'] = QUERY | VALUE,
     ['~'] = ALL | NAME, [0x80 ... 0xff] = VALUE,
 };
+/* clang-format on */
 
 static bool is(char c, unsigned classes)
 {
@@ -68,12 +70,14 @@ static bool value_ok(const char *p, const char *end)
     return run(p, end, VALUE) == end;
 }
 
-/* ---- tables -------------------------------------------------------------------------------------- */
+/* ---- tables ---------------------------------------------------------------------------------- */
+/* clang-format off */
 static const struct str methods[] = {
     [HTTP_GET] = STR("GET"),       [HTTP_HEAD] = STR("HEAD"),       [HTTP_POST] = STR("POST"),
     [HTTP_PUT] = STR("PUT"),       [HTTP_PATCH] = STR("PATCH"),     [HTTP_DELETE] = STR("DELETE"),
     [HTTP_OPTIONS] = STR("OPTIONS"),
 };
+/* clang-format on */
 
 const char *http_method_name(enum http_method m)
 {
@@ -82,6 +86,7 @@ const char *http_method_name(enum http_method m)
 
 const char *http_status_text(int status)
 {
+    /* clang-format off */
     static const char *const text[600] = {
         [100] = "Continue", [101] = "Switching Protocols", [102] = "Processing",
         [103] = "Early Hints",
@@ -107,6 +112,7 @@ const char *http_status_text(int status)
         [505] = "HTTP Version Not Supported", [507] = "Insufficient Storage",
         [511] = "Network Authentication Required",
     };
+    /* clang-format on */
     return status >= 0 && status < 600 && text[status] ? text[status] : "Unknown";
 }
 
@@ -125,7 +131,7 @@ bool http_field_ok(struct str name, struct str value)
            (value.n == 0 || value_ok(value.p, value.p + value.n));
 }
 
-/* ---- lines --------------------------------------------------------------------------------------- */
+/* ---- lines ----------------------------------------------------------------------------------- */
 struct lines {
     const char *end[HTTP_HEADERS_MAX + 1]; /* at their CR; the first is the start line's */
     size_t n, used;
@@ -156,9 +162,16 @@ static int lines_find(struct str in, size_t first_max, struct lines *l)
     }
 }
 
-/* ---- fields -------------------------------------------------------------------------------------- */
-enum { HAS_HOST = 1, HAS_LENGTH = 2, HAS_CODING = 4, HAS_UPGRADE = 8, SAYS_CLOSE = 16,
-       SAYS_KEEP = 32, SAYS_UPGRADE = 64 };
+/* ---- fields ---------------------------------------------------------------------------------- */
+enum {
+    HAS_HOST = 1,
+    HAS_LENGTH = 2,
+    HAS_CODING = 4,
+    HAS_UPGRADE = 8,
+    SAYS_CLOSE = 16,
+    SAYS_KEEP = 32,
+    SAYS_UPGRADE = 64
+};
 
 /* Each returns 0 or the status that refuses the message. */
 typedef int field_fn(struct http_head *h, unsigned *seen, struct str v);
@@ -169,7 +182,9 @@ static bool authority_ok(struct str v)
     if (v.n == 0 || v.n > AUTHORITY_MAX)
         return false;
     if (*p == '[') { /* IPv6 */
-        for (p++; p < end && (is(*p, HEX) || *p == ':' || *p == '.'); p++) {}
+        p++;
+        while (p < end && (is(*p, HEX) || *p == ':' || *p == '.'))
+            p++;
         if (p == v.p + 1 || p == end || *p != ']')
             return false;
         p++;
@@ -182,7 +197,9 @@ static bool authority_ok(struct str v)
         return true;
     if (*p != ':' || end - p > 6) /* at most five digits; none is what RFC 3986 allows too */
         return false;
-    for (p++; p < end && is_digit(*p); p++) {}
+    p++;
+    while (p < end && is_digit(*p))
+        p++;
     return p == end;
 }
 
@@ -286,7 +303,9 @@ static int field_read(const char *p, const char *end, struct http_head *h, unsig
     if (colon == p || colon == end || *colon != ':')
         return 400;
     struct str name = str_of(p, (size_t)(colon - p));
-    for (p = colon + 1; p < end && is_blank(*p); p++) {}
+    p = colon + 1;
+    while (p < end && is_blank(*p))
+        p++;
     while (end > p && is_blank(end[-1]))
         end--;
     if (!value_ok(p, end))
@@ -334,7 +353,7 @@ static int version_read(const char *p, int *minor)
     return p[5] == '1' && *minor <= 1 ? 0 : 505;
 }
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 
 /* Looked at before the rest, so that what is not HTTP at all is refused at its first bytes. */
 static int method_read(struct str in, enum http_method *m)
@@ -456,7 +475,7 @@ enum err http_read_request(struct str in, struct http_head *out, size_t *used, i
     return ERR_OK;
 }
 
-/* ---- responses ----------------------------------------------------------------------------------- */
+/* ---- responses ------------------------------------------------------------------------------- */
 static bool status_line_read(struct str line, struct http_head *h)
 {
     if (line.n < sizeof "HTTP/1.1 200 " - 1 || version_read(line.p, &h->minor) != 0 ||
@@ -503,12 +522,22 @@ enum err http_read_response(struct str in, bool to_head_request, struct http_hea
     return ERR_OK;
 }
 
-/* ---- chunked bodies ------------------------------------------------------------------------------ */
+/* ---- chunked bodies -------------------------------------------------------------------------- */
 enum { EXTENSION_MAX = 256, SIZE_DIGITS_MAX = 16, TRAILERS_MAX = 8 * 1024 };
 enum chunk_state {
-    CHUNK_SIZE, CHUNK_EXTENSION, CHUNK_SIZE_LF, CHUNK_DATA, CHUNK_DATA_CR, CHUNK_DATA_LF,
-    CHUNK_TRAILER, CHUNK_TRAILER_NAME, CHUNK_TRAILER_VALUE, CHUNK_TRAILER_LF, CHUNK_END_LF,
-    CHUNK_END, CHUNK_BROKEN
+    CHUNK_SIZE,
+    CHUNK_EXTENSION,
+    CHUNK_SIZE_LF,
+    CHUNK_DATA,
+    CHUNK_DATA_CR,
+    CHUNK_DATA_LF,
+    CHUNK_TRAILER,
+    CHUNK_TRAILER_NAME,
+    CHUNK_TRAILER_VALUE,
+    CHUNK_TRAILER_LF,
+    CHUNK_END_LF,
+    CHUNK_END,
+    CHUNK_BROKEN
 };
 
 static int chunk_size(struct http_chunked *c, char b)
@@ -555,6 +584,7 @@ static int chunk_trailer(struct http_chunked *c, char b)
 /* The state after a byte that is not content. */
 static int chunk_step(struct http_chunked *c, char b)
 {
+    /* clang-format off */
     switch ((enum chunk_state)c->state) {
     case CHUNK_SIZE: return chunk_size(c, b);
     case CHUNK_EXTENSION: return chunk_extension(c, b);
@@ -570,6 +600,7 @@ static int chunk_step(struct http_chunked *c, char b)
     case CHUNK_END:
     case CHUNK_BROKEN: break;
     }
+    /* clang-format on */
     return CHUNK_BROKEN;
 }
 

@@ -25,7 +25,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         must(!to_head || (h.content_length == 0 && !h.chunked));
         must(!h.keep_alive || h.chunked || h.content_length >= 0);
         for (size_t i = 0; i < h.n_headers; i++)
-            must(h.headers[i].name.n > 0 && h.headers[i].value.p + h.headers[i].value.n <= in.p + used);
+            must(h.headers[i].name.n > 0 &&
+                 h.headers[i].value.p + h.headers[i].value.n <= in.p + used);
     } else {
         must(used == 0);
     }

@@ -73,12 +73,13 @@ static struct http_head accepted(struct str in)
 #define POST                "POST / HTTP/1.1\r\nHost: h\r\n"
 #define GET                 "GET / HTTP/1.1\r\nHost: h\r\n"
 
-/* ---- requests ------------------------------------------------------------------------------------ */
+/* ---- requests -------------------------------------------------------------------------------- */
 static void a_request_is_understood(void **state)
 {
     (void)state;
-    struct http_head h = HEAD("POST /a/b%20c;v=1?x=[1]&y=%2F HTTP/1.1\r\nHost: api.example:8443\r\n"
-                              "Content-Length: 12\r\nX-Empty:\r\nX-Text: \t caf\xc3\xa9\t1 \r\n\r\nbody");
+    struct http_head h =
+        HEAD("POST /a/b%20c;v=1?x=[1]&y=%2F HTTP/1.1\r\nHost: api.example:8443\r\n"
+             "Content-Length: 12\r\nX-Empty:\r\nX-Text: \t caf\xc3\xa9\t1 \r\n\r\nbody");
     assert_int_equal(h.method, HTTP_POST);
     SAME(h.target, "/a/b%20c;v=1?x=[1]&y=%2F");
     SAME(h.path, "/a/b%20c;v=1");
@@ -145,7 +146,8 @@ static void ambiguous_framing_is_refused(void **state)
     REFUSED(POST "Content-Length:\r\n\r\n", 400);
     REFUSED(POST "Content-Length: 9223372036854775808\r\n\r\n", 400);
     REFUSED(POST "Content-Length: 18446744073709551617\r\n\r\n", 400);
-    assert_true(HEAD(POST "Content-Length: 9223372036854775807\r\n\r\n").content_length == INT64_MAX);
+    assert_true(HEAD(POST "Content-Length: 9223372036854775807\r\n\r\n").content_length ==
+                INT64_MAX);
     assert_int_equal(HEAD(POST "\r\n").content_length, -1);
     REFUSED(POST "Content-Length : 4\r\n\r\n", 400);
     REFUSED(POST "X: a\0b\r\n\r\n", 400);
@@ -168,7 +170,9 @@ static void only_one_final_chunked_is_known(void **state)
     REFUSED(POST "Transfer-Encoding: chunked;q=1\r\n\r\n", 400);
     REFUSED(POST "Transfer-Encoding: xchunked\r\n\r\n", 400);
     REFUSED(POST "Transfer-Encoding: identity\r\n\r\n", 400);
-    REFUSED(POST "Transfer-Encoding: \x0b" "chunked\r\n\r\n", 400);
+    REFUSED(POST "Transfer-Encoding: \x0b"
+                 "chunked\r\n\r\n",
+            400);
     REFUSED(POST "Transfer-Encoding:\r\n\r\n", 400);
     REFUSED(POST "Transfer-Encoding\r\n\r\n", 400);
     REFUSED("POST / HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", 400);
@@ -328,7 +332,7 @@ static void what_follows_a_head_is_left(void **state)
     assert_int_equal(http_read_request(STR_NONE, &h, &used, &status), ERR_AGAIN);
 }
 
-/* ---- responses ----------------------------------------------------------------------------------- */
+/* ---- responses ------------------------------------------------------------------------------- */
 static struct http_head answer(struct str in)
 {
     struct http_head h;
@@ -350,7 +354,8 @@ static void no_answer(struct str in)
 static void a_response_is_understood(void **state)
 {
     (void)state;
-    struct http_head h = ANSWER("HTTP/1.1 200 Tr\xc3\xa8s bien\r\nContent-Length: 5\r\nHost: x\r\n\r\n");
+    struct http_head h =
+        ANSWER("HTTP/1.1 200 Tr\xc3\xa8s bien\r\nContent-Length: 5\r\nHost: x\r\n\r\n");
     assert_true(h.is_response && h.keep_alive && !h.chunked);
     assert_int_equal(h.status, 200);
     assert_int_equal(h.content_length, 5);
@@ -358,7 +363,8 @@ static void a_response_is_understood(void **state)
     h = ANSWER("HTTP/1.1 200 OK\r\n\r\n"); /* until close */
     assert_true(h.content_length == -1 && !h.chunked && !h.keep_alive);
     assert_false(ANSWER("HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\n").keep_alive);
-    assert_false(ANSWER("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n").keep_alive);
+    assert_false(
+        ANSWER("HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\n").keep_alive);
 }
 
 static void some_responses_have_no_body(void **state)
@@ -367,7 +373,8 @@ static void some_responses_have_no_body(void **state)
     size_t used;
     (void)state;
     assert_int_equal(ANSWER("HTTP/1.1 100 Continue\r\n\r\n").content_length, 0);
-    assert_int_equal(ANSWER("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").content_length, 0);
+    assert_int_equal(ANSWER("HTTP/1.1 204 No Content\r\nContent-Length: 0\r\n\r\n").content_length,
+                     0);
     h = ANSWER("HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n");
     assert_true(h.content_length == 0 && h.keep_alive);
     NO_ANSWER("HTTP/1.1 204 No Content\r\nContent-Length: 5\r\n\r\n");
@@ -408,7 +415,7 @@ static void bad_responses_are_refused(void **state)
     buf_free(&b);
 }
 
-/* ---- chunked ------------------------------------------------------------------------------------- */
+/* ---- chunked --------------------------------------------------------------------------------- */
 /* Feeds `in` in pieces of `step` bytes; *out gets the content. */
 static enum err chunks_read(struct str in, size_t step, struct buf *out, size_t *left)
 {
@@ -466,14 +473,37 @@ static void chunks_are_joined(void **state)
 static void bad_chunks_are_refused(void **state)
 {
     static const struct str bad[] = {
-        STR("\r\n"), STR("g\r\n"), STR("+1\r\na"), STR("-1\r\na"), STR("0x1\r\na"), STR(" 1\r\na"),
-        STR("1 \r\na"), STR("1 ;a\r\na"), STR("1\na\r\n"), STR("1\r\na\n0\r\n"), STR("1\r\nab\r\n"),
-        STR("1\r\na0\r\n\r\n"), STR("1\rXa"), STR("1\r\na\rX"), STR(";a\r\n"), STR("1;a\nb\r\n"),
-        STR("1;a\0b\r\n"), STR("1;\x7f\r\n"), STR("FFFFFFFFFFFFFFFF\r\na"),
-        STR("8000000000000000\r\na"), STR("10000000000000001\r\na"), STR("00000000000000001\r\na"),
-        STR("0\r\nA b: c\r\n\r\n"), STR("0\r\n: c\r\n\r\n"), STR("0\r\n A: c\r\n\r\n"),
-        STR("0\r\nA\r\n\r\n"), STR("0\r\nA: b\n\r\n"), STR("0\r\nA: b\rc\r\n\r\n"),
-        STR("0\r\nA: b\0\r\n\r\n"), STR("0\r\n\n"), STR("0\r\n\rX"),
+        STR("\r\n"),
+        STR("g\r\n"),
+        STR("+1\r\na"),
+        STR("-1\r\na"),
+        STR("0x1\r\na"),
+        STR(" 1\r\na"),
+        STR("1 \r\na"),
+        STR("1 ;a\r\na"),
+        STR("1\na\r\n"),
+        STR("1\r\na\n0\r\n"),
+        STR("1\r\nab\r\n"),
+        STR("1\r\na0\r\n\r\n"),
+        STR("1\rXa"),
+        STR("1\r\na\rX"),
+        STR(";a\r\n"),
+        STR("1;a\nb\r\n"),
+        STR("1;a\0b\r\n"),
+        STR("1;\x7f\r\n"),
+        STR("FFFFFFFFFFFFFFFF\r\na"),
+        STR("8000000000000000\r\na"),
+        STR("10000000000000001\r\na"),
+        STR("00000000000000001\r\na"),
+        STR("0\r\nA b: c\r\n\r\n"),
+        STR("0\r\n: c\r\n\r\n"),
+        STR("0\r\n A: c\r\n\r\n"),
+        STR("0\r\nA\r\n\r\n"),
+        STR("0\r\nA: b\n\r\n"),
+        STR("0\r\nA: b\rc\r\n\r\n"),
+        STR("0\r\nA: b\0\r\n\r\n"),
+        STR("0\r\n\n"),
+        STR("0\r\n\rX"),
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(bad); i++)
@@ -491,7 +521,8 @@ static void extensions_and_trailers_have_limits(void **state)
     assert_int_equal(chunks(repeated(&b, "1;", 256, "x", "\r\na"), STR("a"), 0), ERR_AGAIN);
     assert_int_equal(chunks(repeated(&b, "1;", 257, "x", "\r\na"), STR("a"), 0), ERR_INVALID);
     /* Many chunks may each have one: it is the line that is bounded. */
-    struct str many = repeated(&b, "", 20, "1;extension=of-thirty-characters\r\na\r\n", "0\r\n\r\n");
+    struct str many =
+        repeated(&b, "", 20, "1;extension=of-thirty-characters\r\na\r\n", "0\r\n\r\n");
     assert_int_equal(chunks(many, STR("aaaaaaaaaaaaaaaaaaaa"), 0), ERR_OK);
     struct buf out;
     size_t left;

@@ -1,5 +1,5 @@
-/* An origin that misbehaves as the path of a request says, each connection in a thread, for the tests
- * of upstream. */
+/* An origin that misbehaves as the path of a request says, each connection in a thread, for the
+ * tests of upstream. */
 #ifndef WEB_ORIGIN_FOR_TEST_H
 #define WEB_ORIGIN_FOR_TEST_H
 
@@ -31,6 +31,7 @@ enum what {
     FLOOD,      /* then `flood` again and again, until the other side closes */
 };
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
+/* clang-format off */
 static const struct script {
     const char *path;
     enum what what;
@@ -77,6 +78,7 @@ static const struct script {
     {"/hasty", HASTY, OK_HEAD "Content-Length: 5\r\n\r\nhello"},
     {"/wait", WAIT, OK_HEAD "Content-Length: 5\r\n\r\nhello"},
 };
+/* clang-format on */
 
 static int listener;
 static _Atomic unsigned n_accepted, n_open, most_open, n_requests, n_lives;
@@ -130,7 +132,8 @@ static bool request_read(int fd, struct buf *b, size_t *used, bool head_only)
 static void until_closed(int fd)
 {
     char in[4096];
-    while (recv(fd, in, sizeof in, 0) > 0) {}
+    while (recv(fd, in, sizeof in, 0) > 0) {
+    }
 }
 
 /* True when another request may follow. */

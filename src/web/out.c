@@ -1,5 +1,5 @@
-/* What waits to be sent on a connection. Bytes of heads and small bodies are gathered in one buffer;
- * a handler's body and a file are sent from where they are. */
+/* What waits to be sent on a connection. Heads and small bodies are gathered in one buffer; a
+ * handler's body and a file are sent from where they are. */
 #include "web/conn.h"
 
 #include <errno.h>
@@ -43,7 +43,7 @@ bool out_pending(const struct out *o)
     return out_queued(o) > 0 || o->file_left > 0;
 }
 
-/* ---- progress ----------------------------------------------------------------------------------- */
+/* ---- progress -------------------------------------------------------------------------------- */
 static int unacknowledged(const struct conn *c)
 {
     int n = 0;
@@ -63,7 +63,7 @@ bool out_moved(struct conn *c)
     return c->unacknowledged < before;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------ */
+/* ---- sending --------------------------------------------------------------------------------- */
 static void head_sent(struct out *o, size_t n)
 {
     o->head_at += n;
@@ -179,7 +179,7 @@ void out_add(struct conn *c, struct str before, struct str piece, struct str aft
         c->broken = true; /* whoever writes did not wait */
 }
 
-/* ---- files without a name ----------------------------------------------------------------------- */
+/* ---- files without a name -------------------------------------------------------------------- */
 int spool_open(const char *folder)
 {
     char path[4096];

@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 
-/* ---- addresses ---------------------------------------------------------------------------------- */
+/* ---- addresses ------------------------------------------------------------------------------- */
 static const unsigned char v4_prefix[12] = {[10] = 0xff, [11] = 0xff};
 
 static bool is_v4(const struct ip *ip)
@@ -71,7 +71,7 @@ size_t ip_text(const struct ip *ip, char out[ADDRESS_TEXT])
     return strlen(out);
 }
 
-/* ---- who is trusted ----------------------------------------------------------------------------- */
+/* ---- who is trusted -------------------------------------------------------------------------- */
 static bool net_read(struct str part, struct ip *ip, unsigned *bits)
 {
     ptrdiff_t slash = str_find_char(part, '/');
@@ -122,7 +122,7 @@ bool trusted_has(const struct trusted *t, const struct ip *ip)
     return false;
 }
 
-/* ---- their headers ------------------------------------------------------------------------------ */
+/* ---- their headers --------------------------------------------------------------------------- */
 static const struct str theirs[] = {
     STR("Forwarded"),        STR("X-Forwarded-For"),  STR("X-Forwarded-Proto"),
     STR("X-Forwarded-Host"), STR("X-Forwarded-Port"), STR("X-Forwarded-Server"),
@@ -256,13 +256,14 @@ static struct hop x_forwarded_hops(const struct trusted *t, const struct http_he
 
 /* Most proxies write one of the two and let the other through as the client sent it: where both are
  * there and differ, nobody can say which one is the proxy's, and neither counts. */
-bool proxy_client(const struct trusted *t, const struct http_head *h, struct ip *client, bool *secure)
+bool proxy_client(const struct trusted *t, const struct http_head *h, struct ip *client,
+                  bool *secure)
 {
     struct hop f = forwarded_hops(t, h), x = x_forwarded_hops(t, h);
     struct hop hop = f.said ? f : x;
-    bool differ = f.said && x.said &&
-                  (f.found != x.found || memcmp(&f.ip, &x.ip, sizeof f.ip) != 0 ||
-                   f.secure != x.secure);
+    bool differ =
+        f.said && x.said &&
+        (f.found != x.found || memcmp(&f.ip, &x.ip, sizeof f.ip) != 0 || f.secure != x.secure);
     *secure = !differ && hop.secure;
     *client = hop.ip;
     return hop.found && !differ;

@@ -16,7 +16,7 @@ static int teardown(void **state)
     return 0;
 }
 
-/* ---- paths and hosts ---------------------------------------------------------------------------- */
+/* ---- paths and hosts ------------------------------------------------------------------------- */
 static const struct {
     const char *raw, *path; /* NULL: refused */
 } paths[] = {
@@ -71,14 +71,18 @@ static void paths_are_decoded_or_refused(void **state)
 static void hosts_lose_case_and_port(void **state)
 {
     (void)state;
-    static const char *const hosts[][2] = {
-        {"A.Example", "a.example"}, {"a:80", "a"}, {"[::1]:80", "[::1]"}, {"[2001:DB8::1]", "[2001:db8::1]"},
-        {"", ""}, {"a:", "a"}, {"[::1", "[::1"}};
+    static const char *const hosts[][2] = {{"A.Example", "a.example"},
+                                           {"a:80", "a"},
+                                           {"[::1]:80", "[::1]"},
+                                           {"[2001:DB8::1]", "[2001:db8::1]"},
+                                           {"", ""},
+                                           {"a:", "a"},
+                                           {"[::1", "[::1"}};
     for (size_t i = 0; i < COUNT_OF(hosts); i++)
         assert_true(str_eq_z(request_host(&arena, str_from(hosts[i][0])), hosts[i][1]));
 }
 
-/* ---- traces ------------------------------------------------------------------------------------- */
+/* ---- traces ---------------------------------------------------------------------------------- */
 static void traceparent_is_valid_or_ignored(void **state)
 {
     (void)state;
@@ -108,7 +112,7 @@ static void traceparent_is_valid_or_ignored(void **state)
     }
 }
 
-/* ---- proxies ------------------------------------------------------------------------------------ */
+/* ---- proxies --------------------------------------------------------------------------------- */
 static struct ip ip_of(const char *text)
 {
     struct ip ip;
@@ -145,11 +149,11 @@ static void addresses_have_one_text(void **state)
 {
     (void)state;
     static const char *const rows[][2] = {
-        {"192.0.2.1", "192.0.2.1"}, {"192.0.2.1:8080", "192.0.2.1"}, {"[2001:DB8::1]:80", "2001:db8::1"},
-        {"[2001:db8:0:0::1]", "2001:db8::1"}, {"2001:db8::1", "2001:db8::1"},
-        {"::ffff:192.0.2.1", "192.0.2.1"}};
-    static const char *const wrong[] = {"", "unknown", "_hidden", "192.0.2", "192.0.2.256", "[::1",
-                                        "a:b", "192.0.2.1 ", "::g"};
+        {"192.0.2.1", "192.0.2.1"},          {"192.0.2.1:8080", "192.0.2.1"},
+        {"[2001:DB8::1]:80", "2001:db8::1"}, {"[2001:db8:0:0::1]", "2001:db8::1"},
+        {"2001:db8::1", "2001:db8::1"},      {"::ffff:192.0.2.1", "192.0.2.1"}};
+    static const char *const wrong[] = {"",     "unknown", "_hidden",    "192.0.2", "192.0.2.256",
+                                        "[::1", "a:b",     "192.0.2.1 ", "::g"};
     char text[ADDRESS_TEXT];
     for (size_t i = 0; i < COUNT_OF(rows); i++) {
         struct ip ip = ip_of(rows[i][0]);
@@ -191,13 +195,17 @@ static const struct {
     {{"X-Forwarded-Proto: https"}, NULL, true},
     {{"X-Forwarded-For: nonsense", "X-Forwarded-Proto: https"}, NULL, true},
     /* Both kinds: only when they agree. */
-    {{"Forwarded: for=192.0.2.1;proto=https", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: https"},
-     "192.0.2.1", true},
+    {{"Forwarded: for=192.0.2.1;proto=https", "X-Forwarded-For: 192.0.2.1",
+      "X-Forwarded-Proto: https"},
+     "192.0.2.1",
+     true},
     {{"Forwarded: for=198.51.100.9;proto=https", "X-Forwarded-For: 192.0.2.1"}, NULL, false},
     {{"Forwarded: for=unknown", "X-Forwarded-For: 192.0.2.1"}, NULL, false},
     {{"Forwarded: for=198.51.100.9", "X-Forwarded-Proto: http"}, NULL, false},
-    {{"Forwarded: for=192.0.2.1;proto=https", "X-Forwarded-For: 192.0.2.1", "X-Forwarded-Proto: http"},
-     NULL, false},
+    {{"Forwarded: for=192.0.2.1;proto=https", "X-Forwarded-For: 192.0.2.1",
+      "X-Forwarded-Proto: http"},
+     NULL,
+     false},
 };
 
 static void head_of(struct http_head *h, const char *const field[3])
@@ -206,8 +214,8 @@ static void head_of(struct http_head *h, const char *const field[3])
     for (size_t i = 0; i < 3 && field[i]; i++) {
         struct str f = str_from(field[i]);
         ptrdiff_t colon = str_find_char(f, ':');
-        h->headers[h->n_headers++] = (struct http_header){
-            str_sub(f, 0, (size_t)colon), str_after(f, (size_t)colon + 2)};
+        h->headers[h->n_headers++] =
+            (struct http_header){str_sub(f, 0, (size_t)colon), str_after(f, (size_t)colon + 2)};
     }
 }
 
@@ -227,16 +235,25 @@ static void clients_behind_proxies(void **state)
             ip_text(&ip, text);
         if (found != (hops[i].client != NULL) || secure != hops[i].secure ||
             (found && strcmp(text, hops[i].client) != 0))
-            fail_msg("%s: %s %s", hops[i].field[0], found ? text : "nobody", secure ? "secure" : "plain");
+            fail_msg("%s: %s %s", hops[i].field[0], found ? text : "nobody",
+                     secure ? "secure" : "plain");
     }
 }
 
 static void strangers_lose_their_claims(void **state)
 {
     (void)state;
-    static const char *const names[] = {
-        "Host", "forwarded", "X-Forwarded-For", "X-FORWARDED-PROTO", "x-forwarded-host",
-        "X-Forwarded-Port", "X-Real-Ip", "Client-Cert", "client-cert-chain", "Cookie", "X-Other"};
+    static const char *const names[] = {"Host",
+                                        "forwarded",
+                                        "X-Forwarded-For",
+                                        "X-FORWARDED-PROTO",
+                                        "x-forwarded-host",
+                                        "X-Forwarded-Port",
+                                        "X-Real-Ip",
+                                        "Client-Cert",
+                                        "client-cert-chain",
+                                        "Cookie",
+                                        "X-Other"};
     struct http_head h = {.n_headers = 0};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         h.headers[h.n_headers++] = (struct http_header){str_from(names[i]), STR("v")};

@@ -1,6 +1,6 @@
-/* The engine's loops: accepting, time limits, counting, starting and stopping. Each loop watches the
- * same listening sockets; the kernel wakes one of them for a connection, and who has clearly more
- * connections than another hands the new one over, so that loops stay even. */
+/* The engine's loops: accepting, time limits, counting, starting and stopping. Each loop watches
+ * the same listening sockets; the kernel wakes one of them for a connection, and who has clearly
+ * more connections than another hands the new one over, so that loops stay even. */
 #include "web/conn.h"
 
 #include <assert.h>
@@ -8,12 +8,14 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <signal.h>
 #include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "sys/file.h"
 
 enum {
     ACCEPT_BATCH = 16,
@@ -34,7 +36,7 @@ const struct web_limits web_limits_default = {
     .queue_max = 1000,
 };
 
-/* ---- small services of a loop ------------------------------------------------------------------- */
+/* ---- small services of a loop ---------------------------------------------------------------- */
 struct str loop_date(struct web_loop *wl)
 {
     int64_t now_ms = loop_now_ms(wl->loop);
@@ -63,7 +65,7 @@ void loop_trace_id(struct web_loop *wl, char out[33])
     out[32] = '\0';
 }
 
-/* ---- accepting ---------------------------------------------------------------------------------- */
+/* ---- accepting ------------------------------------------------------------------------------- */
 static void listen_set(struct web_loop *wl, bool on)
 {
     for (size_t i = 0; i < wl->s->conf.n_listen_fds; i++) {
@@ -156,15 +158,23 @@ static void accepted(struct web_loop *wl, int fd, const struct sockaddr_storage 
     loop_post(to->loop, &p->job);
 }
 
-/* No descriptor or no memory for one more: the oldest idle connection makes room. Without any, the
- * waiting ones are left in the kernel's queue for a moment; asking again at once would be a spin. */
+/* No descriptor or no memory for one more: the oldest idle connection makes room. Without any, who
+ * waits is left in the kernel's queue for a moment; asking again at once would be a spin. */
 static void no_room(struct web_loop *wl, int why)
 {
-    log_warn("accept_failed", "why", why == EMFILE ? "EMFILE" : why == ENFILE ? "ENFILE" : "memory");
+    bool files = why == EMFILE || why == ENFILE;
+    log_warn("accept_failed", "why", files ? "descriptors" : "memory");
     if (wl->idle_first)
         conn_close(wl->idle_first);
     listen_set(wl, false);
     loop_timer_set(wl->loop, &wl->rearm, REARM_MS);
+}
+
+/* accept4 looks for a descriptor before it looks for a connection. */
+static bool is_waited_for(int fd)
+{
+    struct pollfd p = {.fd = fd, .events = POLLIN};
+    return poll(&p, 1, 0) == 1;
 }
 
 static void on_listen(struct loop_io *io, unsigned events)
@@ -179,25 +189,27 @@ static void on_listen(struct loop_io *io, unsigned events)
             accepted(wl, fd, &from);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            no_room(wl, errno);
+        int why = errno;
+        if (why == EMFILE || why == ENFILE || why == ENOBUFS || why == ENOMEM) {
+            if (is_waited_for(io->fd))
+                no_room(wl, why);
             return;
         }
-        if (errno == EAGAIN)
+        if (why == EAGAIN)
             return;
         /* Otherwise that connection failed before it was taken: the next one. */
     }
 }
 
-/* ---- time limits -------------------------------------------------------------------------------- */
+/* ---- time limits ----------------------------------------------------------------------------- */
 /* One look at all connections now and then costs less than a timer moved with every request. */
 static void on_sweep(struct loop_timer *t)
 {
     struct web_loop *wl = (struct web_loop *)((char *)t - offsetof(struct web_loop, sweep));
     const struct web_limits *l = &wl->s->conf.limits;
     const int64_t limit_ms[WAIT_COUNT] = {
-        [WAIT_NONE] = INT64_MAX,           [WAIT_IDLE] = l->idle_timeout_ms,
-        [WAIT_HEAD] = l->head_timeout_ms,  [WAIT_BODY] = l->body_timeout_ms,
+        [WAIT_NONE] = INT64_MAX,          [WAIT_IDLE] = l->idle_timeout_ms,
+        [WAIT_HEAD] = l->head_timeout_ms, [WAIT_BODY] = l->body_timeout_ms,
         [WAIT_SEND] = l->send_timeout_ms, [WAIT_LINGER] = LINGER_MS};
     int64_t now_ms = loop_now_ms(wl->loop);
     for (struct conn *c = wl->all, *next; c; c = next) {
@@ -225,7 +237,7 @@ static int sweep_every_ms(const struct web_limits *l)
     return ms / 8 > SWEEP_MIN_MS ? ms / 8 : SWEEP_MIN_MS;
 }
 
-/* ---- a loop's thread ---------------------------------------------------------------------------- */
+/* ---- a loop's thread ------------------------------------------------------------------------- */
 static void *loop_main(void *arg)
 {
     struct web_loop *wl = arg;
@@ -254,10 +266,10 @@ static void loop_prepare(struct web_server *s, unsigned index)
     if (!wl->listeners && s->conf.n_listen_fds)
         abort();
     for (size_t i = 0; i < s->conf.n_listen_fds; i++)
-        wl->listeners[i] = (struct listener){
-            .io = {.fn = on_listen, .fd = s->conf.listen_fds[i],
-                   .events = LOOP_READ | LOOP_EXCLUSIVE},
-            .wl = wl};
+        wl->listeners[i] = (struct listener){.io = {.fn = on_listen,
+                                                    .fd = s->conf.listen_fds[i],
+                                                    .events = LOOP_READ | LOOP_EXCLUSIVE},
+                                             .wl = wl};
 }
 
 static void loop_discard(struct web_loop *wl)
@@ -292,6 +304,8 @@ struct web_server *web_server_start(const struct web_server_conf *conf)
     trusted_read(conf->trusted_proxies, &s->trusted);
     pthread_mutex_init(&s->lock, NULL);
     pthread_cond_init(&s->stopped, NULL);
+    if (file_make_dirs(conf->spool_folder, 0700) != ERR_OK)
+        log_error("spool_folder_failed", "folder", conf->spool_folder);
     for (size_t i = 0; i < conf->n_listen_fds; i++)
         listener_prepare(conf->listen_fds[i]);
     for (unsigned i = 0; i < conf->n_loops; i++)
@@ -309,13 +323,13 @@ struct web_server *web_server_start(const struct web_server_conf *conf)
     return s;
 }
 
-/* ---- stopping ----------------------------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------------------------- */
 /* In two steps: when every loop has stopped accepting, no connection is on its way from one to
  * another any more, and each may end when its own are through. */
 static void on_stop_accepting(struct loop_job *job)
 {
-    struct web_loop *wl = (struct web_loop *)((char *)job -
-                                              offsetof(struct web_loop, stop_accepting));
+    struct web_loop *wl =
+        (struct web_loop *)((char *)job - offsetof(struct web_loop, stop_accepting));
     loop_timer_del(wl->loop, &wl->rearm);
     listen_set(wl, false);
     pthread_mutex_lock(&wl->s->lock);
@@ -370,7 +384,7 @@ void web_server_stop(struct web_server *s, int grace_ms)
     free(s);
 }
 
-/* ---- counting ----------------------------------------------------------------------------------- */
+/* ---- counting -------------------------------------------------------------------------------- */
 static uint64_t total(const struct web_server *s, size_t counter)
 {
     uint64_t sum = 0;
@@ -381,11 +395,13 @@ static uint64_t total(const struct web_server *s, size_t counter)
 
 void web_server_counts(const struct web_server *s, struct web_counts *out)
 {
-    *out = (struct web_counts){
-        .accepted = total(s, COUNT_ACCEPTED), .requests = total(s, COUNT_REQUESTS),
-        .fast = total(s, COUNT_FAST),         .refused = total(s, COUNT_REFUSED),
-        .bytes_in = total(s, COUNT_IN),       .bytes_out = total(s, COUNT_OUT),
-        .queue_length = pool_queued(s->pool)};
+    *out = (struct web_counts){.accepted = total(s, COUNT_ACCEPTED),
+                               .requests = total(s, COUNT_REQUESTS),
+                               .fast = total(s, COUNT_FAST),
+                               .refused = total(s, COUNT_REFUSED),
+                               .bytes_in = total(s, COUNT_IN),
+                               .bytes_out = total(s, COUNT_OUT),
+                               .queue_length = pool_queued(s->pool)};
     for (unsigned i = 0; i < s->conf.n_loops; i++)
         out->connections_open += atomic_load_explicit(&s->loops[i].open, memory_order_relaxed);
     for (size_t i = 0; i < COUNT_OF(out->by_status); i++)

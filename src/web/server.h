@@ -8,7 +8,7 @@
 #include "sys/loop.h"
 #include "web/http.h"
 
-/* ---- wide lane: what a handler gets and gives ------------------------------------------------- */
+/* ---- wide lane: what a handler gets and gives ------------------------------------------------ */
 struct web_request {
     struct arena *arena; /* ends with the request */
     const struct http_head *head;
@@ -40,7 +40,7 @@ void web_header(struct web_response *r, const char *name, struct str value);
 
 typedef void web_handler(struct web_request *rq, struct web_response *rs, void *arg);
 
-/* ---- fast lane -------------------------------------------------------------------------------- */
+/* ---- fast lane ------------------------------------------------------------------------------- */
 /* One exchange, in the loop's thread only. Its arena and head live until on_close. */
 struct fast;
 struct fast_ops {
@@ -72,7 +72,7 @@ bool fast_write(struct fast *x, struct str piece);
 void fast_end(struct fast *x);
 void fast_abort(struct fast *x); /* closes the connection: the answer cannot be completed */
 
-/* ---- the server ------------------------------------------------------------------------------- */
+/* ---- the server ------------------------------------------------------------------------------ */
 struct web_limits {
     uint64_t body_max;         /* 10 MB on the wide lane */
     unsigned connections_max;  /* per loop, 10,000: over that the oldest idle is closed */
@@ -89,7 +89,7 @@ struct web_server_conf {
     size_t n_listen_fds;
     unsigned n_loops, n_handlers;
     struct web_limits limits;
-    const char *spool_folder; /* bodies over 64 KB; unlinked at once */
+    const char *spool_folder; /* made when missing; bodies over 64 KB, unlinked at once */
     web_handler *handler;
     void *arg;
     void (*handler_thread_start)(void *arg); /* NULL or called in each handler thread */

@@ -4,7 +4,7 @@
 #include <semaphore.h>
 #include <sys/resource.h>
 
-/* ---- exchanges that do what their path says ------------------------------------------------------ */
+/* ---- exchanges that do what their path says -------------------------------------------------- */
 struct exchange {
     struct fast *x;
     struct loop_timer timer;
@@ -53,7 +53,7 @@ static void on_body(struct fast *x, struct str piece, bool last)
             fast_body_pause(x, true);
         if (last)
             fast_end(x);
-    } else if (last) {
+    } else if (last || str_eq_z(path, "/early")) {
         fast_answer(x, 200, NULL, 0,
                     arena_printf(fast_arena(x), "%llu %llu", (unsigned long long)e->n,
                                  (unsigned long long)e->sum));
@@ -137,7 +137,7 @@ static bool fast(struct fast *x, void *arg)
         later(e, 20);
     else if (str_eq_z(path, "/paused"))
         fast_body_start(x), fast_body_pause(x, true), later(e, 100);
-    else if (str_eq_z(path, "/sum"))
+    else if (str_eq_z(path, "/sum") || str_eq_z(path, "/early"))
         fast_body_start(x);
     else if (str_eq_z(path, "/echo"))
         fast_body_start(x), fast_begin(x, 200, NULL, 0, -1);
@@ -202,7 +202,7 @@ static int teardown(void **state)
 
 #define GET(path) "GET " path " HTTP/1.1\r\nHost: a\r\n\r\n"
 
-/* ---- answering ---------------------------------------------------------------------------------- */
+/* ---- answering ------------------------------------------------------------------------------- */
 static void answers(void **state)
 {
     (void)state;
@@ -255,8 +255,9 @@ static void a_trace_goes_on(void **state)
     struct peer p;
     server_up();
     peer_open(&p);
-    assert_int_equal(peer_ask(&p, "GET /trace HTTP/1.1\r\nHost: a\r\ntraceparent: "
-                                  "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n"),
+    assert_int_equal(peer_ask(&p,
+                              "GET /trace HTTP/1.1\r\nHost: a\r\ntraceparent: "
+                              "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01\r\n\r\n"),
                      200);
     assert_true(peer_body_is(&p, "4bf92f3577b34da6a3ce929d0e0e4736"));
     assert_int_equal(peer_ask(&p, GET("/trace")), 200);
@@ -268,7 +269,8 @@ static void a_trace_goes_on(void **state)
 static void a_wrong_answer_does_not_look_right(void **state)
 {
     (void)state;
-    static const char *const asks[] = {GET("/wrong?abort"), GET("/wrong?short"), GET("/wrong?long")};
+    static const char *const asks[] = {GET("/wrong?abort"), GET("/wrong?short"),
+                                       GET("/wrong?long")};
     server_up();
     for (size_t i = 0; i < COUNT_OF(asks); i++) {
         struct peer p;
@@ -285,7 +287,7 @@ static void a_wrong_answer_does_not_look_right(void **state)
     assert_int_equal(ask_once(GET("/wrong?header")), 500);
 }
 
-/* ---- bodies ------------------------------------------------------------------------------------- */
+/* ---- bodies ---------------------------------------------------------------------------------- */
 static struct str large;
 
 struct sender {
@@ -336,10 +338,12 @@ static void bodies_pass_through_whole(void **state)
         assert_int_equal(peer_answer(&p), 200);
         assert_true(peer_body_is(&p, want));
     }
-    assert_int_equal(peer_ask(&p, "POST /sum HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"), 200);
+    assert_int_equal(peer_ask(&p, "POST /sum HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n"),
+                     200);
     assert_true(peer_body_is(&p, "0 0"));
     assert_int_equal(peer_ask(&p, "POST /sum HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n"
-                                  "Expect: 100-continue\r\n\r\n"), 100);
+                                  "Expect: 100-continue\r\n\r\n"),
+                     100);
     assert_int_equal(peer_ask(&p, "abc"), 200);
     peer_close(&p);
 }
@@ -376,9 +380,8 @@ static void backpressure_both_ways(void **state)
 static void streams_at_the_readers_speed(void **state)
 {
     (void)state;
-    static const char *const asks[] = {
-        GET("/stream"), GET("/stream?length"), GET("/stream-later"),
-        "GET /stream?1.0 HTTP/1.0\r\n\r\n"};
+    static const char *const asks[] = {GET("/stream"), GET("/stream?length"), GET("/stream-later"),
+                                       "GET /stream?1.0 HTTP/1.0\r\n\r\n"};
     server_up();
     for (size_t i = 0; i < COUNT_OF(asks); i++) {
         struct peer p;
@@ -395,8 +398,8 @@ static void streams_at_the_readers_speed(void **state)
     }
 }
 
-/* Refused before its body is read: a short one is read away, for a long one the connection ends, and
- * the refusal arrives in both cases. */
+/* Refused before its body is read: a short one is read away, for a long one the connection ends,
+ * and the refusal arrives in both cases. */
 static void a_refusal_without_reading(void **state)
 {
     (void)state;
@@ -414,8 +417,29 @@ static void a_refusal_without_reading(void **state)
     peer_close(&p);
     peer_open(&p); /* leave was not given: whether the body comes nobody knows */
     assert_int_equal(peer_ask(&p, "POST /refuse HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n"
-                                  "Expect: 100-continue\r\n\r\n"), 401);
+                                  "Expect: 100-continue\r\n\r\n"),
+                     401);
     assert_true(peer_sees_end(&p));
+    peer_close(&p);
+}
+
+/* Answered in the middle of its body: the rest is not read for ever. */
+static void an_early_answer(void **state)
+{
+    (void)state;
+    struct peer p;
+    struct web_counts n;
+    server_up();
+    peer_open(&p);
+    assert_int_equal(
+        peer_ask(&p, "POST /early HTTP/1.1\r\nHost: a\r\nContent-Length: 6\r\n\r\nabc"), 200);
+    assert_int_equal(peer_ask(&p, "def" GET("/a")), 200);
+    struct sender s = {.p = &p};
+    say_large_head(&p, "/early", false);
+    assert_int_equal(pthread_create(&s.thread, NULL, send_large, &s), 0);
+    assert_int_equal(peer_answer(&p), 200);
+    EVENTUALLY((web_server_counts(server, &n), n.connections_open == 0));
+    pthread_join(s.thread, NULL);
     peer_close(&p);
 }
 
@@ -425,14 +449,16 @@ static void a_bad_chunk_ends_it(void **state)
     struct peer p;
     server_up();
     peer_open(&p);
-    assert_int_equal(peer_ask(&p, "POST /sum HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
-                                  "3\r\nabcd\r\n0\r\n\r\n" GET("/a")), 400);
+    assert_int_equal(peer_ask(&p,
+                              "POST /sum HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n"
+                              "3\r\nabcd\r\n0\r\n\r\n" GET("/a")),
+                     400);
     assert_true(peer_sees_end(&p));
     peer_close(&p);
     EVENTUALLY(atomic_load(&closed) == 1);
 }
 
-/* ---- leaving ------------------------------------------------------------------------------------ */
+/* ---- leaving --------------------------------------------------------------------------------- */
 static void a_client_may_leave_at_any_point(void **state)
 {
     (void)state;
@@ -479,8 +505,8 @@ static void a_body_that_stops_is_ended(void **state)
     peer_open(&hang); /* an exchange that waits for its own work has no limit here */
     assert_true(peer_say(&hang, GET("/hang")));
     peer_open(&body);
-    assert_int_equal(peer_ask(&body, "POST /sum HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc"),
-                     408);
+    assert_int_equal(
+        peer_ask(&body, "POST /sum HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nabc"), 408);
     assert_true(peer_sees_end(&body));
     EVENTUALLY(atomic_load(&closed) == 1);
     peer_close(&body);
@@ -497,7 +523,7 @@ static void a_body_that_stops_is_ended(void **state)
     peer_close(&hang);
 }
 
-/* ---- many --------------------------------------------------------------------------------------- */
+/* ---- many ------------------------------------------------------------------------------------ */
 static void a_thousand_connections(void **state)
 {
     (void)state;
@@ -530,7 +556,7 @@ static void a_thousand_connections(void **state)
     EVENTUALLY((web_server_counts(server, &n), n.connections_open == 0));
 }
 
-/* ---- stopping ----------------------------------------------------------------------------------- */
+/* ---- stopping -------------------------------------------------------------------------------- */
 static int grace_ms;
 static int64_t stop_took_ms;
 
@@ -632,6 +658,7 @@ int main(void)
         T(backpressure_both_ways),
         T(streams_at_the_readers_speed),
         T(a_refusal_without_reading),
+        T(an_early_answer),
         T(a_bad_chunk_ends_it),
         T(a_client_may_leave_at_any_point),
         T(a_body_that_stops_is_ended),

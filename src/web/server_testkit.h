@@ -14,7 +14,6 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -44,11 +43,14 @@ static void listen_anew(void)
 static void server_conf(web_handler *handler)
 {
     snprintf(spool, sizeof spool, "/tmp/socle-spool-%d", (int)getpid());
-    (void)mkdir(spool, 0700);
     listen_anew();
-    conf = (struct web_server_conf){.listen_fds = &listen_fd, .n_listen_fds = 1, .n_loops = 2,
-                                    .n_handlers = 2, .limits = web_limits_default,
-                                    .spool_folder = spool, .handler = handler};
+    conf = (struct web_server_conf){.listen_fds = &listen_fd,
+                                    .n_listen_fds = 1,
+                                    .n_loops = 2,
+                                    .n_handlers = 2,
+                                    .limits = web_limits_default,
+                                    .spool_folder = spool,
+                                    .handler = handler};
 }
 
 static void server_up(void)
@@ -65,26 +67,27 @@ static void server_down(void)
 }
 
 /* Waits until it is true. */
-#define EVENTUALLY(what)                                             \
-    do {                                                             \
-        int64_t until_ms_ = clock_mono_ms() + PATIENCE_MS;           \
-        while (!(what) && clock_mono_ms() < until_ms_)               \
-            usleep(1000);                                            \
-        assert_true(what);                                           \
+#define EVENTUALLY(what)                                   \
+    do {                                                   \
+        int64_t until_ms_ = clock_mono_ms() + PATIENCE_MS; \
+        while (!(what) && clock_mono_ms() < until_ms_)     \
+            usleep(1000);                                  \
+        assert_true(what);                                 \
     } while (0)
 
-/* ---- a client ----------------------------------------------------------------------------------- */
+/* ---- a client -------------------------------------------------------------------------------- */
 struct peer {
     int fd;
-    struct buf in;    /* what came and is not read yet */
+    struct buf in;         /* what came and is not read yet */
     struct http_head head; /* of the last answer; points into in_head */
     struct buf in_head, body;
-    bool closed;
+    bool closed, reset;
 };
 
 static void peer_open(struct peer *p)
 {
-    struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in a = {.sin_family = AF_INET,
+                            .sin_port = htons((uint16_t)port),
                             .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     struct timeval patience = {.tv_sec = PATIENCE_MS / 1000};
     *p = (struct peer){.fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
@@ -127,6 +130,7 @@ static bool peer_more(struct peer *p)
     char piece[65536];
     ssize_t n = recv(p->fd, piece, sizeof piece, 0);
     assert_true(n >= 0 || errno == ECONNRESET); /* else: waited for in vain */
+    p->reset |= n < 0;
     if (n <= 0)
         p->closed = true;
     else
@@ -168,8 +172,7 @@ static int peer_answer_to(struct peer *p, bool to_head)
         peer_read_chunks(p);
         return h.status;
     }
-    while (h.content_length < 0 ? peer_more(p)
-                                : p->in.n < (size_t)h.content_length && peer_more(p))
+    while (h.content_length < 0 ? peer_more(p) : p->in.n < (size_t)h.content_length && peer_more(p))
         ;
     size_t n = h.content_length < 0 ? p->in.n : (size_t)h.content_length;
     assert_true(p->in.n >= n);
@@ -198,12 +201,13 @@ static bool peer_header_is(const struct peer *p, const char *name, const char *v
     return str_eq_z(http_header_get(&p->head, name), value);
 }
 
-/* The server closes, without another byte. */
+/* The server closes, without another byte, and not by a reset: that can take from the client what
+ * it has not read yet. */
 static bool peer_sees_end(struct peer *p)
 {
     while (!p->closed && peer_more(p))
         ;
-    return p->in.n == 0;
+    return p->in.n == 0 && !p->reset;
 }
 
 /* One request on a connection of its own; 0: closed without an answer. */

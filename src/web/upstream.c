@@ -15,7 +15,7 @@ enum {
 };
 static const size_t out_max = 64u << 20;
 
-/* ---- a call's memory ----------------------------------------------------------------------------- */
+/* ---- a call's memory ------------------------------------------------------------------------- */
 static void call_on_timer(struct loop_timer *t);
 
 static struct upstream_call *call_new(struct upstreams *u)
@@ -74,7 +74,7 @@ static void call_end_later(struct upstream_call *call, enum err e)
     loop_timer_set(call->u->loop, &call->timer, 0);
 }
 
-/* ---- what is sent -------------------------------------------------------------------------------- */
+/* ---- what is sent ---------------------------------------------------------------------------- */
 static char *put(char *p, struct str s)
 {
     if (s.n)
@@ -152,7 +152,7 @@ void call_write(struct upstream_call *call)
     wire_want(w, !call->paused, call->out_at < call->out.n && !call->write_broken);
 }
 
-/* ---- connections --------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 bool call_is_idempotent(const struct upstream_call *call)
 {
     return call->method != HTTP_POST && call->method != HTTP_PATCH;
@@ -234,7 +234,7 @@ static void call_detach(struct upstream_call *call)
         upstream_conn_close(c);
 }
 
-/* ---- time ---------------------------------------------------------------------------------------- */
+/* ---- time ------------------------------------------------------------------------------------ */
 /* How long the answer may still take; once its head is there, from its last byte on. */
 static int64_t answer_left_ms(const struct upstream_call *call)
 {
@@ -268,7 +268,7 @@ static void call_on_timer(struct loop_timer *t)
     call_end(call, e);
 }
 
-/* ---- for others ---------------------------------------------------------------------------------- */
+/* ---- for others ------------------------------------------------------------------------------ */
 struct upstream_call *upstream_send(struct upstreams *u, const struct upstream_origin *o,
                                     enum http_method m, struct str target,
                                     const struct http_header *headers, size_t n, struct str body,

@@ -7,7 +7,7 @@ enum {
     INTERIM_MAX = 16,
 };
 
-/* ---- the head ------------------------------------------------------------------------------------ */
+/* ---- the head -------------------------------------------------------------------------------- */
 static enum err body_begin(struct upstream_call *call, const struct http_head *h)
 {
     call->keep_alive = h->keep_alive;
@@ -37,7 +37,7 @@ static enum err head_take(struct upstream_call *call, struct str *in)
     return e;
 }
 
-/* ---- the body ------------------------------------------------------------------------------------ */
+/* ---- the body -------------------------------------------------------------------------------- */
 static enum err body_give(struct upstream_call *call, struct str piece)
 {
     if (piece.n > call->body_max - call->body_n)
@@ -88,7 +88,7 @@ static enum err part_take(struct upstream_call *call, struct str *in, bool *last
     return *last ? ERR_OK : length_take(call, in);
 }
 
-/* ---- the end ------------------------------------------------------------------------------------- */
+/* ---- the end --------------------------------------------------------------------------------- */
 /* The connection is kept only when nothing of this exchange can be left on it. */
 static void answer_whole(struct upstream_conn *c, struct str rest)
 {
@@ -123,7 +123,7 @@ static void conn_ended(struct upstream_conn *c, bool broken)
     answer_failed(c, call->head_done && call->end == BODY_CLOSE && !broken ? ERR_OK : ERR_IO);
 }
 
-/* ---- reading ------------------------------------------------------------------------------------- */
+/* ---- reading --------------------------------------------------------------------------------- */
 static void hold_back(struct upstream_conn *c, struct str rest)
 {
     bool is_held = c->in.n && rest.p >= c->in.p && rest.p <= c->in.p + c->in.n;

@@ -1,11 +1,11 @@
 /* The three halves of upstream: calls (upstream.c), the connections they use (upstream_pool.c) and
  * what comes back on them (upstream_answer.c).
  *
- * A call is queued, or holds a connection, or waits for its timer to tell its end; whichever, it is in
- * `calls`. A connection is idle or serves one call. Two rules keep callbacks harmless: they are called
- * from the loop only, never from inside upstream_send, _pause or _cancel; and after each one the code
- * looks at conn->call again, which a callback may have taken away (`busy` then keeps the connection's
- * memory until the code that called back is done with it). */
+ * A call is queued, or holds a connection, or waits for its timer to tell its end; whichever, it is
+ * in `calls`. A connection is idle or serves one call. Two rules keep callbacks harmless: they are
+ * called from the loop only, never from inside upstream_send, _pause or _cancel; and after each one
+ * the code looks at conn->call again, which a callback may have taken away (`busy` then keeps the
+ * connection's memory until the code that called back is done with it). */
 #ifndef WEB_UPSTREAM_INNER_H
 #define WEB_UPSTREAM_INNER_H
 
@@ -21,11 +21,11 @@ enum {
     UPSTREAM_READ_BYTES = 64 * 1024,
 };
 
-/* ---- lists through their members ----------------------------------------------------------------- */
+/* ---- lists through their members ------------------------------------------------------------- */
 struct link {
     struct link *prev, *next;
 };
-#define LINK_OWNER(link, type, member) ((type *)((char *)(link) - offsetof(type, member)))
+#define LINK_OWNER(link, type, member) ((type *)((char *)(link)-offsetof(type, member)))
 
 static inline void link_init(struct link *head)
 {
@@ -57,7 +57,7 @@ static inline void link_del(struct link *l)
     l->prev = l->next = l;
 }
 
-/* ---- what a loop has ----------------------------------------------------------------------------- */
+/* ---- what a loop has ------------------------------------------------------------------------- */
 struct upstreams {
     struct loop *loop;
     unsigned kept_per_origin;
@@ -72,7 +72,7 @@ struct upstreams {
 /* One origin's connections. Goes when neither a connection nor a call has it. */
 struct pool {
     struct upstreams *u;
-    struct link link; /* in u->pools */
+    struct link link;        /* in u->pools */
     struct link idle, queue; /* the last used connection first; the oldest call first */
     struct link busy;
     unsigned n_conns, n_idle, n_calls, n_queued;
@@ -85,7 +85,7 @@ struct pool {
 struct upstream_conn {
     struct wire wire; /* first: its loop_io leads here */
     struct pool *pool;
-    struct link link; /* in pool->idle or pool->busy */
+    struct link link;           /* in pool->idle or pool->busy */
     struct upstream_call *call; /* NULL: idle, or taken away by a callback */
     bool used_before, busy;
     int64_t idle_since_ms;
@@ -121,7 +121,7 @@ struct upstream_call {
 
 /* upstream_pool.c */
 struct pool *pool_get(struct upstreams *u, const struct upstream_origin *o);
-void pool_unref(struct pool *p); /* a call lets go of it */
+void pool_unref(struct pool *p);                                          /* a call lets go of it */
 struct upstream_conn *pool_idle_conn(struct pool *p, bool must_be_quiet); /* NULL: none */
 /* NULL: the system refuses one; `why` says how. */
 struct upstream_conn *upstream_conn_new(struct pool *p, const char **why);

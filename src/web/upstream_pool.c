@@ -1,5 +1,5 @@
-/* Origins and their connections. The last used connection is used first, so that those which are too
- * many grow old and are closed. */
+/* Origins and their connections. The last used connection is used first, so that those which are
+ * too many grow old and are closed. */
 #include "web/upstream_inner.h"
 
 #include <netinet/in.h>
@@ -7,7 +7,7 @@
 
 enum { IDLE_MS = 50000, SWEEP_MS = 5000, KEY_MAX = 1024 };
 
-/* ---- pools --------------------------------------------------------------------------------------- */
+/* ---- pools ----------------------------------------------------------------------------------- */
 static size_t address_bytes(const struct sockaddr_storage *s, char out[24])
 {
     const struct sockaddr_in *four = (const struct sockaddr_in *)s;
@@ -103,7 +103,7 @@ static void pool_serve_queue(struct pool *p)
     }
 }
 
-/* ---- connections --------------------------------------------------------------------------------- */
+/* ---- connections ----------------------------------------------------------------------------- */
 struct upstream_conn *upstream_conn_new(struct pool *p, const char **why)
 {
     struct upstream_conn *c = calloc(1, sizeof *c);
@@ -211,7 +211,7 @@ static void sweep(struct loop_timer *t)
         loop_timer_set(u->loop, &u->sweep, SWEEP_MS);
 }
 
-/* ---- all of them --------------------------------------------------------------------------------- */
+/* ---- all of them ----------------------------------------------------------------------------- */
 struct upstreams *upstreams_new(struct loop *l, unsigned kept_per_origin)
 {
     struct upstreams *u = calloc(1, sizeof *u);

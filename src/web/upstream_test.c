@@ -1,4 +1,5 @@
-/* Calls to an origin that misbehaves: what the caller is told, once, and what is never sent twice. */
+/* Calls to an origin that misbehaves: what the caller is told, once, and what is never sent twice.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,7 +11,7 @@
 
 enum { GIVE_UP_MS = 60000, SHORT_MS = 150, LONG_MS = 20000, BIG = 20 << 20 };
 
-/* ---- the caller ---------------------------------------------------------------------------------- */
+/* ---- the caller ------------------------------------------------------------------------------ */
 static struct loop *L;
 static struct upstreams *U;
 
@@ -195,11 +196,11 @@ static void expect(enum http_method m, const char *path, enum err want, const ch
     seen_free(&s);
 }
 
-/* ---- good answers -------------------------------------------------------------------------------- */
+/* ---- good answers ---------------------------------------------------------------------------- */
 static void every_kind_of_answer_is_read(void **state)
 {
-    static const char *const hello[] = {"/length", "/chunked", "/close", "/said-close", "/one-zero",
-                                        "/interim", "/drip-length", "/drip-chunked"};
+    static const char *const hello[] = {"/length",   "/chunked", "/close",       "/said-close",
+                                        "/one-zero", "/interim", "/drip-length", "/drip-chunked"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(hello); i++)
         expect(HTTP_GET, hello[i], ERR_OK, "hello");
@@ -268,12 +269,12 @@ static void bad_requests_are_not_made(void **state)
     assert_null(upstream_send(U, &bad, HTTP_GET, STR("/"), NULL, 0, STR_NONE, &ops, &s));
 }
 
-/* ---- bad answers --------------------------------------------------------------------------------- */
+/* ---- bad answers ----------------------------------------------------------------------------- */
 static void what_is_not_http_is_refused(void **state)
 {
-    static const char *const bad[] = {"/switch", "/two-lengths", "/both", "/bare-lf", "/garbage",
-                                      "/ssh", "/endless-head", "/only-interim", "/bad-chunk",
-                                      "/huge-chunk"};
+    static const char *const bad[] = {
+        "/switch", "/two-lengths",  "/both",         "/bare-lf",   "/garbage",
+        "/ssh",    "/endless-head", "/only-interim", "/bad-chunk", "/huge-chunk"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         expect(HTTP_GET, bad[i], ERR_INVALID, NULL);
@@ -346,7 +347,7 @@ static void nobody_there_is_told_apart(void **state)
     seen_free(&t);
 }
 
-/* ---- kept connections that close ----------------------------------------------------------------- */
+/* ---- kept connections that close ------------------------------------------------------------- */
 static void a_lost_kept_connection_is_tried_once_more(void **state)
 {
     (void)state;
@@ -396,7 +397,7 @@ static void bytes_behind_an_answer_are_nobodys(void **state)
     assert_int_equal(n_accepted, 2);
 }
 
-/* ---- many ---------------------------------------------------------------------------------------- */
+/* ---- many ------------------------------------------------------------------------------------ */
 enum { AT_ONCE = 256, QUEUE = 1024, TOO_MANY = 7 };
 
 static bool was_refused(const struct seen *s)
@@ -412,7 +413,7 @@ static void calls_queue_and_then_fail(void **state)
     memset(more, 0, sizeof more);
     for (size_t i = 0; i < COUNT_OF(s); i++)
         send_to(&origin, &s[i], HTTP_GET, "/wait", STR_NONE);
-    upstream_cancel(s[5].call); /* connecting */
+    upstream_cancel(s[5].call);           /* connecting */
     upstream_cancel(s[AT_ONCE + 5].call); /* queued */
     s[5].gone = s[AT_ONCE + 5].gone = true;
     waiting -= 2;
@@ -470,15 +471,16 @@ static void a_callback_may_call_again(void **state)
     seen_free(&s);
 }
 
-/* ---- cancel and pause ---------------------------------------------------------------------------- */
+/* ---- cancel and pause ------------------------------------------------------------------------ */
 static void nothing_comes_after_a_cancel(void **state)
 {
-    static const char *const paths[] = {"/length", "/chunked", "/close", "/long-close", "/hang-body"};
+    static const char *const paths[] = {"/length", "/chunked", "/close", "/long-close",
+                                        "/hang-body"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(paths); i++)
         for (int how = 0; how < 4; how++) {
-            struct seen s = {.cancel_at_head = how == 0, .cancel_at_body = how == 1,
-                             .pause_at_body = how == 3};
+            struct seen s = {
+                .cancel_at_head = how == 0, .cancel_at_body = how == 1, .pause_at_body = how == 3};
             send_to(&origin, &s, HTTP_GET, paths[i], STR_NONE);
             if (how == 2) { /* before anything */
                 cancel(&s);
@@ -507,7 +509,8 @@ static void nothing_comes_after_a_cancel(void **state)
 
 static void a_pause_loses_nothing(void **state)
 {
-    static const char *const paths[] = {"/length", "/chunked", "/close", "/interim", "/drip-chunked"};
+    static const char *const paths[] = {"/length", "/chunked", "/close", "/interim",
+                                        "/drip-chunked"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(paths); i++)
         for (int how = 1; how < 4; how++) {

@@ -1,4 +1,5 @@
-/* Calls over TLS: nothing is sent but to the right name with a certificate from a known authority. */
+/* Calls over TLS: nothing is sent but to the right name with a certificate from a known authority.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -16,11 +17,11 @@
 #include "web/certificate_for_test.h"
 #include "web/upstream.h"
 
-/* ---- the origin ---------------------------------------------------------------------------------- */
+/* ---- the origin ------------------------------------------------------------------------------ */
 static int listener;
 static EVP_PKEY *key;
 static X509 *known, *unknown, *old;
-static X509 *shown; /* what it presents */
+static X509 *shown;  /* what it presents */
 static int protocol; /* the newest it speaks */
 static _Atomic unsigned n_accepted, n_requests;
 static char asked_name[100];
@@ -81,8 +82,11 @@ static void *serve(void *arg)
     return NULL;
 }
 
-static struct upstream_origin origin = {.host_header = {"x", 1}, .tls = true, .body_max = 1 << 20,
-                                        .connect_timeout_ms = 20000, .answer_timeout_ms = 20000};
+static struct upstream_origin origin = {.host_header = {"x", 1},
+                                        .tls = true,
+                                        .body_max = 1 << 20,
+                                        .connect_timeout_ms = 20000,
+                                        .answer_timeout_ms = 20000};
 static pthread_t thread;
 
 static int start(void **state)
@@ -117,7 +121,7 @@ static int stop(void **state)
     return 0;
 }
 
-/* ---- the caller ---------------------------------------------------------------------------------- */
+/* ---- the caller ------------------------------------------------------------------------------ */
 static struct loop *L;
 static struct upstreams *U;
 static struct buf body;

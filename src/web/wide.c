@@ -1,5 +1,5 @@
 /* The wide lane: a request gathered whole, a pool of threads that answer in straight lines, and the
- * way back into the loop. A client that sends or reads slowly holds a connection, never a handler. */
+ * way back into the loop. Who sends or reads slowly holds a connection, never a handler. */
 #include "web/conn.h"
 
 #include <errno.h>
@@ -11,7 +11,7 @@
 
 enum { KEPT_BYTES = 64 * 1024 };
 
-/* ---- the pool ----------------------------------------------------------------------------------- */
+/* ---- the pool -------------------------------------------------------------------------------- */
 struct pool {
     const struct web_server_conf *conf;
     pthread_mutex_t lock;
@@ -98,7 +98,7 @@ unsigned pool_queued(const struct pool *p)
     return atomic_load_explicit(&p->queued, memory_order_relaxed);
 }
 
-/* ---- the answer --------------------------------------------------------------------------------- */
+/* ---- the answer ------------------------------------------------------------------------------ */
 static void buf_keep(struct buf *b)
 {
     if (b->cap > KEPT_BYTES)
@@ -124,7 +124,9 @@ static void answer(struct conn *c)
     struct work *w = c->w;
     struct web_response *rs = &w->wide.rs;
     bool file = rs->file_fd >= 0;
-    struct answer a = {.status = rs->status, .headers = rs->headers, .n = rs->n_headers,
+    struct answer a = {.status = rs->status,
+                       .headers = rs->headers,
+                       .n = rs->n_headers,
                        .length = file ? (int64_t)rs->file_size : (int64_t)rs->body.n};
     bool good = rs->status >= 200 && rs->status < 600 && rs->body.err == ERR_OK && a.length >= 0;
     if (!good || !answer_head(c, &a)) {
@@ -183,7 +185,7 @@ static void submit(struct conn *c)
     conn_fail(c, 503, true);
 }
 
-/* ---- the request -------------------------------------------------------------------------------- */
+/* ---- the request ----------------------------------------------------------------------------- */
 /* The status to refuse with; 0: kept. */
 static int store(struct conn *c, struct str piece)
 {
@@ -235,9 +237,14 @@ static enum err fill(struct conn *c)
 {
     struct work *w = c->w;
     struct web_request *rq = &w->wide.rq;
-    *rq = (struct web_request){.arena = &w->arena, .head = &w->head, .method = w->head.method,
-                               .authority = w->head.host, .query = w->head.query, .body_fd = -1,
-                               .remote = w->remote.p ? w->remote : c->remote, .secure = w->secure};
+    *rq = (struct web_request){.arena = &w->arena,
+                               .head = &w->head,
+                               .method = w->head.method,
+                               .authority = w->head.host,
+                               .query = w->head.query,
+                               .body_fd = -1,
+                               .remote = w->remote.p ? w->remote : c->remote,
+                               .secure = w->secure};
     rq->host = request_host(&w->arena, w->head.host);
     if (!request_trace_id(&w->head, rq->trace_id))
         loop_trace_id(c->wl, rq->trace_id);

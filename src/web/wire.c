@@ -11,7 +11,7 @@
 #include <unistd.h>
 #include "web/authorities.h"
 
-/* ---- TLS ----------------------------------------------------------------------------------------- */
+/* ---- TLS ------------------------------------------------------------------------------------- */
 static SSL_CTX *tls;
 static pthread_once_t tls_made = PTHREAD_ONCE_INIT;
 
@@ -30,7 +30,8 @@ static void tls_make(void)
     SSL_CTX_set_alpn_protos(tls, protocols, sizeof protocols - 1);
 }
 
-/* RFC 9110 4.3.4: the name that was asked for is the one that counts, as a name or as an address. */
+/* RFC 9110 4.3.4: the name that was asked for is the one that counts, as a name or as an address.
+ */
 static bool tls_start(struct wire *w, const char *name)
 {
     unsigned char raw[sizeof(struct in6_addr)];
@@ -75,7 +76,7 @@ static enum err tls_go_on(struct wire *w)
     return ERR_AGAIN;
 }
 
-/* ---- opening and closing ------------------------------------------------------------------------- */
+/* ---- opening and closing --------------------------------------------------------------------- */
 static enum err unavailable(struct wire *w, int error)
 {
     w->why = strerrordesc_np(error);
@@ -132,7 +133,7 @@ void wire_close(struct wire *w)
     close(w->io.fd);
 }
 
-/* ---- bytes --------------------------------------------------------------------------------------- */
+/* ---- bytes ----------------------------------------------------------------------------------- */
 enum err wire_recv(struct wire *w, char *room, size_t size, size_t *n)
 {
     *n = 0;

@@ -103,7 +103,7 @@ async function fill(v) {
   // 1: identity and household, from the issuer and from the family fund.
   await v.see('form-household');
   await v.has(v.who.name, 'her name came with the sign-in');
-  assert.ok((await v.page.locator('input[name=enfants]').inputValue()).includes(v.who.child), 'her children came from the family fund');
+  assert.ok((await v.page.locator('[name=enfants]').inputValue()).includes(v.who.child), 'her children came from the family fund');
   assert.match(await v.words(), sourced, 'each value names its source and date');
   assert.equal(await v.page.locator('input[name=nom]:not([type=hidden])').count(), 0, 'what the law fixes cannot be typed over');
   await proceed(v);

@@ -81,6 +81,27 @@ const refused = {
   'the HTTP/2 preface': 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n',
 };
 
+// What the answer is where it is not 400 (RFC 9110 and 9112 name these).
+const answers = {
+  'Transfer-Encoding: gzip, chunked': 501,
+  'a lower-case method': 501,
+  'CONNECT': 405,
+  'TRACE': 405,
+  'HTTP/2.0 in the line': 505,
+  'the HTTP/2 preface': 501,
+};
+// What nginx answers to the table of briefs, as it was measured: the bare LF alone goes through.
+const nginxAnswers = {
+  'two different Content-Lengths': 400,
+  'Content-Length with Transfer-Encoding': 400,
+  'Content-Length: +4': 400,
+  'space before the colon': 400,
+  'NUL in a header': 400,
+  'two Hosts': 400,
+  'bare LF in the head': 200,
+  'bare LF after one header': 200,
+};
+
 test('what can be read in two ways is refused, once, and the connection ends; nginx beside', { timeout: 240000 }, async (t) => {
   const table = [];
   for (const [what, text] of Object.entries(refused)) {
@@ -89,10 +110,9 @@ test('what can be read in two ways is refused, once, and the connection ends; ng
       const smuggled = `${text}GET /robots.txt HTTP/1.1\r\nHost: HOST\r\n\r\n`;
       const [ours, theirs] = await Promise.all([ask(platform.port, smuggled), ask(nginxPort, smuggled)]);
       table.push([what, statuses(ours).join(' ') || (ours.closed ? 'closed' : 'silence'), statuses(theirs).join(' ') || (theirs.closed ? 'closed' : 'silence')]);
-      const mine = statuses(ours);
-      assert.ok(mine.length <= 1, `one answer at most: ${mine}`);
-      assert.ok(mine.length === 0 || mine[0] >= 400, `refused: ${mine} (nginx ${statuses(theirs)})`);
+      assert.deepEqual(statuses(ours), [answers[what] ?? 400], `nginx: ${statuses(theirs)}`);
       assert.ok(ours.closed, 'and the connection ends');
+      if (nginxAnswers[what]) assert.equal(statuses(theirs)[0], nginxAnswers[what], 'nginx, as measured');
     });
   }
   const laxer = table.filter(([, a, b]) => /^2/.test(b) && !/^2/.test(a)).length;

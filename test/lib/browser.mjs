@@ -46,7 +46,7 @@ export class Visit {
       lang: document.documentElement.lang,
       title: document.title,
       scripts: document.scripts.length,
-      inline: document.querySelectorAll('[style]').length,
+      inline: document.querySelectorAll('[style]:not([style=""])').length,
       holes: (document.body.innerText.match(/\[[a-z_.]+\]|\{\{/g) ?? []),
       wide: [...document.querySelectorAll('body *')].filter((e) => !e.closest('.scroll, .skip, .hidden, pre') && e.getBoundingClientRect().right > width + 0.5).map((e) => `${e.tagName}.${e.className}`).slice(0, 5),
     }), this.width);

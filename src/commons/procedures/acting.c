@@ -81,6 +81,8 @@ void procedures_outcome(struct ctx *c, bool *accept, struct str *reason, json_t 
 {
     struct str outcome = ctx_form(c, "outcome");
     *reason = str_trim(ctx_form(c, "reason"));
+    if (!reason->p)
+        *reason = STR("");
     *accept = str_eq_z(outcome, "accept");
     *errors = NULL;
     if (!*accept && !str_eq_z(outcome, "refuse"))

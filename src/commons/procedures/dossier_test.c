@@ -230,6 +230,10 @@ static void a_decision_is_made_once_with_its_reason(void **state)
     assert_int_equal(procedures_decide(a, id, &d, &errors), ERR_OK);
     assert_null(errors);
     assert_int_equal(form_read(b->arena, STR("outcome=accept"), &b->form), ERR_OK);
+    struct str second = sent(c); /* without a reason at all, as a program may accept */
+    struct dossier accepted;
+    assert_int_equal(procedures_decide(b, second, &accepted, &errors), ERR_OK);
+    assert_int_equal(accepted.state, DOSSIER_ACCEPTED);
     assert_int_equal(procedures_decide(b, id, &d, &errors), ERR_CONFLICT);
     assert_string_equal(b->fault.code, "PRC-409-DECIDED");
     assert_int_equal(dossier_get(c, id, true, &d), ERR_OK);

@@ -165,7 +165,8 @@ static json_t *hit_json(struct ctx *c, const struct procedure *p)
 
 enum err call_search(struct ctx *c, const json_t *args, json_t **out)
 {
-    struct str q = text_fold(c->arena, str_sub(json_get_str(args, "q"), 0, 400));
+    struct str asked = str_trim(json_get_str(args, "q"));
+    struct str q = text_fold(c->arena, str_sub(asked, 0, 400));
     const struct procedure *p;
     size_t n = 0;
     for (size_t i = 0; procedure_at(i); i++)
@@ -173,7 +174,7 @@ enum err call_search(struct ctx *c, const json_t *args, json_t **out)
     struct hit *hits = arena_array(c->arena, struct hit, n + 1);
     n = 0;
     for (size_t i = 0; (p = procedure_at(i)) != NULL; i++) {
-        int score = q.n ? search_score(p->index, q) : 1;
+        int score = asked.n ? search_score(p->index, q) : 1;
         if (score > 0)
             hits[n++] = (struct hit){p, score};
     }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/log.h"
 #include "core/account/account.h"
 #include "crypto/digest.h"
 
@@ -235,6 +236,32 @@ enum err account_use_find(struct ctx *c, struct use *out)
     return e == ERR_OK ? ctx_fail(c, &f_no_use, ERR_NOT_FOUND, STR_NONE) : e;
 }
 
+/* The n-th line of a text, from `from` on; "" when there is none. */
+static struct str line_of(struct str text, size_t from, size_t n)
+{
+    struct str rest = str_after(text, from), line = STR("");
+    for (size_t i = 0; i <= n; i++)
+        if (!rest.n || !str_split(&rest, '\n', &line))
+            return STR("");
+    return line;
+}
+
+/* What the file says (docs/formats/inclusion-proof.md): it was verified before it is shown. */
+static void proof_lines(json_t *d, struct str proof)
+{
+    ptrdiff_t note = str_find(proof, STR("\n\n"));
+    json_t *path = json_array();
+    for (size_t i = 3; note > 0; i++) { /* behind the title, the extra data and the index */
+        struct str line = line_of(str_sub(proof, 0, (size_t)note), 0, i);
+        if (!line.n)
+            break;
+        json_array_append_new(path, jstr(line));
+    }
+    json_object_set_new(d, "path", path);
+    if (note > 0)
+        json_object_set_new(d, "root_hash", jstr(line_of(proof, (size_t)note + 2, 2)));
+}
+
 void account_proof_details(struct ctx *c, json_t *d, struct journal_at at, struct str proof)
 {
     struct journal_verdict v;
@@ -243,15 +270,18 @@ void account_proof_details(struct ctx *c, json_t *d, struct journal_at at, struc
     if (journal_checkpoint(account_reader, at.log, c->arena, &note, &key) != ERR_OK)
         key = STR_NONE;
     journal_verify_proof(c->arena, proof, key, &leaf, &v);
-    if (v.err != ERR_OK)
+    if (v.err != ERR_OK) {
+        log_error("proof_wrong", "trace", c->trace_id, "what", v.what);
         return;
+    }
     struct str parts[2] = {str_of("\0", 1), leaf}; /* RFC 6962 2.1: a leaf's hash */
     sha256_many(parts, 2, hash);
     json_object_set_new(d, "checked", json_true());
     json_object_set_new(d, "origin", json_string(v.origin));
     json_object_set_new(d, "index", json_integer((json_int_t)at.index));
     json_object_set_new(d, "tree_size", json_integer((json_int_t)v.entries));
-    json_object_set_new(d, "leaf_hash", jstr(codec_to_hex(c->arena, hash, sizeof hash)));
+    json_object_set_new(d, "leaf_hash", jstr(codec_to_base64(c->arena, hash, sizeof hash)));
+    proof_lines(d, proof);
 }
 
 enum err account_page_proof(struct ctx *c)
