@@ -34,15 +34,25 @@ int64_t clock_mono_ms(void)
     return read_us(CLOCK_MONOTONIC) / 1000;
 }
 
+/* Whole seconds and the milliseconds behind them, before 1970 too. */
+static time_t seconds_of(int64_t at_ms, int *ms)
+{
+    *ms = (int)(at_ms % 1000);
+    if (*ms < 0)
+        *ms += 1000;
+    return (time_t)((at_ms - *ms) / 1000);
+}
+
 struct str clock_rfc3339(struct arena *a, int64_t at_ms, bool ms)
 {
-    time_t t = (time_t)(at_ms / 1000);
+    int rest;
+    time_t t = seconds_of(at_ms, &rest);
     struct tm tm;
     char text[40];
     gmtime_r(&t, &tm);
     strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S", &tm);
     if (ms)
-        return arena_printf(a, "%s.%03dZ", text, (int)(at_ms % 1000));
+        return arena_printf(a, "%s.%03dZ", text, rest);
     return arena_printf(a, "%sZ", text);
 }
 
@@ -52,7 +62,8 @@ void clock_http_date(int64_t at_ms, char out[30])
     static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    time_t t = (time_t)(at_ms / 1000);
+    int rest;
+    time_t t = seconds_of(at_ms, &rest);
     struct tm tm;
     char text[64];
     gmtime_r(&t, &tm);
@@ -71,7 +82,8 @@ struct str clock_in_words(struct arena *a, int64_t at_ms, const char *lang, bool
                                        "May",     "June",     "July",      "August",
                                        "September", "October", "November", "December"};
     bool is_en = lang && strcmp(lang, "en") == 0;
-    time_t t = (time_t)(at_ms / 1000);
+    int rest;
+    time_t t = seconds_of(at_ms, &rest);
     struct tm tm;
     localtime_r(&t, &tm);
     const char *month = (is_en ? en : fr)[tm.tm_mon];

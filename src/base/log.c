@@ -27,6 +27,44 @@ const char *log_num(char out[24], long long v)
     return out;
 }
 
+enum { LINE_MAX_BYTES = 4096, VALUE_MAX_BYTES = 1024 };
+static const char cut_mark[] = ",\"cut\":true", line_end[] = "}\n";
+
+/* At most VALUE_MAX_BYTES of it, whole characters. */
+static struct str value_of(const char *z)
+{
+    struct str s = str_from(z);
+    if (!str_is_utf8(s))
+        return STR("(not text)");
+    if (s.n <= VALUE_MAX_BYTES)
+        return s;
+    s.n = VALUE_MAX_BYTES;
+    while ((s.p[s.n] & 0xC0) == 0x80)
+        s.n--;
+    return s;
+}
+
+/* A line is one JSON object whatever is put in it: pairs that do not fit are left out, and it says
+ * so. */
+static void pairs_add(struct buf *b, va_list ap)
+{
+    for (const char *key; (key = va_arg(ap, const char *)) != NULL;) {
+        const char *value = va_arg(ap, const char *);
+        size_t before = b->n;
+        buf_add_char(b, ',');
+        buf_add_json(b, str_from(key));
+        buf_add_char(b, ':');
+        buf_add_json(b, value_of(value));
+        if (b->err == ERR_OK)
+            continue;
+        b->n = before;
+        b->err = ERR_OK;
+        b->ceiling = LINE_MAX_BYTES;
+        buf_add_z(b, cut_mark);
+        return;
+    }
+}
+
 void log_event(enum log_level level, const char *event, ...)
 {
     static const char *const names[] = {"debug", "info", "warn", "error"};
@@ -34,24 +72,17 @@ void log_event(enum log_level level, const char *event, ...)
         return;
     struct buf b;
     struct arena a;
-    buf_init(&b, 4096);
+    buf_init(&b, LINE_MAX_BYTES - sizeof cut_mark - sizeof line_end);
     arena_init(&a);
     buf_printf(&b, "{\"time\":\"%s\",\"level\":\"%s\",\"process\":\"%s\",\"event\":",
                clock_rfc3339(&a, clock_now_ms(), true).p, names[level], process_name);
-    buf_add_json(&b, str_from(event));
+    buf_add_json(&b, value_of(event));
     va_list ap;
     va_start(ap, event);
-    for (const char *key; (key = va_arg(ap, const char *)) != NULL;) {
-        const char *value = va_arg(ap, const char *);
-        buf_add_char(&b, ',');
-        buf_add_json(&b, str_from(key));
-        buf_add_char(&b, ':');
-        buf_add_json(&b, str_is_utf8(str_from(value)) ? str_from(value) : STR("(not text)"));
-    }
+    pairs_add(&b, ap);
     va_end(ap);
-    b.ceiling += 2;
-    b.err = ERR_OK;
-    buf_add_z(&b, "}\n");
+    b.ceiling = LINE_MAX_BYTES;
+    buf_add_z(&b, line_end);
     ssize_t ignored = write(STDERR_FILENO, b.p, b.n);
     (void)ignored;
     buf_free(&b);

@@ -11,7 +11,8 @@ void log_set_level(enum log_level least);
 void log_set_process(const char *static_name);
 
 /* Pairs of const char * key, const char * value, ended by a NULL key. A NULL value is "". Use
- * LOG_NUM for numbers. A line is at most 4 KB; more is cut. Safe from every thread. */
+ * LOG_NUM for numbers. A value is cut at 1 KB; a line is one JSON object of at most 4 KB, and pairs
+ * that do not fit are left out ("cut":true says so). Safe from every thread. */
 void log_event(enum log_level level, const char *event, ...) __attribute__((sentinel));
 #define log_debug(...) log_event(LOG_DEBUG, __VA_ARGS__, (char *)NULL)
 #define log_info(...)  log_event(LOG_INFO, __VA_ARGS__, (char *)NULL)

@@ -1,7 +1,8 @@
 /* A copy of a journal that is being written. `durable` lists files that no longer change; the
  * write-ahead log has the rest. So: the checkpoint first (it covers no more than what comes after),
  * then `durable`, the runs it lists held open, the write-ahead log from there; when `durable` is
- * still the same then, all of it belongs together. The tree's files follow: they never change. */
+ * still the same then, all of it belongs together. The tree's files follow: they never change. Last,
+ * the copy's own files take in what its write-ahead log holds. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -16,6 +17,7 @@
 #include "journal/state.h"
 #include "journal/tiles.h"
 #include "journal/wal.h"
+#include "journal/writer.h"
 #include "sys/file.h"
 
 enum { TRIES = 20, BLOCK = 1024 * 1024 };
@@ -194,7 +196,12 @@ static enum err rest_copy(struct backup *b)
         e = put(b, "state", b->durable);
     if (e == ERR_OK && syncfs(b->to) != 0)
         e = file_err_from_errno(errno);
-    return e == ERR_OK ? disk_replace(b->to, "durable", b->durable, true) : e; /* complete */
+    if (e == ERR_OK)
+        e = disk_replace(b->to, "durable", b->durable, true);
+    if (e == ERR_OK)
+        e = log_apply(b->to);
+    disk_sweep(b->to, "wal", NULL, NULL);
+    return e;
 }
 
 static enum err open_both(struct backup *b, const char *folder, const char *to)

@@ -170,15 +170,10 @@ bool merkle_check_consistency(uint64_t from, uint64_t to, const uint8_t root_fro
 {
     uint8_t fr[HASH_LEN], sr[HASH_LEN];
     size_t n = proof.n / HASH_LEN, i = 0;
-    if (proof.n % HASH_LEN != 0 || from > to)
+    if (proof.n % HASH_LEN != 0 || from == 0 || from > to) /* of nothing, nothing can be said */
         return false;
     if (from == to)
         return n == 0 && memcmp(root_from, root_to, HASH_LEN) == 0;
-    if (from == 0) {
-        uint8_t empty[HASH_LEN];
-        merkle_empty(empty);
-        return n == 0 && memcmp(root_from, empty, HASH_LEN) == 0; /* nothing to be consistent with */
-    }
     uint64_t fn = from - 1, sn = to - 1;
     while (fn & 1) {
         fn >>= 1;

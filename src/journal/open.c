@@ -221,3 +221,23 @@ enum err log_open(struct sealer *s, const char *origin, struct arena *a, struct 
         e = past_opening(s->folder, s->epoch - 1, a, &out->opening);
     return e;
 }
+
+enum err log_apply(int folder)
+{
+    struct arena a;
+    struct state st;
+    struct shared shared;
+    struct sealer s = {.folder = folder, .shared = &shared};
+    arena_init(&a);
+    shared_init(&shared);
+    enum err e = state_read(folder, "durable", &a, &st);
+    if (e == ERR_OK) {
+        e = sealer_load(&s, &st);
+        if (e == ERR_OK)
+            e = catch_up(&s);
+        sealer_free(&s);
+    }
+    shared_free(&shared);
+    arena_free(&a);
+    return e;
+}

@@ -32,6 +32,11 @@ static struct runs *runs_alloc(size_t record_size, size_t n)
     return r;
 }
 
+struct runs *runs_none(size_t record_size)
+{
+    return runs_alloc(record_size, 0);
+}
+
 struct runs *runs_ref(struct runs *r)
 {
     atomic_fetch_add(&r->refs, 1);

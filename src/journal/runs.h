@@ -24,6 +24,7 @@ struct runs {
     struct run *list[]; /* oldest first */
 };
 
+struct runs *runs_none(size_t record_size);
 struct runs *runs_ref(struct runs *r);
 void runs_unref(struct runs *r);
 /* The set of these files, oldest first. What `old` (may be NULL) has mapped already is shared. *out

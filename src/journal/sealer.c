@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -23,6 +24,28 @@ enum {
     SOON_BYTES = 4 * 1024 * 1024, /* so much behind: no waiting */
 };
 static const uint64_t SIDE_BIT = (uint64_t)1 << 63;
+
+/* ---- what the threads share --------------------------------------------------------------------- */
+void shared_init(struct shared *s)
+{
+    pthread_condattr_t attr;
+    *s = (struct shared){.door = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    pthread_mutex_init(&s->lock, NULL);
+    pthread_condattr_init(&attr);
+    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+    pthread_cond_init(&s->wake, &attr);
+    pthread_condattr_destroy(&attr);
+    if (s->door < 0)
+        abort(); /* at the start */
+}
+
+void shared_free(struct shared *s)
+{
+    runs_unref(s->ids);
+    pthread_cond_destroy(&s->wake);
+    pthread_mutex_destroy(&s->lock);
+    close(s->door);
+}
 
 /* ---- waiting ---------------------------------------------------------------------------------- */
 static void wait_ms(struct sealer *s, int64_t ms, bool for_work)
@@ -56,11 +79,13 @@ static bool again(struct sealer *s, enum err e, const char *what)
     if (!s->shared->no_space)
         log_error("journal_disk_full", "what", what);
     s->shared->no_space = true;
-    if (s->wal) /* at the start there is nobody else to say stop */
+    if (s->wal ? s->shared->stop : proc_stopping)
+        return false; /* the log has it: the next start goes on */
+    if (s->wal)
         wait_ms(s, RETRY_MS, false);
     else
         usleep(RETRY_MS * 1000);
-    return !s->shared->stop && !proc_stopping;
+    return true; /* once more, even when asked to stop meanwhile */
 }
 
 static void space_is_back(struct sealer *s)
@@ -92,6 +117,29 @@ static bool is_listed(void *arg, const char *name)
     return false;
 }
 
+/* The runs that are listed; all others go, and so do all of an index that lacks one. */
+static bool runs_load(struct sealer *s, const char *dir, const struct run_name *list, size_t n,
+                      size_t record_size, struct runs **runs)
+{
+    bool whole = runs_open(s->folder, dir, list, n, record_size, NULL, runs) == ERR_OK;
+    if (!whole)
+        *runs = runs_none(record_size);
+    disk_sweep(s->folder, dir, is_listed, &(struct sweep){s, *runs});
+    for (size_t i = 0; i < n; i++)
+        if (list[i].name >= s->next_run)
+            s->next_run = list[i].name + 1;
+    return whole;
+}
+
+static enum err indexes_load(struct sealer *s, const struct state *from)
+{
+    bool ids = runs_load(s, "ids", from->ids, from->n_ids, ID_RECORD, &s->ids);
+    bool side = runs_load(s, "side", from->side, from->n_side, SIDE_RECORD, &s->side_runs);
+    s->durable_run = s->next_run;
+    enum err e = ids ? ERR_OK : rebuild_ids(s, from->size);
+    return e == ERR_OK && !side ? rebuild_side(s, from->rows) : e;
+}
+
 enum err sealer_load(struct sealer *s, const struct state *from)
 {
     arena_init(&s->work);
@@ -104,20 +152,15 @@ enum err sealer_load(struct sealer *s, const struct state *from)
     s->durable_at_ms = clock_mono_ms();
     s->unsynced.folder = s->folder;
     buf_init(&s->new_ids, 1 << 30);
-    enum err e = runs_open(s->folder, "ids", from->ids, from->n_ids, ID_RECORD, NULL, &s->ids);
-    if (e == ERR_OK)
-        e = runs_open(s->folder, "side", from->side, from->n_side, SIDE_RECORD, NULL,
-                      &s->side_runs);
-    if (e == ERR_OK)
-        e = disk_make_dirs(s->folder, "ids");
+    enum err e = disk_make_dirs(s->folder, "ids");
     if (e == ERR_OK)
         e = side_writer_open(&s->side, s->folder, from->rows);
     if (e == ERR_OK)
         e = tree_load(&s->tree, s->folder, from->size, &s->unsynced);
+    if (e == ERR_OK)
+        e = indexes_load(s, from);
     if (e != ERR_OK)
         return e;
-    disk_sweep(s->folder, "ids", is_listed, &(struct sweep){s, s->ids});
-    disk_sweep(s->folder, "side", is_listed, &(struct sweep){s, s->side_runs});
     wal_reader_init(&s->log, s->folder, from->wal);
     return ERR_OK;
 }

@@ -135,6 +135,27 @@ enum err side_row_read(struct str b, struct side_row *out)
     return ERR_OK;
 }
 
+enum err side_row_key(struct str b, uint64_t offset, uint8_t record[SIDE_RECORD], uint64_t *length)
+{
+    if (b.n < SIDE_ROW_HEAD)
+        return ERR_CORRUPT;
+    size_t data_n = get32(b.p + 4), kind_n = (uint8_t)b.p[8];
+    bool erased = memcmp(b.p, "SJR0", 4) == 0;
+    memset(record, 0, SIDE_RECORD);
+    *length = row_length(kind_n, data_n);
+    if ((!erased && memcmp(b.p, "SJR1", 4) != 0) || data_n > JOURNAL_SIDE_MAX || kind_n > KIND_MAX ||
+        (!erased && b.n < SIDE_ROW_HEAD + kind_n))
+        return ERR_CORRUPT;
+    if (erased)
+        return ERR_OK;
+    struct side_key k = {.place = get64(b.p + 16), .offset = offset,
+                         .at_ms = (int64_t)get64(b.p + 24),
+                         .kind = side_kind(str_of(b.p + SIDE_ROW_HEAD, kind_n)),
+                         .length = (uint32_t)*length};
+    key_write(record, (const uint8_t *)b.p + 48, &k);
+    return ERR_OK;
+}
+
 /* ---- writing ---------------------------------------------------------------------------------- */
 enum err side_writer_open(struct side_writer *w, int folder, uint64_t length)
 {

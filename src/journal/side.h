@@ -12,7 +12,7 @@ enum { SIDE_RECORD = 48, SIDE_ROW_HEAD = 64, SUBJECT_HASH = 16 };
 struct side_key { /* an index record, read */
     uint64_t place, offset;
     int64_t at_ms;
-    uint32_t kind, length;
+    uint32_t kind, length; /* kind: side_kind of it */
 };
 void side_subject(struct str subject, uint8_t out[SUBJECT_HASH]);
 uint32_t side_kind(struct str kind);
@@ -46,6 +46,10 @@ struct side_row {
 };
 /* ERR_NOT_FOUND: erased. ERR_CORRUPT. Slices of `bytes`. */
 enum err side_row_read(struct str bytes, struct side_row *out) MUST_CHECK;
+/* The index record of a row, out of its head and kind (more bytes are no harm); blank for an erased
+ * one. *length: of the row. ERR_CORRUPT. */
+enum err side_row_key(struct str bytes, uint64_t offset, uint8_t record[SIDE_RECORD],
+                      uint64_t *length) MUST_CHECK;
 /* Calls fn for a subject's index records of places under `before`, newest first, until it returns
  * false. */
 void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,

@@ -377,6 +377,21 @@ static enum err checkpoint_get(struct check *c, const struct note_key *key, stru
     return ERR_OK;
 }
 
+/* `state`, or `durable` in its place; each may know of a later checkpoint than the other. */
+static enum err states_read(struct check *c, bool past, struct arena *a)
+{
+    struct state durable;
+    enum err e = state_read(c->folder, "state", a, &c->state);
+    enum err e2 = past ? ERR_NOT_FOUND : state_read(c->folder, "durable", a, &durable);
+    if (e != ERR_OK && e2 != ERR_OK)
+        return say(c, ERR_CORRUPT, -1, "state", "The file is missing or was altered.");
+    if (e != ERR_OK)
+        c->state = durable;
+    if (e2 == ERR_OK && durable.sealed > c->state.sealed)
+        c->state.sealed = durable.sealed;
+    return ERR_OK;
+}
+
 /* The checkpoint, then `state`, which is at least as new; a log that is being written may sign in
  * between. */
 static enum err heads_get(struct check *c, struct str given_key, bool past, struct arena *a)
@@ -387,11 +402,9 @@ static enum err heads_get(struct check *c, struct str given_key, bool past, stru
         e = checkpoint_get(c, &key, a);
         if (e != ERR_OK)
             return e;
-        enum err read = state_read(c->folder, "state", a, &c->state);
-        if (read != ERR_OK && !past)
-            read = state_read(c->folder, "durable", a, &c->state);
+        enum err read = states_read(c, past, a);
         if (read != ERR_OK)
-            return say(c, ERR_CORRUPT, -1, "state", "The file is missing or was altered.");
+            return read;
         if (c->state.sealed <= c->checkpoint.size)
             break;
         usleep(LIVE_PAUSE_US);

@@ -21,7 +21,6 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -444,18 +443,10 @@ static enum err folder_open(const char *path, int *folder)
 static struct committer *committer_new(struct proc *self)
 {
     int fds[PROC_MAX_FDS];
-    pthread_condattr_t attr;
     struct committer *c = calloc(1, sizeof *c);
     if (!c || !(c->room = malloc(WAL_HEAD + WAL_RECORDS_MAX + WAL_BLOCK)))
         abort();
-    pthread_mutex_init(&c->shared.lock, NULL);
-    pthread_condattr_init(&attr);
-    pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-    pthread_cond_init(&c->shared.wake, &attr);
-    pthread_condattr_destroy(&attr);
-    c->shared.door = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (c->shared.door < 0)
-        abort();
+    shared_init(&c->shared);
     recent_init(&c->recent);
     c->n_lanes = proc_fds(self, "journal", fds, COUNT_OF(fds));
     for (size_t i = 0; i < c->n_lanes; i++) {
@@ -470,8 +461,7 @@ static void committer_free(struct committer *c)
     for (size_t i = 0; i < c->n_lanes; i++)
         buf_free(&c->lanes[i].held);
     recent_free(&c->recent);
-    runs_unref(c->shared.ids);
-    close(c->shared.door);
+    shared_free(&c->shared);
     free(c->room);
     free(c);
 }

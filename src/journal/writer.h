@@ -73,6 +73,10 @@ enum err sealer_sign(struct sealer *s) MUST_CHECK;
 enum err sealer_make_durable(struct sealer *s) MUST_CHECK;
 void *sealer_main(void *sealer); /* the thread */
 
+/* Indexes made again (rebuild.c), out of the entries of all logs and the side rows. */
+enum err rebuild_ids(struct sealer *s, uint64_t size) MUST_CHECK;
+enum err rebuild_side(struct sealer *s, uint64_t length) MUST_CHECK;
+
 /* ---- opening a folder (open.c) ------------------------------------------------------------------ */
 /* Loads the log under way, applies its write-ahead log, checks it against its checkpoint, and opens
  * a new log where it must not be continued. *end, *last: of the write-ahead log. opening: the first
@@ -83,5 +87,11 @@ struct opened {
 };
 enum err log_open(struct sealer *s, const char *origin, struct arena *a,
                   struct opened *out) MUST_CHECK;
+/* In a folder that nobody else writes: what its write-ahead log holds goes into its files. Signs
+ * nothing. */
+enum err log_apply(int folder) MUST_CHECK;
+
+void shared_init(struct shared *s);
+void shared_free(struct shared *s);
 
 #endif
