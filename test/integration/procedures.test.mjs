@@ -46,6 +46,10 @@ test('[2.1.1] errors name the field in both languages and keep what was typed; a
   assert.match(client.page.text, /<title>Erreur\s?:/);
   for (const target of ['date-day', 'nouvelle_commune-0', 'courriel'])
     assert.match(client.page.text, new RegExp(`href="#${target}"[\\s\\S]*id="${target}"`), `the summary leads to ${target}`);
+  for (const name of ['date', 'nouvelle_commune', 'courriel']) {
+    assert.match(client.page.text, new RegExp(`aria-describedby="${name}-error`), `${name} is described by its error`);
+    assert.match(client.page.text, new RegExp(`class="error" id="${name}-error"`), name);
+  }
   assert.equal(field(client, 'date.day'), '31');
   assert.equal(field(client, 'courriel'), 'camille');
   assert.equal(field(client, 'nouvelle_voie'), '8 rue de Strasbourg');
