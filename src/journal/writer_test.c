@@ -344,7 +344,7 @@ static int client_some(struct proc *self, void *arg)
 static void torn_batch_write(void)
 {
     static char room[2 * WAL_BLOCK + 512];
-    char name[32], path[160];
+    char name[32], path[256];
     struct wal_reader r;
     struct wal_batch b;
     int folder_fd = open(data, O_RDONLY | O_DIRECTORY);
