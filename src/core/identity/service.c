@@ -153,6 +153,7 @@ static const struct command commands[] = {
      identity_cli_client},
     {"provider", "add, list and disable identity providers", identity_cli_provider},
     {"user", "add, list and block operators", identity_cli_user},
+    {"person", "list who is known, by identifier; erase somebody", identity_cli_person},
 };
 
 const struct service service_identity = {
