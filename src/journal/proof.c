@@ -9,12 +9,16 @@ enum { EXTRA_MAX = 64 * 1024, PROOF_MAX = 256 * 1024 };
 
 struct str proof_print(struct arena *a, const struct proof *p)
 {
-    struct buf b;
-    struct str extra = arena_printf(a, EXTRA_LINE "\n" STR_FMT "\n" STR_FMT, STR_ARG(p->key_line),
-                                    STR_ARG(p->leaf));
+    struct buf b, extra;
+    buf_init(&extra, PROOF_MAX);
+    buf_add_z(&extra, EXTRA_LINE "\n");
+    buf_add_str(&extra, p->key_line);
+    buf_add_char(&extra, '\n');
+    buf_add_str(&extra, p->leaf);
     buf_init(&b, PROOF_MAX);
     buf_add_z(&b, FIRST_LINE "\nextra ");
     buf_add_base64(&b, extra.p, extra.n);
+    buf_free(&extra);
     buf_add_z(&b, "\nindex ");
     buf_add_u64(&b, p->index);
     buf_add_char(&b, '\n');
@@ -42,10 +46,12 @@ static bool line_after(struct str line, const char *word, struct str *rest)
 static enum err extra_read(struct arena *a, struct str base64, struct proof *out)
 {
     struct str raw, line;
+    struct note_key key;
     if (base64.n > EXTRA_MAX / 3 * 4 + 8 || codec_base64(a, base64, &raw) != ERR_OK)
         return ERR_INVALID;
     if (!raw.n || !str_split(&raw, '\n', &line) || !str_eq_z(line, EXTRA_LINE) ||
-        !str_split(&raw, '\n', &out->key_line) || !raw.p)
+        !str_split(&raw, '\n', &out->key_line) || !raw.p ||
+        note_key_read(a, out->key_line, &key) != ERR_OK)
         return ERR_INVALID;
     out->leaf = raw;
     return ERR_OK;

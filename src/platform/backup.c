@@ -11,6 +11,7 @@
 #include <unistd.h>
 #include "data/db.h"
 #include "journal/journal.h"
+#include "platform/boot.h"
 #include "sys/file.h"
 
 static enum err copy_file(const char *from, const char *to)
@@ -81,16 +82,21 @@ static enum err backup_all(struct arena *a, const struct settings *s, const char
     return e;
 }
 
+static int usage(int argc, char **argv, const char *text)
+{
+    bool asked = argc == 2 && strcmp(argv[1], "--help") == 0;
+    fputs(text, asked ? stdout : stderr);
+    return asked ? 0 : 2;
+}
+
 int backup_main(const struct settings *s, int argc, char **argv)
 {
     struct arena a;
     struct stat st;
-    if (argc != 2 || argv[1][0] == '-') {
-        printf("usage: socle backup FOLDER\n\nCopies keys, journal and (SQLite) database of --data "
-               "to a new FOLDER, while the platform runs.\nThe copy holds private keys: protect "
-               "it as you protect them.\n");
-        return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
-    }
+    if (argc != 2 || argv[1][0] == '-')
+        return usage(argc, argv, "usage: socle backup FOLDER\n\nCopies keys, journal and (SQLite) "
+                                 "database of --data to a new FOLDER, while the\nplatform runs. "
+                                 "The copy holds private keys: protect it as you protect them.\n");
     if (stat(argv[1], &st) == 0) {
         fprintf(stderr, "socle: %s exists already\n", argv[1]);
         return 1;
@@ -106,47 +112,131 @@ int backup_main(const struct settings *s, int argc, char **argv)
     return e == ERR_OK ? 0 : 1;
 }
 
+/* ---- withdrawals ------------------------------------------------------------------------------- */
+struct replay {
+    struct platform pf;
+    struct journal_reader *reader;
+    struct arena arena;
+    uint64_t n;
+};
+
+/* The kind stands near the start of a leaf, written without blanks: a look before any parsing. */
+static bool is_of_kind(struct replay *r, struct str leaf, const char *kind)
+{
+    struct str want = arena_printf(&r->arena, "\"kind\":\"%s\"", kind);
+    return str_find(str_sub(leaf, 0, 200), want) >= 0;
+}
+
+static enum err replay_one(struct replay *r, struct str leaf)
+{
+    const struct service *s;
+    json_t *v;
+    enum err e = ERR_OK;
+    for (size_t i = 0; e == ERR_OK && (s = boot_service(i)) != NULL; i++) {
+        if (!s->replay || !is_of_kind(r, leaf, s->replay_kind))
+            continue;
+        e = json_read(leaf, &v, NULL);
+        if (e == ERR_OK) {
+            e = s->replay(&r->pf, v);
+            json_decref(v);
+            r->n++;
+        }
+    }
+    return e;
+}
+
+static enum err replay_log(struct replay *r, unsigned log, uint64_t size)
+{
+    enum err e = ERR_OK;
+    for (uint64_t i = 0; i < size && e == ERR_OK; i++) {
+        struct str leaf;
+        e = journal_read(r->reader, (struct journal_at){log, i}, &r->arena, &leaf);
+        if (e == ERR_OK)
+            e = replay_one(r, leaf);
+        arena_reset(&r->arena);
+    }
+    return e;
+}
+
+/* Oldest log first: the one under way is 0. */
+static enum err replay_logs(struct replay *r)
+{
+    uint64_t size, sealed;
+    unsigned n = 0;
+    enum err e;
+    while ((e = journal_size(r->reader, n, &size, &sealed)) == ERR_OK)
+        n++;
+    e = e == ERR_NOT_FOUND ? ERR_OK : e;
+    while (e == ERR_OK && n-- > 0) {
+        e = journal_size(r->reader, n, &size, &sealed);
+        if (e == ERR_OK)
+            e = replay_log(r, n, size);
+    }
+    return e;
+}
+
+/* What was withdrawn stays withdrawn, whatever the age of the database that is restored. */
+static enum err replay_journal(struct arena *a, const struct settings *s, uint64_t *n)
+{
+    struct replay r = {.n = 0};
+    enum err e = boot_open_local(s, &r.pf);
+    if (e == ERR_OK)
+        e = platform_migrate(&r.pf);
+    if (e == ERR_OK)
+        e = journal_reader_open(arena_printf(a, "%s/journal", s->data).p, &r.reader);
+    if (e == ERR_OK) {
+        arena_init(&r.arena);
+        e = replay_logs(&r);
+        arena_free(&r.arena);
+        journal_reader_close(r.reader);
+    }
+    boot_close(&r.pf);
+    *n = r.n;
+    return e;
+}
+
 /* A restored node never continues its log: what came after the backup is unknown here, and a log
  * that grew twice from one point is what witnesses call a fork. The old log is kept beside, readable
  * and verifiable, under its own origin. */
-static enum err restore_all(struct arena *a, const struct settings *s, const char *from)
+static enum err restore_all(struct arena *a, const struct settings *s, const char *from,
+                            uint64_t *replayed)
 {
     enum err e = copy_folder(a, arena_printf(a, "%s/keys", from).p,
                              arena_printf(a, "%s/keys", s->data).p);
     if (e == ERR_OK)
         e = copy_folder(a, arena_printf(a, "%s/journal", from).p,
                         arena_printf(a, "%s/journal", s->data).p);
-    if (e == ERR_OK)
-        e = journal_restored(arena_printf(a, "%s/journal", s->data).p);
     if (e == ERR_OK && is_sqlite(s))
         e = file_make_dirs(arena_printf(a, "%s/db", s->data).p, 0700);
     if (e == ERR_OK && is_sqlite(s))
         e = copy_file(arena_printf(a, "%s/socle.db", from).p, s->database + 7);
-    return e;
+    if (e == ERR_OK)
+        e = replay_journal(a, s, replayed);
+    return e == ERR_OK ? journal_restored(arena_printf(a, "%s/journal", s->data).p) : e;
 }
 
 int restore_main(const struct settings *s, int argc, char **argv)
 {
     struct arena a;
     struct stat st;
-    if (argc != 2 || argv[1][0] == '-') {
-        printf("usage: socle restore FOLDER --data NEW_FOLDER\n\nMakes a platform from a backup. "
-               "The journal opens a new origin whose first entry\nnames the last checkpoint of "
-               "the old one.\n");
-        return argc == 2 && strcmp(argv[1], "--help") == 0 ? 0 : 2;
-    }
+    if (argc != 2 || argv[1][0] == '-')
+        return usage(argc, argv, "usage: socle restore FOLDER --data NEW_FOLDER\n\nMakes a platform "
+                                 "from a backup. The journal opens a new origin whose first entry\n"
+                                 "names the last checkpoint of the old one; withdrawals it holds "
+                                 "are obeyed anew.\n");
     arena_init(&a);
     if (stat(arena_printf(&a, "%s/keys", s->data).p, &st) == 0) {
         fprintf(stderr, "socle: %s already holds a platform; choose an empty folder\n", s->data);
         arena_free(&a);
         return 1;
     }
-    enum err e = restore_all(&a, s, argv[1]);
+    uint64_t replayed = 0;
+    enum err e = restore_all(&a, s, argv[1], &replayed);
     arena_free(&a);
     if (e != ERR_OK)
         fprintf(stderr, "socle: the restore failed (%s)\n", err_name(e));
     else
-        printf("socle: restored into %s; start it with `socle serve --data %s`\n", s->data,
-               s->data);
+        printf("socle: restored into %s, %llu withdrawals replayed; start it with `socle serve "
+               "--data %s`\n", s->data, (unsigned long long)replayed, s->data);
     return e == ERR_OK ? 0 : 1;
 }

@@ -12,10 +12,12 @@ static const char *role_name(enum role r)
     return names[r];
 }
 
-static void usage(void)
+static int usage(int code)
 {
-    printf("usage: socle explain METHOD PATH [--site portal|org]\n\n"
-           "Prints each stage the request passes, with file and line.\n");
+    fputs("usage: socle explain METHOD PATH [--site portal|org]\n\n"
+          "Prints each stage the request passes, with file and line.\n",
+          code ? stderr : stdout);
+    return code;
 }
 
 int explain_main(const struct settings *s, int argc, char **argv)
@@ -24,10 +26,10 @@ int explain_main(const struct settings *s, int argc, char **argv)
     bool other_method;
     struct arena a;
     (void)s;
-    if (argc < 3 || argv[1][0] == '-') {
-        usage();
-        return argc < 3 && !(argc == 2 && argv[1][0] == '-') ? 2 : 0;
-    }
+    if (argc == 2 && strcmp(argv[1], "--help") == 0)
+        return usage(0);
+    if (argc < 3 || argv[1][0] == '-')
+        return usage(2);
     enum site_kind kind = SITE_PORTAL;
     bool chosen = argc > 4 && strcmp(argv[3], "--site") == 0;
     if (chosen && strcmp(argv[4], "org") == 0)

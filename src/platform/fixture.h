@@ -66,7 +66,8 @@ static inline struct fixture *fixture_open(void)
     f->settings = (struct settings){
         .data = f->folder, .database = arena_printf(&f->arena, "sqlite:%s/socle.db", f->folder).p,
         .base_url = "http://localhost:8080", .journal_origin = "localhost/test", .handlers = 4,
-        .brand_name = "Socle", .brand_note = "", .help_line = "", .session_idle_s = 1800,
+        .brand_name = "Socle", .brand_note = "", .help_line = "", .publisher = "",
+        .publication_director = "", .site_host = "", .security_contact = "", .session_idle_s = 1800,
         .session_max_s = 36000, .body_max = 1 << 20, .trusted_proxies = ""};
     bool ok = pages_load() == ERR_OK && boot_open_local(&f->settings, &f->pf) == ERR_OK &&
               platform_migrate(&f->pf) == ERR_OK &&

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "platform/change.h"
+#include "web/pages.h"
 
 enum { FEED_STALE_MS = 1000, JOURNAL_ASK_MS = 2000 };
 
@@ -48,6 +49,18 @@ bool health_is_ready(struct ctx *c)
     for (size_t i = 0; i < COUNT_OF(parts); i++)
         ok = parts[i].fn(c) && ok;
     return ok;
+}
+
+json_t *health_parts(struct ctx *c)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        struct str key = arena_printf(c->arena, "status.part.%s", parts[i].name);
+        struct str name = pages_text(c->arena, "platform", key.p, c->lang, NULL);
+        json_array_append_new(list, json_pack("{s:s#,s:b}", "name", name.p, (int)name.n, "ok",
+                                              parts[i].fn(c)));
+    }
+    return list;
 }
 
 enum err health_live(struct ctx *c)

@@ -33,8 +33,8 @@ static void headers(struct ctx *c)
 {
     struct str csp = arena_printf(
         c->arena,
-        "default-src 'none'; style-src 'self'; img-src 'self' data:; font-src 'self'; "
-        "form-action 'self'" STR_FMT "; frame-ancestors 'none'; base-uri 'none'",
+        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'" STR_FMT
+        "; frame-ancestors 'none'; base-uri 'none'",
         STR_ARG(buf_str(&c->form_action)));
     web_header(c->rs, "Content-Type", STR("text/html; charset=utf-8"));
     web_header(c->rs, "Content-Security-Policy", csp);
@@ -81,27 +81,42 @@ static json_t *user(struct ctx *c)
     return u;
 }
 
-static json_t *nav(struct ctx *c)
+static json_t *nav_item(struct ctx *c, const struct nav_item *n)
 {
-    json_t *list = json_array();
+    const char *slash = strchr(n->text_key, '/');
+    bool here = c->site && (n->site == SITE_ANY || n->site == c->site->kind);
+    if (!here || !slash)
+        return NULL;
+    char *module = arena_dupz(c->arena, str_of(n->text_key, (size_t)(slash - n->text_key)));
+    return json_pack("{s:s,s:o}", "url", n->url, "label",
+                     jstr(pages_text(c->arena, module, slash + 1, c->lang, NULL)));
+}
+
+static void nav_add(struct ctx *c, json_t *list, bool all)
+{
     const struct service *s;
     for (size_t i = 0; (s = boot_service(i)) != NULL; i++) {
         for (size_t k = 0; k < s->n_nav; k++) {
-            const struct nav_item *n = &s->nav[k];
-            const char *slash = strchr(n->text_key, '/');
-            bool here = c->site && (n->site == SITE_ANY || n->site == c->site->kind);
-            bool mine = n->role == ROLE_PUBLIC || (c->session && c->session->role == n->role);
-            if (!here || !mine || !slash)
+            enum role role = s->nav[k].role;
+            bool mine = role == ROLE_PUBLIC || (c->session && c->session->role == role);
+            json_t *item = all || mine ? nav_item(c, &s->nav[k]) : NULL;
+            if (!item)
                 continue;
-            char *module = arena_dupz(c->arena, str_of(n->text_key, (size_t)(slash - n->text_key)));
-            json_t *item = json_object();
-            json_object_set_new(item, "url", json_string(n->url));
-            json_object_set_new(item, "label",
-                                jstr(pages_text(c->arena, module, slash + 1, c->lang, NULL)));
-            json_object_set_new(item, "current", json_boolean(str_eq_z(c->rq->path, n->url)));
+            json_object_set_new(item, "current", json_boolean(str_eq_z(c->rq->path, s->nav[k].url)));
             json_array_append_new(list, item);
         }
     }
+}
+
+void render_nav(struct ctx *c, json_t *list)
+{
+    nav_add(c, list, true);
+}
+
+static json_t *nav(struct ctx *c)
+{
+    json_t *list = json_array();
+    nav_add(c, list, false);
     return list;
 }
 
@@ -112,8 +127,14 @@ static void common(struct ctx *c, json_t *d)
     json_t *brand = json_object();
     json_object_set_new(brand, "name", json_string(s->brand_name));
     json_object_set_new(brand, "note", json_string(s->brand_note));
-    json_object_set_new(brand, "help_line", json_string(s->help_line));
+    json_object_set_new(brand, "help_line",
+                        s->demo && !*s->help_line
+                            ? jstr(pages_text(c->arena, "platform", "site.demo_help", c->lang, NULL))
+                            : json_string(s->help_line));
     json_object_set_new(brand, "demo", json_boolean(s->demo));
+    json_object_set_new(brand, "publisher", json_string(s->publisher));
+    json_object_set_new(brand, "director", json_string(s->publication_director));
+    json_object_set_new(brand, "host", json_string(s->site_host));
     json_object_set_new(d, "brand", brand);
     json_t *items = nav(c);
     if (json_array_size(items))

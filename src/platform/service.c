@@ -10,8 +10,10 @@
 #include "platform/metrics.h"
 #include "platform/openapi.h"
 #include "platform/org_cli.h"
+#include "platform/render.h"
 #include "platform/rp.h"
 #include "web/assets.h"
+#include "web/pages.h"
 
 static const struct db_migration migrations[] = {
     {"platform", 1,
@@ -84,12 +86,32 @@ static enum err privacy(struct ctx *c)
 
 static enum err security(struct ctx *c)
 {
-    return ctx_page(c, "platform/security", NULL);
+    const char *contact = c->pf->settings->security_contact;
+    return ctx_page(c, "platform/security", json_pack("{s:s}", "contact", contact));
 }
 
+/* This site's entries of the navigation that anybody may follow, and its procedures. */
 static enum err sitemap(struct ctx *c)
 {
-    return ctx_page(c, "platform/sitemap", NULL);
+    json_t *found = NULL, *p, *pages = json_array(), *procedures = json_array();
+    json_t *args = json_pack("{s:s,s:s}", "q", "", "lang", c->lang);
+    enum err e = platform_call(c, "procedures.search", args, &found);
+    size_t i;
+    json_decref(args);
+    render_nav(c, pages);
+    json_array_foreach(e == ERR_OK ? json_get(found, "items") : NULL, i, p)
+    {
+        bool here = c->site->kind == SITE_PORTAL ||
+                    str_starts(json_get_str(p, "url"), c->site->base_url);
+        if (here)
+            json_array_append_new(procedures, json_pack("{s:O,s:O}", "label", json_get(p, "title"),
+                                                        "url", json_get(p, "url")));
+    }
+    struct str mine = pages_text(c->arena, "platform", "sitemap.pages", c->lang, NULL);
+    struct str all = pages_text(c->arena, "platform", "sitemap.procedures", c->lang, NULL);
+    return ctx_page(c, "platform/sitemap",
+                    json_pack("{s:[{s:s#,s:o},{s:s#,s:o}]}", "groups", "label", mine.p, (int)mine.n,
+                              "links", pages, "label", all.p, (int)all.n, "links", procedures));
 }
 
 static enum err status(struct ctx *c)
@@ -98,16 +120,20 @@ static enum err status(struct ctx *c)
     json_object_set_new(d, "ok", json_boolean(health_is_ready(c)));
     struct str now = clock_in_words(c->arena, clock_now_ms(), c->lang, true);
     json_object_set_new(d, "at", json_string(now.p));
+    json_object_set_new(d, "parts", json_pack("{s:o}", "items", health_parts(c)));
     return ctx_page(c, "platform/status", d);
 }
 
 static enum err security_txt(struct ctx *c)
 {
     struct str until = clock_rfc3339(c->arena, clock_now_ms() + 180LL * 86400 * 1000, false);
+    const char *contact = c->pf->settings->security_contact;
+    if (!*contact)
+        contact = arena_printf(c->arena, "%s/security", c->pf->settings->base_url).p;
     struct str text = arena_printf(
-        c->arena, "Contact: %s/security\nExpires: %s\nPreferred-Languages: fr, en\n"
+        c->arena, "Contact: %s\nExpires: %s\nPreferred-Languages: fr, en\n"
                   "Canonical: %s/.well-known/security.txt\n",
-        c->pf->settings->base_url, until.p, c->pf->settings->base_url);
+        contact, until.p, c->pf->settings->base_url);
     return ctx_text(c, 200, "text/plain; charset=utf-8", text);
 }
 

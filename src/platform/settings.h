@@ -24,6 +24,8 @@ struct settings {
     const char *brand_name;
     const char *brand_note; /* shown on every page; "" none */
     const char *help_line;  /* whom to call */
+    const char *publisher, *publication_director, *site_host; /* legal mentions; "" not set */
+    const char *security_contact;                            /* an address; "" none */
     const char *log_level;
     int64_t session_idle_s, session_max_s;
     int64_t body_max;

@@ -82,10 +82,10 @@ test('explain agrees with docs/ONE_REQUEST.md: the same stages, in that order, e
 });
 
 test('journal verify names what was altered, byte by byte', { timeout: 120000 }, async () => {
-  await sleep(1200);
   const copy = join(platform.folder, 'journal-copy');
-  const fresh = () => { rmSync(copy, { recursive: true, force: true }); platform.must(['backup', `${copy}-b`]); cpSync(join(`${copy}-b`, 'journal'), copy, { recursive: true }); rmSync(`${copy}-b`, { recursive: true }); };
-  fresh();
+  await platform.stop();
+  cpSync(platform.journalFolder, copy, { recursive: true });
+  await platform.begin();
   assert.equal(run(['journal', 'verify', copy]).code, 0);
   check(copy);
   const bundle = readdirSync(join(copy, 'tile/entries'), { recursive: true }).map((n) => join(copy, 'tile/entries', n)).filter((p) => statSync(p).isFile()).sort((a, b) => statSync(b).size - statSync(a).size)[0];
@@ -178,7 +178,7 @@ test('[2.1.1.a] back up while serving, destroy, restore: a new log that names th
   }
   assert.equal(platform.command(['restore', backup]).code, 1, 'never over a platform');
   await platform.begin();
-  const now = entries(platform.journalFolder);
+  const now = await until('the new log has its first entry', () => { const e = entries(platform.journalFolder); return e.length > 0 && e; });
   assert.equal(now[0].kind, 'journal.opened', 'a new log');
   assert.equal(now[0].reason, 'restored');
   assert.ok(now[0].previous.size > 0 && now[0].previous.root, 'it names the last checkpoint of the old one');

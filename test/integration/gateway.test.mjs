@@ -239,9 +239,11 @@ test('[2.1.1.d4] [2.1.1.d1] after 1,000 exchanges the journal verifies, and a pe
   }));
   await fatima.person.go(`${platform.base}/account`);
   await walkSignIn(fatima.person, account);
-  const csv = await fatima.person.go(`${platform.base}/account/uses?format=csv`);
-  assert.equal(csv.status, 200);
-  assert.deepEqual(hers.filter((id) => !csv.text.includes(id)), [], 'each of her exchanges is listed');
+  const csv = await until('each of her exchanges is listed', async () => {
+    const r = await fatima.person.go(`${platform.base}/account/uses?format=csv`);
+    assert.equal(r.status, 200);
+    return hers.every((id) => r.text.includes(id)) && r;
+  });
   const rows = csv.text.trim().split(/\r?\n/).slice(1).filter((l) => /Essai/.test(l));
   assert.equal(rows.length, hers.length, 'and no other');
   await until('the journal verifies', () => run(['journal', 'verify', platform.journalFolder]).code === 0);

@@ -3,7 +3,7 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { Platform } from '../lib/platform.mjs';
+import { Platform, until } from '../lib/platform.mjs';
 import { Client, forms, links, send, words } from '../lib/http.mjs';
 import { World, fileProcedure, openProcedure, tokensFor, walkSignIn } from '../lib/story.mjs';
 import { text } from '../lib/text.mjs';
@@ -46,6 +46,10 @@ test('[2.1.1] errors name the field in both languages and keep what was typed; a
   assert.match(client.page.text, /<title>Erreur\s?:/);
   for (const target of ['date-day', 'nouvelle_commune-0', 'courriel'])
     assert.match(client.page.text, new RegExp(`href="#${target}"[\\s\\S]*id="${target}"`), `the summary leads to ${target}`);
+  for (const name of ['date', 'nouvelle_commune', 'courriel']) {
+    assert.match(client.page.text, new RegExp(`aria-describedby="${name}-error`), `${name} is described by its error`);
+    assert.match(client.page.text, new RegExp(`class="error" id="${name}-error"`), name);
+  }
   assert.equal(field(client, 'date.day'), '31');
   assert.equal(field(client, 'courriel'), 'camille');
   assert.equal(field(client, 'nouvelle_voie'), '8 rue de Strasbourg');
@@ -193,7 +197,7 @@ test('[2.1.1] an agent finds, refuses with a reason, once; the citizen reads it,
   for (const line of [t('decision.refused'), 'L’adresse est <hors> de la commune.', t('dossier.appeal')]) assert.ok(she.text.includes(line), line);
   await she.go(`${platform.base}/account/uses`);
   await walkSignIn(she, world.citizen);
-  assert.ok(she.text.includes(`Votre dossier ${number}`), 'the agent’s look is in her account');
+  await until('the agent’s look is in her account', async () => (await she.go(`${platform.base}/account/uses`)) && she.text.includes(`Votre dossier ${number}`));
   const csv = await agent.once(`${world.townUrl}/agent?etat=all&format=csv`);
   assert.match(csv.headers['content-type'], /^text\/csv/);
   assert.ok(csv.text.includes(`"${number}"`));

@@ -44,21 +44,33 @@ static const json_t *source_def(const struct dossier *d, const char *id)
     return NULL;
 }
 
+static struct str provider_of(struct ctx *c, const struct dossier *d, const char *id)
+{
+    return strcmp(id, "identity") == 0
+               ? text_of(c, "source.identity", NULL)
+               : str_from(def_text(c, json_get(source_def(d, id), "provider")));
+}
+
 /* {provider, date} for the source line; NULL when the person typed it herself. */
 static json_t *source_of(struct ctx *c, const struct dossier *d, const json_t *value)
 {
     const char *id = json_get_z(value, "source", NULL);
     if (!id || json_get_bool(value, "corrected", false))
         return NULL;
-    if (strcmp(id, "identity") == 0) {
-        struct str who = text_of(c, "source.identity", NULL);
-        struct str when = clock_in_words(c->arena, json_get_i64(value, "at", 0), c->lang, false);
-        return json_pack("{s:o,s:o}", "provider", jstr(who), "date", jstr(when));
-    }
-    const json_t *def = source_def(d, id);
-    struct str when = date_in_words(c, json_get_str(value, "date"));
-    return json_pack("{s:s,s:o}", "provider", def_text(c, json_get(def, "provider")), "date",
-                     jstr(when));
+    struct str when = json_get(value, "at")
+                          ? clock_in_words(c->arena, json_get_i64(value, "at", 0), c->lang, false)
+                          : date_in_words(c, json_get_str(value, "date"));
+    return json_pack("{s:o,s:o}", "provider", jstr(provider_of(c, d, id)), "date", jstr(when));
+}
+
+/* {provider, was} of a value that the person changed. */
+static json_t *corrected_of(struct ctx *c, const struct dossier *d, const json_t *value)
+{
+    const char *id = json_get_z(value, "source", NULL);
+    if (!id || !json_get_bool(value, "corrected", false))
+        return NULL;
+    return json_pack("{s:o,s:o}", "provider", jstr(provider_of(c, d, id)), "was",
+                     jstr(json_get_str(value, "was")));
 }
 
 static const char *type_of(const json_t *field)
@@ -100,17 +112,17 @@ static struct str shown(struct ctx *c, const json_t *field, const json_t *value)
 }
 
 /* The parts of a date as typed, also when they make none. */
-static json_t *date_parts(const json_t *value)
+static void set_date(json_t *f, const json_t *value)
 {
     struct str iso = json_get_str(value, "v");
-    if (json_get(value, "parts"))
-        return json_incref(json_get(value, "parts"));
-    bool whole = iso.n == 10;
-    json_t *date = json_object();
-    json_object_set_new(date, "day", jstr(whole ? str_sub(iso, 8, 2) : STR("")));
-    json_object_set_new(date, "month", jstr(whole ? str_sub(iso, 5, 2) : STR("")));
-    json_object_set_new(date, "year", jstr(whole ? str_sub(iso, 0, 4) : STR("")));
-    return date;
+    json_object_set_new(f, "date", json_true());
+    if (json_get(value, "parts")) {
+        json_object_update(f, json_get(value, "parts"));
+    } else if (iso.n == 10) {
+        json_object_set_new(f, "day", jstr(str_sub(iso, 8, 2)));
+        json_object_set_new(f, "month", jstr(str_sub(iso, 5, 2)));
+        json_object_set_new(f, "year", jstr(str_sub(iso, 0, 4)));
+    }
 }
 
 static json_t *option_json(const char *name, size_t i, const json_t *value, const json_t *label,
@@ -137,49 +149,46 @@ static json_t *options(const json_t *field, const json_t *list, const json_t *va
     return out;
 }
 
-static json_t *input(struct ctx *c, const json_t *field, const json_t *value)
+static void set_text(struct ctx *c, json_t *f, const json_t *field, const json_t *value)
 {
     static const char *const types[][3] = {/* field, input's type, inputmode */
                                            {"email", "email", NULL},
                                            {"tel", "tel", NULL},
                                            {"integer", "text", "numeric"}};
-    json_t *in = json_object();
-    const char *type = "text", *mode = NULL;
     bool number = is_type(field, "integer");
-    for (size_t i = 0; i < COUNT_OF(types); i++)
-        if (is_type(field, types[i][0])) {
-            type = types[i][1];
-            mode = types[i][2];
-        }
-    json_object_set_new(in, "value", jstr(shown(c, field, value)));
-    json_object_set_new(in, "type", json_string(type));
-    if (mode)
-        json_object_set_new(in, "inputmode", json_string(mode));
+    json_object_set_new(f, is_type(field, "textarea") ? "textarea" : "text", json_true());
+    json_object_set_new(f, "value", jstr(shown(c, field, value)));
+    for (size_t i = 0; i < COUNT_OF(types); i++) {
+        if (!is_type(field, types[i][0]))
+            continue;
+        json_object_set_new(f, "type", json_string(types[i][1]));
+        if (types[i][2])
+            json_object_set_new(f, "inputmode", json_string(types[i][2]));
+    }
     if (json_get(field, "autocomplete"))
-        json_object_set(in, "autocomplete", json_get(field, "autocomplete"));
-    json_object_set_new(in, "maxlength",
+        json_object_set(f, "autocomplete", json_get(field, "autocomplete"));
+    json_object_set_new(f, "maxlength",
                         json_integer(number ? 20 : json_get_i64(field, "max", TEXT_MAX)));
-    return in;
 }
 
 /* What the question is asked with. */
 static void set_control(struct ctx *c, json_t *f, const json_t *field, const json_t *value)
 {
+    bool choice = is_type(field, "choice");
     if (is_type(field, "date")) {
-        json_object_set_new(f, "date", date_parts(value));
-    } else if (is_type(field, "choice") || json_get(value, "choices")) {
-        bool own = is_type(field, "choice");
+        set_date(f, value);
+    } else if (choice || json_get(value, "choices")) {
         json_object_set_new(f, "radio", json_true());
         json_object_set_new(f, "options",
-                            options(field, json_get(own ? field : value, own ? "options" : "choices"),
+                            options(field, choice ? json_get(field, "options")
+                                                  : json_get(value, "choices"),
                                     value));
     } else if (is_type(field, "checkbox")) {
         json_object_set_new(f, "checkbox", json_true());
         json_object_set_new(f, "value", json_string("yes"));
         json_object_set_new(f, "selected", json_boolean(json_get_str(value, "v").n > 0));
     } else {
-        json_object_set_new(f, is_type(field, "textarea") ? "textarea" : "text",
-                            input(c, field, value));
+        set_text(c, f, field, value);
     }
 }
 
@@ -415,14 +424,29 @@ static const char *take_value(struct ctx *c, const json_t *field, struct str tex
     return is_type(field, "commune") ? take_commune(c, text, value) : take_text(field, text, value);
 }
 
+/* Where the value it replaces came from, and what it was: the agent sees both. */
+static void set_corrected(json_t *value, const json_t *old)
+{
+    bool again = json_get_bool(old, "corrected", false);
+    const json_t *was = again              ? json_get(old, "was")
+                        : json_get(old, "label") ? json_get(old, "label")
+                                                 : json_get(old, "v");
+    json_object_set(value, "source", json_get(old, "source"));
+    json_object_set_new(value, "corrected", json_true());
+    if (was)
+        json_object_set(value, "was", (json_t *)was);
+}
+
 /* Nothing was answered: what a body had said is kept as put aside, so that it does not come back. */
 static void take_nothing(struct dossier *d, const char *name, const json_t *old)
 {
-    if (json_get(old, "source"))
-        dossier_set(d, name, json_pack("{s:s,s:O,s:b}", "v", "", "source", json_get(old, "source"),
-                                       "corrected", 1));
-    else
+    if (json_get(old, "source")) {
+        json_t *value = json_pack("{s:s}", "v", "");
+        set_corrected(value, old);
+        dossier_set(d, name, value);
+    } else {
         json_object_del(json_get(d->data, "values"), name);
+    }
 }
 
 /* One field; returns the key of what is wrong, or NULL. */
@@ -444,10 +468,8 @@ static const char *take_one(struct ctx *c, struct dossier *d, const json_t *fiel
     }
     if (wrong)
         json_object_set_new(value, "wrong", json_string(wrong));
-    if (json_get(old, "source")) {
-        json_object_set(value, "source", json_get(old, "source"));
-        json_object_set_new(value, "corrected", json_true());
-    }
+    if (json_get(old, "source"))
+        set_corrected(value, old);
     dossier_set(d, name, value);
     return wrong;
 }
@@ -507,8 +529,9 @@ json_t *form_summary(struct ctx *c, const struct dossier *d, bool with_links)
             json_t *source = source_of(c, d, value);
             if (source)
                 json_object_set_new(row, "source", source);
-            if (json_get_bool(value, "corrected", false))
-                json_object_set_new(row, "corrected", json_true());
+            json_t *corrected = corrected_of(c, d, value);
+            if (corrected)
+                json_object_set_new(row, "corrected", corrected);
             bool locked = json_get_bool(field, "locked", false) && source;
             if (with_links && !locked)
                 json_object_set_new(row, "change_url",

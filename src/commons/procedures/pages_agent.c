@@ -12,6 +12,8 @@ static const int64_t DAY_MS = 86400000;
 static json_t *age(struct ctx *c, int64_t from_ms)
 {
     int64_t days = (clock_now_ms() - from_ms) / DAY_MS;
+    if (days < 1)
+        return view_text(c, "agent.today", NULL);
     json_t *with = json_pack("{s:I,s:b}", "n", (json_int_t)days, "one", days == 1);
     json_t *text = view_text(c, "agent.days", with);
     json_decref(with);
@@ -228,14 +230,14 @@ static json_t *outcome_fields(struct ctx *c, const json_t *errors)
     struct str outcome = ctx_form(c, "outcome"), reason = ctx_form(c, "reason");
     json_t *f = json_pack(
         "[{s:s,s:s,s:b,s:o,s:[{s:s,s:s,s:o,s:b},{s:s,s:s,s:o,s:b}]},"
-        "{s:s,s:s,s:o,s:o,s:{s:o,s:i}}]",
+        "{s:s,s:s,s:o,s:o,s:b,s:o,s:i}]",
         "id", "outcome", "name", "outcome", "radio", 1, "label",
         view_text(c, "agent.decide.outcome", NULL), "options", "id", "outcome-0", "value", "accept",
         "label", view_text(c, "agent.decide.accept", NULL), "selected", str_eq_z(outcome, "accept"),
         "id", "outcome-1", "value", "refuse", "label", view_text(c, "agent.decide.refuse", NULL),
         "selected", str_eq_z(outcome, "refuse"), "id", "reason", "name", "reason", "label",
         view_text(c, "agent.decide.reason", NULL), "hint",
-        view_text(c, "agent.decide.reason_hint", NULL), "textarea", "value", view_str(reason),
+        view_text(c, "agent.decide.reason_hint", NULL), "textarea", 1, "value", view_str(reason),
         "maxlength", 2000);
     for (size_t i = 0; i < 2; i++) {
         json_t *one = json_array_get(f, i);

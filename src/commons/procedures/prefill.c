@@ -47,7 +47,14 @@ static struct str joined(struct arena *a, const json_t *doc, const json_t *paths
     return out;
 }
 
-/* A list of things, one text each: "Inès (2016-06-21), Élie (2019-02-08)". */
+/* "2016-06-21" as "21/06/2016": read alike in both languages. */
+static struct str day_first(struct arena *a, struct str v)
+{
+    bool iso = v.n == 10 && v.p[4] == '-' && v.p[7] == '-';
+    return iso ? arena_printf(a, "%.2s/%.2s/%.4s", v.p + 8, v.p + 5, v.p) : v;
+}
+
+/* A list of things, one text each: "Inès (21/06/2016), Élie (08/02/2019)". */
 static struct str each(struct arena *a, const json_t *list, const json_t *names)
 {
     struct str out = STR("");
@@ -58,7 +65,7 @@ static struct str each(struct arena *a, const json_t *list, const json_t *names)
     json_array_foreach((json_t *)list, i, item)
     {
         struct str v = scalar(a, json_object_get(item, first ? first : ""));
-        struct str w = second ? scalar(a, json_object_get(item, second)) : STR("");
+        struct str w = second ? day_first(a, scalar(a, json_object_get(item, second))) : STR("");
         if (w.n)
             v = arena_printf(a, STR_FMT " (" STR_FMT ")", STR_ARG(v), STR_ARG(w));
         out = out.n ? arena_printf(a, STR_FMT ", " STR_FMT, STR_ARG(out), STR_ARG(v)) : v;

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "data/fold.h"
+#include "web/pages.h"
 
 enum { SUBJECTS_MAX = 64, USES_MAX = 500, PER_PAGE = 25 };
 
@@ -118,7 +119,9 @@ json_t *account_use_json(struct ctx *c, const struct use *u)
         who = account_text(c, json_get(t, "title"));
     struct str fields = account_fields(c, json_get(t, "fields"));
     const char *api = account_text(c, json_get(t, "api_title"));
-    struct str what = *api && fields.n ? arena_printf(c->arena, "%s : " STR_FMT, api, STR_ARG(fields))
+    const char *colon = strcmp(c->lang, "en") == 0 ? ": " : "\u00a0: ";
+    struct str what = *api && fields.n ? arena_printf(c->arena, "%s%s" STR_FMT, api, colon,
+                                                      STR_ARG(fields))
                       : fields.n       ? fields
                                        : str_from(api);
     const char *why = account_text(c, json_get(t, "purpose"));
@@ -207,25 +210,84 @@ static json_t *by_day(struct ctx *c, const json_t *list, const struct use *uses,
     return days;
 }
 
-static void add_pages(struct ctx *c, json_t *d, struct str q, size_t page, size_t of, size_t total)
+static json_t *page_url(struct ctx *c, struct str q, const char *kind, size_t page)
+{
+    struct str url = url_with(c->arena, STR("/account/uses"), "page",
+                              arena_printf(c->arena, "%zu", page));
+    if (q.n)
+        url = url_with(c->arena, url, "q", q);
+    return jstr(*kind ? url_with(c->arena, url, "kind", str_from(kind)) : url);
+}
+
+static void add_pages(struct ctx *c, json_t *d, struct str q, const char *kind, size_t page,
+                      size_t of, size_t total)
 {
     if (of < 2)
         return;
-    struct str query = codec_to_url(c->arena, q);
     json_t *p = json_pack("{s:i,s:i,s:i}", "page", (int)page, "of", (int)of, "total", (int)total);
     if (page > 1)
-        json_object_set_new(p, "previous_url",
-                            jstr(arena_printf(c->arena, "/account/uses?page=%d&q=" STR_FMT,
-                                              (int)page - 1, STR_ARG(query))));
+        json_object_set_new(p, "previous_url", page_url(c, q, kind, page - 1));
     if (page < of)
-        json_object_set_new(p, "next_url",
-                            jstr(arena_printf(c->arena, "/account/uses?page=%d&q=" STR_FMT,
-                                              (int)page + 1, STR_ARG(query))));
+        json_object_set_new(p, "next_url", page_url(c, q, kind, page + 1));
     json_object_set_new(d, "pages", p);
+}
+
+static json_t *export_url(struct ctx *c, struct str q, const char *kind)
+{
+    struct str url = url_with(c->arena, STR("/account/uses"), "format", STR("csv"));
+    if (q.n)
+        url = url_with(c->arena, url, "q", q);
+    return jstr(*kind ? url_with(c->arena, url, "kind", str_from(kind)) : url);
+}
+
+/* ---- by kind ------------------------------------------------------------------------------------ */
+static const struct filter {
+    const char *name, *kind, *key;
+} kinds[] = {{"", NULL, "uses.filter.all"},
+             {"data", "exchange.decision", "uses.filter.data"},
+             {"signin", "identity.signin", "uses.filter.signin"},
+             {"agent", "dossier.read", "uses.filter.agent"},
+             {"refused", "exchange.refused", "uses.filter.refused"}};
+
+static bool is_kind(const struct use *u, const struct filter *f)
+{
+    return !f->kind || str_eq_z(u->kind, f->kind);
+}
+
+static const struct filter *filter_asked(struct ctx *c)
+{
+    for (size_t i = 1; i < COUNT_OF(kinds); i++)
+        if (str_eq_z(ctx_query(c, "kind"), kinds[i].name))
+            return &kinds[i];
+    return &kinds[0];
+}
+
+/* Those that would show something, and the one that is chosen. */
+static json_t *filters_json(struct ctx *c, const struct use *uses, size_t n,
+                            const struct filter *chosen, struct str q)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        size_t count = 0;
+        for (size_t k = 0; k < n; k++)
+            count += is_kind(&uses[k], &kinds[i]);
+        if (count == 0 && &kinds[i] != chosen)
+            continue;
+        struct str url = url_with(c->arena, STR("/account/uses"), "kind", str_from(kinds[i].name));
+        if (q.n)
+            url = url_with(c->arena, url, "q", q);
+        json_array_append_new(
+            list, json_pack("{s:o,s:o,s:b,s:o}", "label",
+                            jstr(pages_text(c->arena, "account", kinds[i].key, c->lang, NULL)), "url",
+                            jstr(url), "current", &kinds[i] == chosen, "count",
+                            jstr(arena_printf(c->arena, "%zu", count))));
+    }
+    return list;
 }
 
 enum err account_page_uses(struct ctx *c)
 {
+    const struct filter *chosen = filter_asked(c);
     struct use *uses;
     size_t n, kept = 0;
     uint64_t page = 1;
@@ -234,9 +296,10 @@ enum err account_page_uses(struct ctx *c)
         return e;
     struct str q = ctx_query(c, "q"), folded = text_fold(c->arena, q);
     json_t *list = json_own(&c->pool, json_array());
+    json_t *filters = json_own(&c->pool, filters_json(c, uses, n, chosen, q));
     for (size_t i = 0; i < n; i++) {
         json_t *u = account_use_json(c, &uses[i]);
-        if (folded.n && !matches(c, u, folded)) {
+        if (!is_kind(&uses[i], chosen) || (folded.n && !matches(c, u, folded))) {
             json_decref(u);
             continue;
         }
@@ -251,9 +314,11 @@ enum err account_page_uses(struct ctx *c)
     if (page > of)
         page = of ? of : 1;
     size_t from = (page - 1) * PER_PAGE, to = from + PER_PAGE < kept ? from + PER_PAGE : kept;
-    json_t *d = json_pack("{s:o,s:b,s:i,s:b,s:o,s:s}", "q", jstr(q), "searched", q.n > 0, "total",
+    json_t *d = json_pack("{s:o,s:b,s:i,s:b,s:o,s:o}", "q", jstr(q), "searched", q.n > 0 || chosen->kind, "total",
                           (int)kept, "one", kept == 1, "days", by_day(c, list, uses, from, to),
-                          "export_url", "/account/uses?format=csv");
-    add_pages(c, d, q, page, of, kept);
+                          "export_url", export_url(c, q, chosen->name));
+    json_object_set(d, "filters", filters);
+    json_object_set_new(d, "filtered", json_boolean(n > 0));
+    add_pages(c, d, q, chosen->name, page, of, kept);
     return ctx_page(c, "account/uses", d);
 }

@@ -215,6 +215,29 @@ static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
     return e;
 }
 
+/* ---- after a restore ---------------------------------------------------------------------------- */
+static enum err withdrawal_again(struct db_conn *db, void *arg)
+{
+    struct withdrawal *w = arg;
+    enum err e = db_exec(db, "UPDATE consent SET withdrawn_at = $2 WHERE id = $1 AND "
+                             "withdrawn_at = 0", "si", w->id, w->now_ms);
+    return e == ERR_OK ? change_add(db, "deny", w->deny_key, clock_now_ms() + TOKEN_LIFE_MS) : e;
+}
+
+static enum err replay(struct platform *pf, const json_t *leaf)
+{
+    struct arena a;
+    struct withdrawal w = {.id = json_get_str(leaf, "object"),
+                           .now_ms = json_get_i64(leaf, "at", 0)};
+    if (!id_is_valid(w.id))
+        return ERR_OK; /* not one of ours */
+    arena_init(&a);
+    w.deny_key = arena_printf(&a, "consent:" STR_FMT, STR_ARG(w.id));
+    enum err e = db_write(pf->db, withdrawal_again, &w);
+    arena_free(&a);
+    return e;
+}
+
 static const struct call calls[] = {
     {"consent.record", call_record, "Keeps the consents a person gave."},
     {"consent.active", call_active, "Consents that hold now for a client."},
@@ -228,4 +251,6 @@ const struct service service_consent = {
     .n_migrations = COUNT_OF(migrations),
     .calls = calls,
     .n_calls = COUNT_OF(calls),
+    .replay_kind = "consent.withdrawn",
+    .replay = replay,
 };

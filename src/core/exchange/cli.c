@@ -115,8 +115,9 @@ static int contract_show(struct run *r, const char *id)
         "duration (days)", "calls per minute", "state"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         printf("%-18s %s\n", names[i], db_z(&rows, 0, i));
-    int64_t ends_ms = db_i64(&rows, 0, 17);
-    printf("%-18s %s\n", "starts", clock_rfc3339(&r->arena, db_i64(&rows, 0, 16), false).p);
+    int64_t starts_ms = db_i64(&rows, 0, 16), ends_ms = db_i64(&rows, 0, 17);
+    printf("%-18s %s\n", "starts",
+           starts_ms ? clock_rfc3339(&r->arena, starts_ms, false).p : "begun");
     printf("%-18s %s\n", "ends", ends_ms ? clock_rfc3339(&r->arena, ends_ms, false).p : "open");
     return 0;
 }

@@ -193,7 +193,7 @@ static enum err contract_closure(struct db_conn *db, void *arg)
         (int64_t)t->consent_needed, (int64_t)t->purpose_needed,
         (int64_t)(t->duration_days > 0 ? t->duration_days : DEFAULT_DURATION_DAYS),
         (int64_t)(t->quota_per_minute > 0 ? t->quota_per_minute : 0),
-        t->starts_ms ? t->starts_ms : job->now_ms, t->ends_ms, job->now_ms, job->now_ms);
+        t->starts_ms, t->ends_ms, job->now_ms, job->now_ms);
     return e == ERR_OK ? change_add(db, "config", job->id, 0) : e;
 }
 

@@ -1,4 +1,5 @@
 #include "core/exchange/decide.h"
+#include "core/exchange/stages.h"
 
 #include <stdlib.h>
 
@@ -101,11 +102,13 @@ static void judge_all(const struct decide_in *in, struct token *t)
     t->deny_seen = in->deny->version;
 }
 
+STAGE_AT(decide);
 enum gw_code decide(const struct decide_in *in, struct token *t, const struct exchange_route *route,
                     struct token_grant **grant, int64_t *denied_at_ms)
 {
     enum gw_code why = GW_SCOPE;
     *denied_at_ms = 0;
+    *grant = NULL;
     if (t->expires_ms <= in->now_ms)
         return GW_TOKEN_EXPIRED;
     if (t->snapshot_seen != in->snapshot_version || t->deny_seen != in->deny->version)
@@ -126,6 +129,7 @@ enum gw_code decide(const struct decide_in *in, struct token *t, const struct ex
         }
         /* Another grant may still allow it; else the last reason is the one to tell. */
         why = verdict;
+        *grant = g;
         *denied_at_ms = g->denied_at_ms;
     }
     return why;

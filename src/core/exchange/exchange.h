@@ -36,7 +36,7 @@ struct exchange_contract_terms {
     bool purpose_needed; /* each call must bear context, object and recipient */
     int duration_days;   /* of a consent; 0: 90 */
     int quota_per_minute; /* 0: none */
-    int64_t starts_ms, ends_ms; /* 0: now; 0: open */
+    int64_t starts_ms, ends_ms; /* 0: begun already, whatever the clock; 0: open */
 };
 
 /* Creates or replaces, with an entry in the journal; loops follow within 1 s. ERR_INVALID is logged

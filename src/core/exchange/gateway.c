@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "core/exchange/call.h"
+#include "core/exchange/stages.h"
 #include "platform/change.h"
 
 enum {
@@ -16,6 +17,7 @@ enum {
     STALE_MS = 1000,
     VERIFIES_PER_SECOND = 5000, /* of a loop: a third of its time */
     FAILURES_PER_SECOND = 20,   /* of an address */
+    REFUSAL_EVERY_MS = 1000,    /* of a token under a contract: recorded ones */
 };
 
 /* ---- what the feed brings ----------------------------------------------------------------------- */
@@ -214,6 +216,7 @@ static bool recipient_is_named(struct str list, struct str recipient)
     return false;
 }
 
+STAGE_AT(purpose);
 static enum gw_code purpose_read(struct gw_call *c)
 {
     struct call_purpose *p = &c->purpose;
@@ -230,7 +233,27 @@ static enum gw_code purpose_read(struct gw_call *c)
                : GW_RECIPIENT;
 }
 
+/* ---- refusals ----------------------------------------------------------------------------------- */
+/* At most one a second of each token and contract: who insists fills no journal. */
+static enum gw_code refuse(struct gateway *g, struct gw_call *c, struct token_grant *grant,
+                           enum gw_code code)
+{
+    const struct http_head *h = fast_head(c->x);
+    int64_t now_ms = loop_now_ms(g->loop);
+    if (!grant || !grant->k || !str_eq(grant->k->client_id, c->token->client_id) ||
+        (grant->refusal_kept_ms && now_ms - grant->refusal_kept_ms < REFUSAL_EVERY_MS))
+        return code;
+    struct record_call rec = {.k = grant->k, .token = c->token, .consent = grant->consent,
+                              .method = str_from(http_method_name(h->method)),
+                              .target = h->target, .trace_id = fast_trace_id(c->x),
+                              .at_ms = c->at_ms};
+    grant->refusal_kept_ms = now_ms;
+    record_refusal(g->lane, &rec, code);
+    return code;
+}
+
 /* ---- the way through ---------------------------------------------------------------------------- */
+STAGE_AT(admit);
 static enum gw_code admit(struct gateway *g, struct gw_call *c)
 {
     const struct http_head *h = fast_head(c->x);
@@ -265,7 +288,7 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
                            .quota_arg = g};
     code = decide(&in, token, c->route, &grant, &c->denied_at_ms);
     if (code != GW_OK)
-        return code;
+        return refuse(g, c, grant, code);
     c->k = grant->k;
     c->consent = grant->consent;
     c->view = g->view;
@@ -276,7 +299,7 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
         return GW_METHOD;
     code = purpose_read(c);
     if (code != GW_OK)
-        return code;
+        return refuse(g, c, grant, code);
     c->quota = grant->quota;
     if (!quota_take(c->quota, quota_share(c->k->quota_per_minute, g->n_loops),
                     loop_now_ms(g->loop)))
@@ -305,26 +328,29 @@ bool gateway_fast(struct platform *pf, struct fast *x)
 bool gateway_explain(struct str method, struct str path)
 {
     static const struct {
-        const char *stage, *file, *what;
+        const char *stage;
+        const struct stage_at *at;
+        const char *what;
     } stages[] = {
-        {"FRESH", "src/core/exchange/gateway.c", "the change feed was confirmed within 1 s"},
-        {"ROUTE", "src/core/exchange/gateway.c", "api and version in the snapshot; a plain path"},
-        {"TOKEN", "src/core/exchange/tokens.c", "known to the loop, or verified once"},
-        {"DECIDE", "src/core/exchange/decide.c", "contract, consent, denials, times"},
-        {"METHOD", "src/core/exchange/gateway.c", "open on this API"},
-        {"PURPOSE", "src/core/exchange/gateway.c", "context, object, recipient where needed"},
-        {"QUOTA", "src/core/exchange/quota.c", "the contract's calls per minute"},
-        {"BODY", "src/core/exchange/relay.c", "the request's body, whole, at most 1 MB"},
-        {"DECISION", "src/core/exchange/record.c", "appended to the journal, while ..."},
-        {"UPSTREAM", "src/core/exchange/relay.c", "... the provider is asked"},
-        {"WAIT", "src/core/exchange/relay.c", "nothing leaves before the decision is durable"},
-        {"FILTER", "src/data/jsonfilter.c", "the contract's fields, all else dropped"},
-        {"OUTCOME", "src/core/exchange/record.c", "appended; nobody waits"},
+        {"FRESH", &gateway_at_admit, "the change feed was confirmed within 1 s"},
+        {"ROUTE", &gateway_at_admit, "api and version in the snapshot; a plain path"},
+        {"TOKEN", &gateway_at_token, "known to the loop, or verified once"},
+        {"DECIDE", &gateway_at_decide, "contract, consent, denials, times"},
+        {"METHOD", &gateway_at_admit, "open on this API"},
+        {"PURPOSE", &gateway_at_purpose, "context, object, recipient where needed"},
+        {"QUOTA", &gateway_at_quota, "the contract's calls per minute"},
+        {"BODY", &gateway_at_body, "the request's body, whole, at most 1 MB"},
+        {"DECISION", &gateway_at_decision, "appended to the journal, while ..."},
+        {"UPSTREAM", &gateway_at_upstream, "... the provider is asked"},
+        {"WAIT", &gateway_at_wait, "nothing leaves before the decision is durable"},
+        {"FILTER", &gateway_at_filter, "the contract's fields, all else dropped"},
+        {"OUTCOME", &gateway_at_outcome, "appended; nobody waits"},
     };
     if (!str_starts(path, STR("/gw/")))
         return false;
     printf(STR_FMT " " STR_FMT ": the gateway, inside the loop\n", STR_ARG(method), STR_ARG(path));
     for (size_t i = 0; i < COUNT_OF(stages); i++)
-        printf("  %-8s %s  %s\n", stages[i].stage, stages[i].file, stages[i].what);
+        printf("  %-8s %s:%d  %s\n", stages[i].stage, stages[i].at->file, stages[i].at->line,
+               stages[i].what);
     return true;
 }

@@ -1,4 +1,5 @@
 #include "core/exchange/quota.h"
+#include "core/exchange/stages.h"
 
 enum { ONE = 1000000, MINUTE_MS = 60000 };
 
@@ -22,6 +23,7 @@ static void refill(struct quota *q, int64_t now_ms)
     q->at_ms = now_ms;
 }
 
+STAGE_AT(quota);
 bool quota_take(struct quota *q, unsigned per_minute, int64_t now_ms)
 {
     if (q->at_ms == 0) {

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "crypto/seal.h"
 #include "data/json.h"
+#include "core/exchange/stages.h"
 
 enum { SIDE_MAX = 48 * 1024 };
 
@@ -49,9 +50,32 @@ static enum err append(struct record_lane *r, const struct journal_record *rec,
     return e;
 }
 
-/* The person's copy: docs/formats/exchange-side.md. */
+/* Refusals a person is told of, and in which words. */
+static const struct told {
+    enum gw_code code;
+    const char *fr, *en;
+} told[] = {
+    {GW_CONSENT, "Vous n’avez pas donné votre accord, ou vous l’avez retiré.",
+     "You did not give your consent, or you withdrew it."},
+    {GW_CONTRACT, "Le contrat de cet organisme est suspendu ou terminé.",
+     "This body's contract is suspended or has ended."},
+    {GW_RECIPIENT, "Le destinataire indiqué n’est pas prévu par le contrat.",
+     "The recipient that was named is not in the contract."},
+    {GW_PURPOSE, "La raison de la demande n’était pas indiquée.",
+     "The reason for the request was not given."},
+};
+
+static const struct told *told_of(enum gw_code code)
+{
+    for (size_t i = 0; i < COUNT_OF(told); i++)
+        if (told[i].code == code)
+            return &told[i];
+    return NULL;
+}
+
+/* The person's copy: docs/formats/exchange-side.md. refused NULL: it was allowed. */
 static struct str side_make(struct record_lane *r, const struct record_call *c,
-                            const struct record_ticket *t)
+                            const struct record_ticket *t, const struct told *refused)
 {
     struct buf *b = &r->side;
     buf_reset(b);
@@ -72,6 +96,14 @@ static struct str side_make(struct record_lane *r, const struct record_call *c,
         buf_add_z(b, ",\"recipient\":");
         buf_add_json(b, c->purpose.recipient);
     }
+    if (refused) {
+        buf_printf(b, ",\"decision\":\"refused\",\"code\":\"%s\",\"reason\":{\"fr\":",
+                   gw_fault(refused->code)->code);
+        buf_add_json(b, str_from(refused->fr));
+        buf_add_z(b, ",\"en\":");
+        buf_add_json(b, str_from(refused->en));
+        buf_add_char(b, '}');
+    }
     buf_add_char(b, '}');
     arena_reset(&r->work);
     return b->err == ERR_OK
@@ -79,19 +111,27 @@ static struct str side_make(struct record_lane *r, const struct record_call *c,
                : STR_NONE;
 }
 
+/* What decisions and refusals have in common. */
+static void leaf_begin(struct record_lane *r, struct journal_entry *e, const struct record_call *c,
+                       struct record_ticket *t, const char *kind)
+{
+    id_new(t->id);
+    journal_entry_start(e, &r->leaf, t->id, c->at_ms, kind, NULL);
+    memcpy(t->salt, e->salt, sizeof t->salt);
+    journal_entry_ready(e, c->k->entry_common);
+    journal_entry_str(e, "consent", c->consent);
+    journal_entry_str(e, "trace", str_from(c->trace_id));
+    if (c->token->has_subject)
+        journal_entry_subject(e, c->token->person);
+}
+
+STAGE_AT(decision);
 enum err record_decision(struct record_lane *r, const struct record_call *c,
                          struct record_ticket *t, struct journal_call *call)
 {
     struct journal_entry e;
     struct journal_record rec = {0};
-    id_new(t->id);
-    journal_entry_start(&e, &r->leaf, t->id, c->at_ms, "exchange.decision", NULL);
-    memcpy(t->salt, e.salt, sizeof t->salt);
-    journal_entry_ready(&e, c->k->entry_common);
-    journal_entry_str(&e, "consent", c->consent);
-    journal_entry_str(&e, "trace", str_from(c->trace_id));
-    if (c->token->has_subject)
-        journal_entry_subject(&e, c->token->person);
+    leaf_begin(r, &e, c, t, "exchange.decision");
     journal_entry_field(&e, STR("request"), c->target);
     if (c->body.n)
         journal_entry_field(&e, STR("request_body"), c->body);
@@ -106,11 +146,30 @@ enum err record_decision(struct record_lane *r, const struct record_call *c,
     rec.leaf = buf_str(&r->leaf);
     if (c->token->has_subject) {
         rec.subject = c->token->person;
-        rec.side = side_make(r, c, t);
+        rec.side = side_make(r, c, t, NULL);
         if (!rec.side.n)
             return ERR_LIMIT;
     }
     return append(r, &rec, call);
+}
+
+void record_refusal(struct record_lane *r, const struct record_call *c, enum gw_code code)
+{
+    struct journal_entry e;
+    struct record_ticket t;
+    const struct told *why = told_of(code);
+    if (!why || !c->token->has_subject)
+        return;
+    leaf_begin(r, &e, c, &t, "exchange.refused");
+    journal_entry_str(&e, "code", str_from(gw_fault(code)->code));
+    journal_entry_field(&e, STR("request"), c->target);
+    if (journal_entry_end(&e) != ERR_OK)
+        return;
+    struct journal_record rec = {.id = str_of(t.id, ID_LEN), .leaf = buf_str(&r->leaf),
+                                 .subject = c->token->person, .side = side_make(r, c, &t, why)};
+    /* The refusal stands whether it is written or not: no data left. */
+    if (rec.side.n && append(r, &rec, NULL) != ERR_OK)
+        return;
 }
 
 void record_field_seen(void *record_fields, size_t path_index, struct str raw_value)
@@ -135,6 +194,7 @@ static void outcome_fields(struct journal_entry *e, const struct record_end *end
                                    f->list[i].to - f->list[i].from));
 }
 
+STAGE_AT(outcome);
 void record_outcome(struct record_lane *r, const struct record_ticket *t,
                     const struct record_end *end)
 {

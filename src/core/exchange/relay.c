@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/exchange/stages.h"
 
 enum {
     JOURNAL_WAIT_MS = 2000,
@@ -257,6 +258,7 @@ void call_fail(struct gw_call *c, enum gw_code code)
 }
 
 /* ---- BODY ---------------------------------------------------------------------------------------- */
+STAGE_AT(body);
 void call_read_body(struct gw_call *c)
 {
     if (fast_head(c->x)->content_length > REQUEST_BODY_MAX)
@@ -280,6 +282,7 @@ static void on_body(struct fast *x, struct str piece, bool last)
 /* ---- DECISION and UPSTREAM ----------------------------------------------------------------------- */
 static void try_finish(struct gw_call *c);
 
+STAGE_AT(wait);
 static void decision_done(struct journal_call *wait, enum err e, uint64_t index)
 {
     struct gw_call *c = (struct gw_call *)((char *)wait - offsetof(struct gw_call, wait));
@@ -333,6 +336,7 @@ static void trace_make(struct gw_call *c)
     memcpy(p + 52, "-01", 4);
 }
 
+STAGE_AT(upstream);
 static bool ask_provider(struct gw_call *c)
 {
     const struct http_head *h = fast_head(c->x);
@@ -514,6 +518,7 @@ static void answer_whole(struct gw_call *c, struct str body, const struct record
     fast_answer(c->x, c->status, h.list, h.n, body);
 }
 
+STAGE_AT(filter);
 static void finish_filtered(struct gw_call *c)
 {
     struct gateway *g = c->g;

@@ -5,6 +5,7 @@
 #include "crypto/digest.h"
 #include "crypto/seal.h"
 #include "data/json.h"
+#include "core/exchange/stages.h"
 
 static bool part_is_base64url(struct str s)
 {
@@ -125,6 +126,7 @@ static struct token *token_new(struct str text, struct str signature)
     return t;
 }
 
+STAGE_AT(token);
 enum gw_code token_verify(struct str text, const struct token_rules *r, struct token **out)
 {
     struct str signature;

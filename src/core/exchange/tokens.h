@@ -19,6 +19,7 @@ struct token_grant {
     const struct exchange_contract *k;
     enum gw_code verdict;
     int64_t denied_at_ms;
+    int64_t refusal_kept_ms; /* monotonic: when a refusal was last recorded */
     struct quota *quota;
 };
 

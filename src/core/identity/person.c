@@ -1,5 +1,6 @@
 #include "core/identity/person.h"
 
+#include <assert.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
@@ -44,7 +45,7 @@ static enum err one_text(struct ctx *c, const char *sql, const char *types, stru
 
 static enum err search_run(struct ctx *c, const struct sign_in *s, struct search *f)
 {
-    *f = (struct search){.by_identity = STR("")}; /* agents have none to be found by */
+    *f = (struct search){.by_link = STR(""), .by_identity = STR("")};
     enum err e = blinds(c, s, f);
     if (e == ERR_OK)
         e = one_text(c, "SELECT person FROM person_link WHERE provider = $1 AND sub_blind = $2",
@@ -120,11 +121,12 @@ static void choose_person(struct ctx *c, struct sign_in *s, const struct search 
         s->person = is_agents(s->realm) ? arena_printf(c->arena, "agent:%s", id) : str_from(id);
         s->is_new = true;
     }
+    assert(s->person.n);
 }
 
 enum err person_signed_in(struct ctx *c, struct sign_in *s)
 {
-    struct search f = {0}; /* an agent has no identity to be found by */
+    struct search f;
     enum err e;
     /* Twice: two first sign-ins of one person at once, and one must find the other's row. */
     for (int turn = 0; turn < 2; turn++) {

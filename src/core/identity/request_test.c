@@ -59,8 +59,9 @@ static void strict_refuses_everything_else(void **state)
 {
     (void)state;
     static const char *const more[] = {
-        "foo=bar", "code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&"
-                   "code_challenge_method=S256",
+        "foo=bar",
+        ("code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&"
+         "code_challenge_method=S256"),
         "max_age=10", "login_hint=x", "response_mode=query", "prompt=none", "prompt=select_account",
         "realm=agents", "state=t", "request=x", "request_uri=x"};
     for (size_t i = 0; i < COUNT_OF(more); i++)

@@ -150,7 +150,7 @@ static const char *code_fault(struct ctx *c, const struct client *k, const struc
 /* Used codes that come again from their own client revoke what they gave. */
 static enum err replayed(struct ctx *c, const struct client *k, struct code_found *f)
 {
-    if (str_eq(f->client_id, k->id) && f->jti.n) {
+    if (str_eq(f->client_id, k->id)) {
         enum err e = code_replayed(c, f);
         if (e != ERR_OK && e != ERR_UNAVAILABLE)
             return e;

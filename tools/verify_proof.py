@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+"""Checks a proof that an entry is in a journal, or a journal's checkpoint, with nothing but Python.
+
+    verify_proof.py PROOF_FILE [--key KEY]
+    verify_proof.py CHECKPOINT_FILE --key KEY
+
+KEY is the journal's verifier key, or a file that holds it. Without one, a proof is checked against
+the key that it names itself: then it says no more than that key does.
+
+Written from the formats (docs/formats/inclusion-proof.md, checkpoint.md; RFC 6962, RFC 8032, C2SP
+signed-note and tlog-proof), apart from the program: so that nobody has to trust its C. Ends with 0
+when all is good, 1 when not, 2 when it was not called as above.
+"""
+import base64
+import hashlib
+import os
+import re
+import sys
+
+MAX_FILE = 256 * 1024
+MAX_NOTE = 64 * 1024
+MAX_SIGNATURES = 64
+MAX_HASHES = 64
+DASH = "\u2014"
+
+
+class Bad(Exception):
+    """What is wrong, in words."""
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+def decode64(text):
+    """Strict base64: one way to write each value."""
+    try:
+        raw = base64.b64decode(text, validate=True)
+    except ValueError:
+        raise Bad("a value is not base64")
+    if base64.b64encode(raw).decode() != text:
+        raise Bad("a value is not base64 as it should be written")
+    return raw
+
+
+def decode_number(text):
+    if not re.fullmatch(r"0|[1-9][0-9]{0,19}", text, re.ASCII) or int(text) >= 2**64:
+        raise Bad("a number is malformed")
+    return int(text)
+
+
+# ---- Ed25519 (RFC 8032 5.1), verification only: no secret is near, so it may be slow and plain ------
+P = 2**255 - 19
+Q = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+SQRT_M1 = pow(2, (P - 1) // 4, P)
+
+
+def point_add(a, b):
+    # Extended homogeneous coordinates (X, Y, Z, T), x = X/Z, y = Y/Z, x * y = T/Z.
+    e = (a[1] - a[0]) * (b[1] - b[0]) % P
+    f = (a[1] + a[0]) * (b[1] + b[0]) % P
+    g = 2 * a[3] * b[3] * D % P
+    h = 2 * a[2] * b[2] % P
+    i, j, k, m = f - e, h - g, h + g, f + e
+    return (i * j % P, k * m % P, j * k % P, i * m % P)
+
+
+def point_times(n, a):
+    out = (0, 1, 1, 0)
+    while n:
+        if n & 1:
+            out = point_add(out, a)
+        a = point_add(a, a)
+        n >>= 1
+    return out
+
+
+def point_equal(a, b):
+    return (a[0] * b[2] - b[0] * a[2]) % P == 0 and (a[1] * b[2] - b[1] * a[2]) % P == 0
+
+
+def point_read(raw):
+    y = int.from_bytes(raw, "little")
+    sign, y = y >> 255, y & (2**255 - 1)
+    if y >= P:
+        return None
+    x2 = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(x2, (P + 3) // 8, P)
+    if (x * x - x2) % P:
+        x = x * SQRT_M1 % P
+    if (x * x - x2) % P or (x == 0 and sign):
+        return None
+    if x & 1 != sign:
+        x = P - x
+    return (x, y, 1, x * y % P)
+
+
+BASE = point_read((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def ed25519_verify(public, message, signature):
+    a, r = point_read(public), point_read(signature[:32])
+    s = int.from_bytes(signature[32:], "little")
+    if len(public) != 32 or len(signature) != 64 or a is None or r is None or s >= Q:
+        return False
+    digest = hashlib.sha512(signature[:32] + public + message).digest()
+    h = int.from_bytes(digest, "little") % Q
+    return point_equal(point_times(s, BASE), point_add(r, point_times(h, a)))
+
+
+# ---- keys and notes ---------------------------------------------------------------------------------
+def name_is_good(name):
+    return (0 < len(name.encode()) <= 255 and "+" not in name and "\x7f" not in name
+            and not any(c.isspace() or c < " " for c in name))
+
+
+def key_read(line):
+    """name+id+base64(type || public key) -> (name, id, public key)."""
+    parts = line.rstrip("\n").split("+", 2)
+    if len(parts) != 3 or not name_is_good(parts[0]) or not re.fullmatch("[0-9a-fA-F]{8}", parts[1]):
+        raise Bad("the verifier key is malformed")
+    raw = decode64(parts[2])
+    if len(raw) != 33 or raw[0] != 1:
+        raise Bad("the verifier key is of another kind than Ed25519")
+    key_id = sha256(parts[0].encode() + b"\n" + raw)[:4]
+    if key_id.hex() != parts[1].lower():
+        raise Bad("the verifier key's id is not that of its bytes")
+    return parts[0], key_id, raw[1:]
+
+
+def note_check(note, key):
+    """A signed note by that key -> its text."""
+    name, key_id, public = key
+    if len(note.encode()) > MAX_NOTE or not note.endswith("\n"):
+        raise Bad("the checkpoint is malformed")
+    if any(c < " " and c != "\n" for c in note):
+        raise Bad("the checkpoint has control characters in it")
+    text, blank, signatures = note[:-1].rpartition("\n\n")
+    text += "\n"
+    if not blank or not signatures or len(signatures.split("\n")) > MAX_SIGNATURES:
+        raise Bad("the checkpoint has no signatures, or too many")
+    good = False
+    for line in signatures.split("\n"):
+        parts = line.split(" ")
+        if len(parts) != 3 or parts[0] != DASH or not name_is_good(parts[1]):
+            raise Bad("a signature line is malformed")
+        raw = decode64(parts[2])
+        if len(raw) < 5:
+            raise Bad("a signature line is malformed")
+        if parts[1] != name or raw[:4] != key_id:
+            continue  # a witness, or a key that is not ours to judge
+        if len(raw) != 68 or not ed25519_verify(public, text.encode(), raw[4:]):
+            raise Bad("the checkpoint was altered, or signed with another key")
+        good = True
+    if not good:
+        raise Bad("the checkpoint is not signed with this key")
+    return text
+
+
+def checkpoint_check(note, key):
+    """-> (size, root) of the tree that was signed."""
+    lines = note_check(note, key)[:-1].split("\n")
+    if len(lines) < 3 or "" in lines:
+        raise Bad("the checkpoint is malformed")
+    if lines[0] != key[0]:
+        raise Bad("the checkpoint is of another log than the key")
+    root = decode64(lines[2])
+    if len(root) != 32:
+        raise Bad("the checkpoint's root is malformed")
+    return decode_number(lines[1]), root
+
+
+# ---- proofs -----------------------------------------------------------------------------------------
+def inclusion_root(index, size, leaf_hash, hashes):
+    """RFC 9162 2.1.3.2: the root that the hashes lead to."""
+    if index >= size:
+        raise Bad("the index lies outside of the tree")
+    fn, sn, r = index, size - 1, leaf_hash
+    for p in hashes:
+        if sn == 0:
+            raise Bad("the proof is too long")
+        if fn & 1 or fn == sn:
+            r = sha256(b"\x01" + p + r)
+            while fn and not fn & 1:
+                fn, sn = fn >> 1, sn >> 1
+        else:
+            r = sha256(b"\x01" + r + p)
+        fn, sn = fn >> 1, sn >> 1
+    if sn:
+        raise Bad("the proof is too short")
+    return r
+
+
+def proof_check(text, key_line):
+    head, blank, note = text.partition("\n\n")
+    lines = head.split("\n")
+    if not blank or len(lines) < 3 or not lines[1].startswith("extra ") or \
+            not lines[2].startswith("index ") or len(lines) - 3 > MAX_HASHES:
+        raise Bad("this is no proof file, or it is cut")
+    extra = decode64(lines[1][6:])
+    parts = extra.split(b"\n", 2)
+    if len(parts) != 3 or parts[0] != b"socle-proof-1":
+        raise Bad("the extra data are of another version")
+    named, leaf = parts[1].decode(), parts[2]
+    key_read(named)
+    key = key_read(key_line or named)
+    index = decode_number(lines[2][6:])
+    hashes = [decode64(line) for line in lines[3:]]
+    if any(len(h) != 32 for h in hashes):
+        raise Bad("a hash of the proof is malformed")
+    size, root = checkpoint_check(note, key)
+    if inclusion_root(index, size, sha256(b"\x00" + leaf), hashes) != root:
+        raise Bad("the entry does not lead to the signed root: it, or the proof, was altered")
+    print(f"good: entry {index} of {size} in {key[0]}")
+    print(leaf.decode())
+    if not key_line:
+        print("  with the key that the proof names: give --key to check against one kept elsewhere")
+
+
+def main(argv):
+    key_line = None
+    if len(argv) == 4 and argv[2] == "--key":
+        key_line = argv[3]
+        if "+" not in key_line and os.path.exists(key_line):
+            with open(key_line, encoding="utf-8") as f:
+                key_line = f.read().strip()
+    elif len(argv) != 2 or argv[1].startswith("-"):
+        print(__doc__, file=sys.stderr)
+        return 2
+    try:
+        with open(argv[1], "rb") as f:
+            data = f.read(MAX_FILE + 1)
+        if len(data) > MAX_FILE:
+            raise Bad("the file is too long")
+        text = data.decode("utf-8")
+        if text.startswith("c2sp.org/tlog-proof@v1\n"):
+            proof_check(text, key_line)
+        elif key_line is None:
+            raise Bad("this is no proof file (a checkpoint is checked with --key)")
+        else:
+            key = key_read(key_line)
+            size, root = checkpoint_check(text, key)
+            print(f"good: {key[0]} signed {size} entries, root {root.hex()}")
+    except OSError as e:
+        print(f"verify_proof: {e}", file=sys.stderr)
+        return 1
+    except (Bad, UnicodeDecodeError) as e:
+        print(f"NOT GOOD: {e}")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv))
