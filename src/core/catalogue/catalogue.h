@@ -53,6 +53,10 @@ void held_give(struct held *h);
 /* All of exchange.apis with what the catalogue knows added: documented (bool), deprecated_at,
  * sunset_at, availability, errors, warnings, circle_key, url ...; the context's. */
 enum err catalogue_apis(struct ctx *c, json_t **items) MUST_CHECK;
+/* Those that are documented: what nobody described is on the gateway at most, never public. */
+enum err catalogue_public(struct ctx *c, json_t **items) MUST_CHECK;
+/* And those that are not: for the operator. */
+enum err catalogue_undocumented(struct ctx *c, json_t **items) MUST_CHECK;
 
 /* ---- circles.c ------------------------------------------------------------------------------------ */
 /* May that body's API stand in that circle? *missing (the context's): names of the evidence that is
@@ -71,12 +75,13 @@ enum err find_all(struct ctx *c, struct str q, json_t **out) MUST_CHECK;
 
 /* ---- what is answered ------------------------------------------------------------------------------ */
 call_handler catalogue_call_import, catalogue_call_check, catalogue_call_search, data_call_list;
-call_handler news_call_follow, news_call_list, rates_call;
+call_handler news_call_follow, news_call_list, rates_call, system_call_put;
 route_handler page_catalogue, page_api, page_version, page_data, page_datum, page_rules, page_rule;
-route_handler page_rates, page_publish, page_publish_post, page_check, page_check_post;
+route_handler page_rates, page_publish, page_publish_post, page_operator;
+route_handler page_rules_post;
 route_handler api_publish, api_check, api_list, api_one, api_data, api_search, api_rules;
-route_handler api_description, api_news, api_follow, api_rates, api_proposals, dcat_jsonld;
-route_handler dcat_turtle, sandbox_answer, page_proposals, page_proposals_post;
+route_handler api_description, api_news, api_follow, api_rates, dcat_jsonld;
+route_handler sandbox_answer;
 
 /* ---- samples.c -------------------------------------------------------------------------------------- */
 /* [{name, language, code}] of an operation, against the sandbox; the caller owns it. */

@@ -199,3 +199,29 @@ enum err catalogue_apis(struct ctx *c, json_t **items)
     }
     return ERR_OK;
 }
+
+static enum err apis_that_are(struct ctx *c, bool documented, json_t **items)
+{
+    json_t *all, *v;
+    size_t i;
+    enum err e = catalogue_apis(c, &all);
+    if (e != ERR_OK)
+        return e;
+    *items = json_own(&c->pool, json_array());
+    json_array_foreach(all, i, v)
+    {
+        if (json_get_bool(v, "documented", false) == documented)
+            json_array_append(*items, v);
+    }
+    return ERR_OK;
+}
+
+enum err catalogue_public(struct ctx *c, json_t **items)
+{
+    return apis_that_are(c, true, items);
+}
+
+enum err catalogue_undocumented(struct ctx *c, json_t **items)
+{
+    return apis_that_are(c, false, items);
+}

@@ -34,6 +34,11 @@ const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS] = {
      " created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL);"
      "CREATE INDEX contract_client ON contract(client_id, state);"
      "CREATE INDEX contract_state ON contract(state);"},
+    {"exchange_usage", 1,
+     "CREATE TABLE exchange_usage("
+     " contract TEXT NOT NULL, day BIGINT NOT NULL, delivered BIGINT NOT NULL,"
+     " refused BIGINT NOT NULL, bytes BIGINT NOT NULL, last_at BIGINT NOT NULL,"
+     " PRIMARY KEY(contract, day));"},
 };
 
 enum { NAME_MAX_LEN = 64, TEXT_MAX = 2000, DEFAULT_DURATION_DAYS = 90 };

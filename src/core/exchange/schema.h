@@ -5,7 +5,7 @@
 #include "platform/ctx.h"
 
 
-enum { EXCHANGE_MIGRATIONS = 1 };
+enum { EXCHANGE_MIGRATIONS = 2 };
 extern const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS];
 
 /* Calls (calls.c, publish.c), commands (cli.c, cli_put.c, cli_import.c). */

@@ -4,6 +4,13 @@
 #include "core/exchange/feed.h"
 #include "core/exchange/gateway.h"
 #include "core/exchange/schema.h"
+#include "core/exchange/usage.h"
+
+static enum err start(struct platform *pf)
+{
+    enum err e = feed_start(pf);
+    return e == ERR_OK ? usage_start(pf) : e;
+}
 
 static const struct call calls[] = {
     {"exchange.scopes", exchange_scopes, "The contracts behind the scopes a client asks for."},
@@ -30,7 +37,7 @@ const struct service service_exchange = {
     .n_calls = COUNT_OF(calls),
     .commands = commands,
     .n_commands = COUNT_OF(commands),
-    .start = feed_start,
+    .start = start,
     .loop_start = gateway_loop_start,
     .fast = gateway_fast,
     .explain = gateway_explain,
