@@ -151,12 +151,13 @@ enum err sealer_load(struct sealer *s, const struct state *from)
     s->durable_size = from->size;
     s->durable_at_ms = clock_mono_ms();
     s->unsynced.folder = s->folder;
+    tree_init(&s->tree, s->folder, &s->unsynced);
     buf_init(&s->new_ids, 1 << 30);
     enum err e = disk_make_dirs(s->folder, "ids");
     if (e == ERR_OK)
         e = side_writer_open(&s->side, s->folder, from->rows);
     if (e == ERR_OK)
-        e = tree_load(&s->tree, s->folder, from->size, &s->unsynced);
+        e = tree_load(&s->tree, from->size);
     if (e == ERR_OK)
         e = indexes_load(s, from);
     if (e != ERR_OK)

@@ -196,7 +196,7 @@ enum err side_flush(struct side_writer *w)
 {
     if (w->rows.n == 0)
         return ERR_OK;
-    enum err e = disk_fault && disk_fault(SIDE_ROWS_FILE, w->rows.n) ? ERR_FULL : ERR_OK;
+    enum err e = disk_space(SIDE_ROWS_FILE, w->rows.n);
     if (e == ERR_OK)
         e = file_pwrite_all(w->fd, w->rows.p, w->rows.n, w->length - w->rows.n);
     if (e != ERR_OK)

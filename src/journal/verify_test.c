@@ -311,7 +311,7 @@ static void a_whole_tree_made_again(void **state)
     int from = open(data, O_RDONLY | O_DIRECTORY), to = open(copy, O_RDONLY | O_DIRECTORY);
     remove_all(in_copy("tile"));
     unsynced.folder = to;
-    assert_ok(tree_load(&tree, to, 0, &unsynced));
+    tree_init(&tree, to, &unsynced);
     for (uint64_t i = 0; i < ENTRIES; i++) {
         if (i % 256 == 0)
             assert_ok(tile_read(from, TILE_ENTRIES, i / 256, tile_width(0, i / 256, ENTRIES),

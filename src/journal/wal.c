@@ -215,7 +215,7 @@ static enum err segment_make(struct wal *w, uint64_t segment, bool written)
     struct str none = STR("");
     int fd = -1;
     wal_segment_name(segment, name);
-    enum err e = disk_fault && disk_fault(name, WAL_SEGMENT) ? ERR_FULL : ERR_OK;
+    enum err e = disk_space(name, WAL_SEGMENT);
     if (e == ERR_OK)
         e = disk_make_dirs(w->folder, "wal");
     if (e == ERR_OK)

@@ -37,6 +37,8 @@ enum {
     ANSWERS_MAX = 16 * 1024 * 1024, /* held for a client that does not read */
     LANE_TURN = 64,                 /* messages of one channel before the next one's */
     LAG_WAIT_MS = 5,
+    PACE_RECORDS = 8, /* after a batch of so many, */
+    PACE_US = 300,    /* the next one waits so long for company: a sync costs as much as 50 entries */
     LOCK_TRIES = 100,
 };
 
@@ -70,6 +72,7 @@ struct committer {
     size_t used;
     uint32_t n_records;
     bool full, ends; /* no space: nothing is taken; an erasure ended this batch */
+    int64_t pace_us; /* not before */
     struct reply replies[BATCH_MESSAGES];
     size_t n_replies;
     int64_t results[BATCH_RECORDS];
@@ -316,6 +319,7 @@ static enum err commit(struct committer *c)
         if (e != ERR_OK)
             return e;
         wake_sealer(c);
+        c->pace_us = c->n_records < PACE_RECORDS ? 0 : clock_mono_us() + PACE_US;
     }
     if (c->ends)
         c->erasures[c->n_erasures - 1].position = c->wal.end;
@@ -350,6 +354,13 @@ static void erasures_answer(struct committer *c)
         }
 }
 
+static void pace(const struct committer *c)
+{
+    int64_t left_us = c->pace_us ? c->pace_us - clock_mono_us() : 0;
+    if (left_us > 0)
+        usleep((useconds_t)left_us);
+}
+
 /* ---- the loop --------------------------------------------------------------------------------- */
 static enum err turn(struct committer *c, int timeout_ms)
 {
@@ -374,6 +385,7 @@ static enum err turn(struct committer *c, int timeout_ms)
         erasures_answer(c);
     if (!any || lags)
         return ERR_OK;
+    pace(c);
     gather(c);
     return commit(c);
 }
