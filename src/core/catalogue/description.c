@@ -228,6 +228,7 @@ static void members_walk(struct field_walk *w, const json_t *schema, struct str 
             continue;
         struct str here = path.n ? arena_printf(&w->d->doc.arena, STR_FMT ".%s", STR_ARG(path), name)
                                  : arena_dup(&w->d->doc.arena, str_from(name));
+        size_t known = w->d->n_fields;
         struct desc_field *f = json_is_object(real) ? field_at(w, here) : NULL;
         if (!f)
             continue;
@@ -239,7 +240,7 @@ static void members_walk(struct field_walk *w, const json_t *schema, struct str 
         f->read |= !w->written && !json_get_bool(real, "writeOnly", false);
         f->written |= w->written && !json_get_bool(real, "readOnly", false);
         schema_walk(w, node, here, level + 1);
-        if (before == w->d->n_fields)
+        if (before > known && before == w->d->n_fields) /* new, and nothing below it */
             w->d->fields[index].leaf = strcmp(f->type, "object") != 0;
     }
 }

@@ -230,7 +230,10 @@ static bool is_personal(const struct description *d)
 
 static void basis_rule(struct check *k)
 {
-    if (is_personal(k->d) && !json_get_str(info(k), "x-socle-legal-basis").n)
+    const json_t *basis = json_get(info(k), "x-socle-legal-basis");
+    bool said = json_is_object(basis) ? json_object_size(basis) > 0
+                                      : json_string_length(basis) > 0;
+    if (is_personal(k->d) && !said)
         found(k, info(k), k->d->root, STR("info"),
               "it holds personal data and no x-socle-legal-basis says which law lets it");
 }

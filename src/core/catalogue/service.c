@@ -70,6 +70,7 @@ static const struct route routes[] = {
 static const struct call calls[] = {
     {"catalogue.import", catalogue_call_import, "Publishes an API from its description."},
     {"catalogue.check", catalogue_call_check, "Checks a description against the rules."},
+    {"catalogue.apis", catalogue_call_apis, "All APIs, also those that nobody documented."},
     {"catalogue.search", catalogue_call_search, "Searches APIs, data and procedures."},
     {"catalogue.data", data_call_list, "The catalogue of data."},
     {"catalogue.circle", circle_call_decide, "The operator's decision on an API's circle."},

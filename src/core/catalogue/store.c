@@ -225,3 +225,13 @@ enum err catalogue_undocumented(struct ctx *c, json_t **items)
 {
     return apis_that_are(c, false, items);
 }
+
+enum err catalogue_call_apis(struct ctx *c, const json_t *args, json_t **out)
+{
+    json_t *items;
+    (void)args;
+    enum err e = catalogue_apis(c, &items);
+    if (e == ERR_OK)
+        *out = json_pack("{s:O}", "items", items);
+    return e;
+}

@@ -159,10 +159,12 @@ static int api_run(struct run *r, int argc, char **argv)
         fputs(api_help, stderr);
         return 2;
     }
-    enum err e = exchange_apis(r->c, NULL, &out);
+    enum err e = platform_call(r->c, "catalogue.apis", NULL, &out);
+    if (e == ERR_NOT_FOUND) /* no catalogue in this program */
+        e = platform_call(r->c, "exchange.apis", NULL, &out);
     if (e != ERR_OK)
         return failed("api list", e);
-    json_t *items = json_get(json_own(&r->c->pool, out), "items"), *v;
+    json_t *items = json_get(out, "items"), *v;
     size_t i;
     if (r->json) {
         print_json(r, items);
@@ -170,8 +172,9 @@ static int api_run(struct run *r, int argc, char **argv)
     }
     json_array_foreach(items, i, v)
     {
-        printf("%s/%s  scope %s  %s\n", json_get_z(v, "id", ""), json_get_z(v, "version", ""),
-               json_get_z(v, "scope", ""), json_get_z(json_get(v, "title"), "fr", ""));
+        printf("%s/%s  scope %s  %s%s\n", json_get_z(v, "id", ""), json_get_z(v, "version", ""),
+               json_get_z(v, "scope", ""), json_get_z(json_get(v, "title"), "fr", ""),
+               json_get_bool(v, "documented", true) ? "" : "  (not documented: not public)");
     }
     return 0;
 }

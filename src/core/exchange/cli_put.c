@@ -100,6 +100,11 @@ int exchange_cli_api_put(struct ctx *c, const char *path)
         fprintf(stderr, "socle api put: over %d fields\n", EXCHANGE_FIELDS_MAX);
         return 1;
     }
+    if (json_get_i64(v, "circle", 3) != 3) {
+        fputs("socle api put: a bare declaration shows no evidence, so its circle is 3 (socle api "
+              "import, socle api circle)\n", stderr);
+        return 1;
+    }
     return done(&m, exchange_api_put_json(c, v),
                 arena_printf(c->arena, "%s/%s", json_get_z(v, "id", ""),
                              json_get_z(v, "version", "")).p);
