@@ -10,18 +10,18 @@
 
 enum { TRIES = 5, RETRY_US = 500 };
 
-/* ---- paths ------------------------------------------------------------------------------------ */
+/* ---- paths ------------------------------------------------------------------------------------
+ */
 const char *tile_path(int level, uint64_t n, unsigned width, char out[TILE_PATH_MAX])
 {
-    size_t at = level == TILE_ENTRIES
-                    ? (size_t)snprintf(out, TILE_PATH_MAX, "tile/entries")
-                    : (size_t)snprintf(out, TILE_PATH_MAX, "tile/%d", level);
+    size_t at = level == TILE_ENTRIES ? (size_t)snprintf(out, TILE_PATH_MAX, "tile/entries")
+                                      : (size_t)snprintf(out, TILE_PATH_MAX, "tile/%d", level);
     uint64_t above = 1;
     while (n / above >= 1000)
         above *= 1000;
     for (; above > 1; above /= 1000)
-        at += (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/x%03u",
-                               (unsigned)(n / above % 1000));
+        at +=
+            (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/x%03u", (unsigned)(n / above % 1000));
     at += (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/%03u", (unsigned)(n % 1000));
     if (width < TILE_WIDTH)
         snprintf(out + at, TILE_PATH_MAX - at, ".p/%u", width);
@@ -36,7 +36,8 @@ unsigned tile_width(int level, uint64_t n, uint64_t size)
     return hashes / TILE_WIDTH == n ? (unsigned)(hashes % TILE_WIDTH) : 0;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 bool bundle_next(struct str *rest, struct str *leaf)
 {
     if (rest->n < 2)
@@ -135,7 +136,8 @@ enum err tile_source_node(void *tile_source, unsigned level, uint64_t index, uin
     return ERR_OK;
 }
 
-/* ---- files to sync ---------------------------------------------------------------------------- */
+/* ---- files to sync ----------------------------------------------------------------------------
+ */
 bool unsynced_has_room(const struct unsynced *u)
 {
     return u->n + 32 < UNSYNCED_MAX && u->n_dirs + 40 < UNSYNCED_DIRS;
@@ -195,7 +197,8 @@ enum err unsynced_sync(struct unsynced *u)
     return e == ERR_OK ? dirs : e;
 }
 
-/* ---- the tree that grows ---------------------------------------------------------------------- */
+/* ---- the tree that grows ----------------------------------------------------------------------
+ */
 /* Brings the file to these bytes, which begin with those written before, and to the name of this
  * width. When that fails it may be done again. */
 static enum err grow(struct tree *t, struct growing *g, int level, uint64_t n, unsigned width,
@@ -314,8 +317,7 @@ enum err tree_publish(struct tree *t)
 static enum err growing_sync(struct tree *t, const struct growing *g, int level, uint64_t n)
 {
     char path[TILE_PATH_MAX];
-    return g->fd < 0 ? ERR_OK
-                     : unsynced_add_path(t->unsynced, tile_path(level, n, g->width, path));
+    return g->fd < 0 ? ERR_OK : unsynced_add_path(t->unsynced, tile_path(level, n, g->width, path));
 }
 
 enum err tree_sync(struct tree *t)

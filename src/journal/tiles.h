@@ -22,7 +22,8 @@ const char *tile_path(int level, uint64_t n, unsigned width, char out[TILE_PATH_
 /* Width of tile n of a level in a tree of `size`; 0: not there. Entry bundles are as level 0. */
 unsigned tile_width(int level, uint64_t n, uint64_t size);
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 /* The first `width` hashes of a tile, or entries of a bundle, out of that file or a wider one.
  * ERR_CORRUPT: cut short, longer than its name says, or no bundle; ERR_NOT_FOUND. */
 enum err tile_read(int folder, int level, uint64_t n, unsigned width, struct arena *a,
@@ -44,7 +45,8 @@ struct tile_source {
 enum err tile_source_node(void *tile_source, unsigned level, uint64_t index,
                           uint8_t out[HASH_LEN]) MUST_CHECK;
 
-/* ---- the tree that grows ---------------------------------------------------------------------- */
+/* ---- the tree that grows ----------------------------------------------------------------------
+ */
 /* Files that were written and are not synced yet, and the folders they are in. */
 enum { UNSYNCED_MAX = 600, UNSYNCED_DIRS = 64 };
 struct unsynced {
