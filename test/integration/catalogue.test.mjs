@@ -292,4 +292,12 @@ test('[M113] a new source is announced to those who follow it, contracted, and r
   assert.deepEqual(news.map((n) => n.api), ['logement'], 'the topic it follows, and no other');
   const bare = platform.command(['contract', 'put', '-'], { input: JSON.stringify({ v: 1, client_id: 'socle-essai', org_id: 'essai-demo', api: 'logement', version: 'v1', fields: 'numero', purpose: { fr: 'P', en: 'P' } }) });
   assert.equal(bare.code, 1, 'a contract without a legal basis');
+  const client = platform.json(['client', 'add', '--name', 'Logement', '--redirect-uri', 'http://localhost:3000/x', '--org', 'ville-de-nantes-demo', '--id', 'logement-lecteur']);
+  contractPut({ client_id: 'logement-lecteur', org_id: 'ville-de-nantes-demo', api: 'logement', version: 'v1', fields: 'numero' });
+  const read = await until('the new source is read', async () => {
+    const t = await machineToken(world, { client: { client_id: 'logement-lecteur', client_secret: client.client_secret }, scope: 'logement' });
+    const r = await call(world, '/gw/logement/v1/cartes/A-7', t);
+    return r.status === 200 && r.json;
+  });
+  assert.deepEqual(read, { numero: 'A-7' });
 });

@@ -160,6 +160,9 @@ static enum err publish_page(struct ctx *c, struct str text, struct str origin, 
                                                              json_get_z(f, "rule", ""))));
         json_object_set_new(f, "rule_key", json_sprintf("rule.%s.title", json_get_z(f, "rule", "")));
     }
+    const char *refused = json_get_z(json_get(result, "refused"), "rule", NULL);
+    if (refused)
+        json_object_set_new(result, "refused_key", json_sprintf("refused.%s", refused));
     if (result)
         json_object_set(d, "result", result);
     return ctx_page(c, "catalogue/publish", d);

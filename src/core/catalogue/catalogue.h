@@ -88,6 +88,7 @@ route_handler sandbox_answer;
 json_t *samples_of(struct arena *a, const struct description *d, const struct desc_op *op,
                    const char *base_url);
 
+json_t *type_key(const char *type); /* "type.string": a text */
 json_t *jstr(struct str s); /* of UTF-8; "" for anything else */
 
 #endif

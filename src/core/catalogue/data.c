@@ -132,6 +132,7 @@ enum err data_list(struct ctx *c, json_t **items)
     {
         json_object_set_new(v, "sensitivity_key",
                             json_sprintf("sensitivity.%d", (int)json_get_i64(v, "sensitivity", 0)));
+        json_object_set_new(v, "type_key", type_key(json_get_z(v, "type", "")));
         json_object_set_new(v, "n_producers",
                             json_integer((json_int_t)json_array_size(json_get(v, "producers"))));
     }

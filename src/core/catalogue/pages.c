@@ -127,16 +127,15 @@ static void description_add(struct ctx *c, json_t *page, struct str api, struct 
         json_array_append_new(ops, operation_of(c, d, &d->ops[i], sandbox, i));
     for (size_t i = 0; i < d->n_fields && i < FIELDS_SHOWN; i++) {
         const struct desc_field *f = &d->fields[i];
-        struct str type = *f->format ? arena_printf(c->arena, "%s (%s)", f->type, f->format)
-                                     : str_from(f->type);
         struct str fr = f->label_fr.n ? f->label_fr : f->path;
         struct str en = f->label_en.n ? f->label_en : f->path;
         const char *access = f->read && f->written ? "access.both"
                              : f->written          ? "access.write"
                                                    : "access.read";
         json_array_append_new(
-            fields, json_pack("{s:o, s:{s:o, s:o}, s:o, s:o, s:s}", "name", jstr(f->path), "label",
-                              "fr", jstr(fr), "en", jstr(en), "type", jstr(type),
+            fields, json_pack("{s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:s}", "name", jstr(f->path),
+                              "label", "fr", jstr(fr), "en", jstr(en), "type_key",
+                              type_key(f->type), "format", jstr(str_from(f->format)),
                               "sensitivity_key",
                               json_sprintf("sensitivity.%d", f->sensitivity < 0 ? 0 : f->sensitivity),
                               "access_key", access));
@@ -183,6 +182,8 @@ static enum err version_page(struct ctx *c, struct str api, struct str wanted)
     json_t *versions = versions_of(c, items, api, version);
     json_object_set_new(page, "several_versions", json_boolean(json_array_size(versions) > 1));
     json_object_set_new(page, "versions", versions);
+    json_object_set_new(page, "duties_key",
+                        json_sprintf("circle.duties.%d", (int)json_get_i64(v, "circle", 3)));
     json_object_set_new(page, "gateway",
                         jstr(arena_printf(c->arena, "%s/gw/" STR_FMT "/" STR_FMT,
                                           c->pf->settings->base_url, STR_ARG(api),

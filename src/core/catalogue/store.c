@@ -41,6 +41,15 @@ json_t *jstr(struct str s)
     return v ? v : json_string("");
 }
 
+json_t *type_key(const char *type)
+{
+    static const char *const known[] = {"string", "integer", "number", "boolean", "object", "array"};
+    for (size_t i = 0; i < COUNT_OF(known); i++)
+        if (strcmp(type, known[i]) == 0)
+            return json_sprintf("type.%s", type);
+    return json_string("type.any");
+}
+
 enum err catalogue_entry_get(struct ctx *c, struct str api, struct str version, bool with_text,
                              struct catalogue_entry *out)
 {
