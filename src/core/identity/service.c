@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/identity/client.h"
+#include "core/identity/erase.h"
 #include "core/identity/provider.h"
 #include "sys/proc.h"
 
@@ -152,7 +153,8 @@ static const struct command commands[] = {
     {"client", "add, list, show, rotate-secret and remove clients of the issuer",
      identity_cli_client},
     {"provider", "add, list and disable identity providers", identity_cli_provider},
-    {"user", "add, list and block operators", identity_cli_user},
+    {"user", "list people and operators; add and block operators, erase people",
+     identity_cli_user},
 };
 
 const struct service service_identity = {
@@ -166,4 +168,6 @@ const struct service service_identity = {
     .commands = commands,
     .n_commands = COUNT_OF(commands),
     .tick = identity_tick,
+    .replay_kind = IDENTITY_ERASED,
+    .replay = identity_erase_again,
 };
