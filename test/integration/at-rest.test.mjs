@@ -87,13 +87,17 @@ test('[2.1.1.d2] the keys are readable by their owner only', () => {
 });
 
 test('[2.1.1.d2] erasing a person destroys her key: her data are gone, what the journal proved stays proved', { timeout: 60000 }, async () => {
-  const list = platform.json(['user', 'list']);
-  const people = (list.items ?? list).filter((u) => !String(u.id ?? u.person).startsWith('agent:'));
-  assert.ok(people.length >= 1, 'the people are listed by id, without their names');
-  assert.doesNotMatch(JSON.stringify(list), /Camille|MARTIN/);
-  platform.must(['user', 'erase', people[0].id ?? people[0].person, '--yes']);
+  const list = platform.json(['person', 'list']);
+  const people = list.items.filter((u) => u.state !== 'erased' && !u.id.startsWith('agent:'));
+  assert.ok(people.length >= 1, 'people are listed by identifier');
+  assert.doesNotMatch(JSON.stringify(list), /Camille|MARTIN/, 'and without their names');
+  const refused = platform.command(['person', 'erase', people[0].id]);
+  assert.notEqual(refused.code, 0, 'nobody is erased by a slip');
+  for (const p of people) platform.must(['person', 'erase', p.id, '--yes']);
   await sleep(1500);
   const again = await tokensFor(world, world.citizen, { scope: 'openid' });
   assert.ok(again.access_token, 'she may come back as somebody new');
+  const after = platform.json(['person', 'list']).items.filter((u) => u.state !== 'erased' && !u.id.startsWith('agent:'));
+  assert.ok(after.length >= 1 && after.every((u) => !people.some((p) => p.id === u.id)), 'under another identifier');
   platform.must(['journal', 'verify', platform.journalFolder]);
 });

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include "core/identity/cli.h"
-#include "core/identity/erase.h"
 #include "core/identity/identity.h"
 #include "platform/change.h"
 #include "sys/file.h"
@@ -162,13 +161,11 @@ static const char user_help[] =
     "usage: socle user add --login LOGIN [--name NAME] [--password-stdin] [--json]\n"
     "       socle user list [--json]\n"
     "       socle user block ID     her sessions end; unblock ID\n"
-    "       socle user erase ID --yes\n"
     "\n"
-    "Operators sign in at /connexion/operateur; without --password-stdin a password is drawn and\n"
-    "printed once. People are listed by their ids alone, the newest 1,000. Erasing one of them\n"
-    "withdraws her consents and destroys her key: nothing sealed for her ever opens again.\n";
+    "Users are the operators of this platform; they sign in at /connexion/operateur. Without\n"
+    "--password-stdin a password is drawn and printed once.\n";
 static const struct cli_option user_options[] = {
-    {"--login", false}, {"--name", false}, {"--password-stdin", true}, {"--yes", true}};
+    {"--login", false}, {"--name", false}, {"--password-stdin", true}};
 
 static int user_add(struct cli *r)
 {
@@ -208,24 +205,6 @@ static json_t *user_json(struct cli *r, const struct db_result *rows, size_t i)
     return v;
 }
 
-/* Their ids, and nothing else: what is known of them is sealed, and is nobody's reading. */
-static enum err people_list(struct cli *r, json_t *all)
-{
-    struct db_result rows;
-    enum err e = rows_get(r, &rows,
-                          "SELECT id, realm, state, updated_at FROM person "
-                          "ORDER BY created_at DESC LIMIT 1000");
-    for (size_t i = 0; e == ERR_OK && i < rows.n_rows; i++) {
-        const char *kind = strcmp(db_z(&rows, i, 1), "agents") == 0 ? "agent" : "person";
-        json_array_append_new(all, json_pack("{s:s, s:s, s:s, s:I}", "id", db_z(&rows, i, 0),
-                                             "kind", kind, "state", db_z(&rows, i, 2), "seen_at",
-                                             (json_int_t)db_i64(&rows, i, 3)));
-        if (!r->json)
-            printf("%-35s  %-8s  %s\n", db_z(&rows, i, 0), db_z(&rows, i, 2), kind);
-    }
-    return e;
-}
-
 static int user_list(struct cli *r)
 {
     struct db_result rows;
@@ -236,32 +215,17 @@ static int user_list(struct cli *r)
     json_t *all = json_array(), *v;
     for (size_t i = 0; i < rows.n_rows; i++) {
         v = user_json(r, &rows, i);
-        json_object_set_new(v, "kind", json_string("operator"));
         json_array_append_new(all, v);
         if (!r->json)
             printf("%-35s  %-8s  %-20s  %s\n", db_z(&rows, i, 0), db_z(&rows, i, 2),
                    json_get_z(v, "login", "?"), json_get_z(v, "name", "?"));
     }
-    if (!r->json && rows.n_rows == 0)
-        puts("no operator yet: `socle user add` makes one");
-    e = people_list(r, all);
-    if (r->json && e == ERR_OK)
+    if (r->json)
         cli_print(r, all);
     else
         json_decref(all);
-    return e == ERR_OK ? 0 : cli_failed(r, "list", e);
-}
-
-static int user_erase(struct cli *r)
-{
-    if (!cli_has(r, "--yes")) {
-        fprintf(stderr, "socle user erase: this cannot be undone; say --yes\n");
-        return 2;
-    }
-    enum err e = identity_person_erase(r->c, str_from(r->words[1]));
-    if (e != ERR_OK)
-        return cli_failed(r, r->words[1], e);
-    printf("%s erased\n", r->words[1]);
+    if (!r->json && rows.n_rows == 0)
+        puts("no operator yet: `socle user add` makes one");
     return 0;
 }
 
@@ -307,8 +271,6 @@ static int user_run(struct cli *r)
         return user_block(r, "blocked");
     if (cli_is(r, "unblock", 2))
         return user_block(r, "active");
-    if (cli_is(r, "erase", 2))
-        return user_erase(r);
     return 2;
 }
 

@@ -1,14 +1,15 @@
-/* Erasing a person: her consents are withdrawn, then her key is destroyed in the transaction that
- * takes away what finds her. What was sealed for her opens no more, here, in the journal's side rows
+/* Erasing a person: her consents are withdrawn first, so that tokens that bear them are refused within
+ * a second; then her key is destroyed in the transaction that takes away what finds her. What was sealed for her opens no more, here, in the journal's side rows
  * and in every backup; what the journal proved stays proved. The files that services keep about her
  * under their own duties are theirs: she may come back, as somebody new to us. */
 #include "core/identity/erase.h"
 
-#include "base/log.h"
+#include "base/clock.h"
 
 struct erasure {
     struct str person;
     bool must_exist;
+    int64_t now_ms;
 };
 
 static enum err erase_write(struct db_conn *db, void *arg)
@@ -21,7 +22,10 @@ static enum err erase_write(struct db_conn *db, void *arg)
     };
     struct erasure *x = arg;
     int64_t changed = 0;
-    enum err e = db_exec_count(db, &changed, "DELETE FROM person WHERE id = $1", "s", x->person);
+    enum err e = db_exec_count(db, &changed,
+                               "UPDATE person SET state = 'erased', identity_blind = NULL, "
+                               "claims = $2, updated_at = $3 WHERE id = $1 AND state <> 'erased'",
+                               "sbi", x->person, STR(""), x->now_ms);
     if (e == ERR_OK && changed == 0 && x->must_exist)
         return ERR_NOT_FOUND;
     for (size_t i = 0; i < COUNT_OF(tables) && e == ERR_OK; i++)
@@ -52,7 +56,7 @@ static enum err withdraw_all(struct ctx *c, struct str person)
 enum err identity_person_erase(struct ctx *c, struct str person)
 {
     struct act act;
-    struct erasure x = {person, true};
+    struct erasure x = {person, true, clock_now_ms()};
     struct act_info info = {.kind = IDENTITY_ERASED, .actor = STR("operator"), .object = person};
     enum err e = withdraw_all(c, person);
     if (e == ERR_OK)
@@ -62,6 +66,6 @@ enum err identity_person_erase(struct ctx *c, struct str person)
 
 enum err identity_erase_again(struct platform *pf, const json_t *leaf)
 {
-    struct erasure x = {json_get_str(leaf, "object"), false};
+    struct erasure x = {json_get_str(leaf, "object"), false, json_get_i64(leaf, "at", 0)};
     return x.person.n ? db_write(pf->db, erase_write, &x) : ERR_OK;
 }

@@ -153,8 +153,8 @@ static const struct command commands[] = {
     {"client", "add, list, show, rotate-secret and remove clients of the issuer",
      identity_cli_client},
     {"provider", "add, list and disable identity providers", identity_cli_provider},
-    {"user", "list people and operators; add and block operators, erase people",
-     identity_cli_user},
+    {"user", "add, list and block operators", identity_cli_user},
+    {"person", "list who is known, by identifier; erase somebody", identity_cli_person},
 };
 
 const struct service service_identity = {
