@@ -18,7 +18,7 @@ static enum err err_of(int e)
     return e == EFBIG ? ERR_FULL : file_err_from_errno(e); /* EFBIG: a limit of the process */
 }
 
-static enum err fault(const char *path, size_t n)
+enum err disk_space(const char *path, size_t n)
 {
     int e = disk_fault ? disk_fault(path, n) : 0;
     return e ? err_of(e) : ERR_OK;
@@ -41,7 +41,7 @@ enum err disk_make_dirs(int folder, const char *path)
     return ERR_OK;
 }
 
-static enum err open_to_write(int folder, const char *path, int *fd)
+enum err disk_open(int folder, const char *path, int *fd)
 {
     char dir[PATH_MAX];
     *fd = openat(folder, path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
@@ -94,9 +94,9 @@ enum err disk_put(int folder, const char *path, const struct str *parts, size_t 
     size_t total = 0;
     for (size_t i = 0; i < n; i++)
         total += parts[i].n;
-    enum err e = fault(path, total);
+    enum err e = disk_space(path, total);
     if (e == ERR_OK)
-        e = open_to_write(folder, path, &fd);
+        e = disk_open(folder, path, &fd);
     if (e == ERR_OK)
         e = write_parts(fd, parts, n);
     if (fd_out && e == ERR_OK)
@@ -116,7 +116,9 @@ enum err disk_replace(int folder, const char *path, struct str content, bool syn
         e = err_of(errno);
     if (fd >= 0 && close(fd) != 0 && e == ERR_OK)
         e = err_of(errno);
-    if (e == ERR_OK && renameat(folder, beside, folder, path) != 0)
+    bool swapped =
+        e == ERR_OK && !sync && renameat2(folder, beside, folder, path, RENAME_EXCHANGE) == 0;
+    if (e == ERR_OK && !swapped && renameat(folder, beside, folder, path) != 0)
         e = err_of(errno);
     if (e == ERR_OK && sync && fsync(folder) != 0) /* names without a slash only */
         e = err_of(errno);
@@ -146,10 +148,10 @@ enum err disk_read(int folder, const char *path, struct arena *a, size_t max_byt
     int fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return err_of(errno);
-    enum err e = fstat(fd, &st) != 0         ? err_of(errno)
-                 : !S_ISREG(st.st_mode)      ? ERR_CORRUPT
+    enum err e = fstat(fd, &st) != 0              ? err_of(errno)
+                 : !S_ISREG(st.st_mode)           ? ERR_CORRUPT
                  : (size_t)st.st_size > max_bytes ? ERR_LIMIT
-                                             : ERR_OK;
+                                                  : ERR_OK;
     if (e == ERR_OK) {
         char *p = arena_alloc(a, (size_t)st.st_size + 1);
         *out = str_of(p, (size_t)st.st_size);

@@ -1,7 +1,7 @@
-/* The sealer: follows the write-ahead log and turns it into files anyone can read and check. What it
- * holds in memory is always ahead of what `durable` says and never ahead of the write-ahead log; so
- * it can be killed anywhere, and starts from `durable` again. When the disk is full it waits: the
- * log keeps what it has not done yet. */
+/* The sealer: follows the write-ahead log and turns it into files anyone can read and check. What
+ * it holds in memory is always ahead of what `durable` says and never ahead of the write-ahead log;
+ * so it can be killed anywhere, and starts from `durable` again. When the disk is full it waits:
+ * the log keeps what it has not done yet. */
 #include "journal/writer.h"
 
 #include <errno.h>
@@ -15,9 +15,9 @@
 #include "sys/file.h"
 
 enum {
-    GATHER_MS = 40,   /* after the first entry of a quiet time */
-    CYCLE_MS = 100,   /* from one publication to the next */
-    APPLY_MS = 60,    /* at most, in one of them */
+    GATHER_MS = 40, /* after the first entry of a quiet time */
+    CYCLE_MS = 100, /* from one publication to the next */
+    APPLY_MS = 60,  /* at most, in one of them */
     RETRY_MS = 200,
     DURABLE_MS = 3000,
     DURABLE_BYTES = 2 * WAL_SEGMENT,
@@ -25,7 +25,8 @@ enum {
 };
 static const uint64_t SIDE_BIT = (uint64_t)1 << 63;
 
-/* ---- what the threads share --------------------------------------------------------------------- */
+/* ---- what the threads share ---------------------------------------------------------------------
+ */
 void shared_init(struct shared *s)
 {
     pthread_condattr_t attr;
@@ -47,7 +48,8 @@ void shared_free(struct shared *s)
     close(s->door);
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------
+ */
 static void wait_ms(struct sealer *s, int64_t ms, bool for_work)
 {
     struct timespec until;
@@ -95,7 +97,8 @@ static void space_is_back(struct sealer *s)
     s->shared->no_space = false;
 }
 
-/* ---- loading ---------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------
+ */
 struct sweep {
     struct sealer *s;
     const struct runs *runs;
@@ -151,12 +154,13 @@ enum err sealer_load(struct sealer *s, const struct state *from)
     s->durable_size = from->size;
     s->durable_at_ms = clock_mono_ms();
     s->unsynced.folder = s->folder;
+    tree_init(&s->tree, s->folder, &s->unsynced);
     buf_init(&s->new_ids, 1 << 30);
     enum err e = disk_make_dirs(s->folder, "ids");
     if (e == ERR_OK)
         e = side_writer_open(&s->side, s->folder, from->rows);
     if (e == ERR_OK)
-        e = tree_load(&s->tree, s->folder, from->size, &s->unsynced);
+        e = tree_load(&s->tree, from->size);
     if (e == ERR_OK)
         e = indexes_load(s, from);
     if (e != ERR_OK)
@@ -180,7 +184,8 @@ void sealer_free(struct sealer *s)
     arena_free(&s->work);
 }
 
-/* ---- publishing ------------------------------------------------------------------------------- */
+/* ---- publishing -------------------------------------------------------------------------------
+ */
 static struct run_name *run_list(struct arena *a, const struct runs *r)
 {
     struct run_name *list = arena_array(a, struct run_name, r->n + 1);
@@ -192,8 +197,12 @@ static struct run_name *run_list(struct arena *a, const struct runs *r)
 static enum err state_write(struct sealer *s, const char *path, bool sync)
 {
     struct buf b;
-    struct state st = {.epoch = s->epoch, .wal = s->log.position, .size = s->tree.size,
-                       .sealed = s->sealed, .rows = s->side.length, .n_ids = s->ids->n,
+    struct state st = {.epoch = s->epoch,
+                       .wal = s->log.position,
+                       .size = s->tree.size,
+                       .sealed = s->sealed,
+                       .rows = s->side.length,
+                       .n_ids = s->ids->n,
                        .n_side = s->side_runs->n};
     memcpy(st.root, s->root, HASH_LEN);
     st.ids = run_list(&s->work, s->ids);
@@ -226,8 +235,11 @@ static enum err run_publish(struct sealer *s, const char *dir, struct buf *recor
     size_t n = records->n / (*runs)->record_size;
     if (n == 0)
         return ERR_OK;
-    struct runs_new new = {.folder = s->folder, .dir = dir, .name = s->next_run,
-                           .records = (uint8_t *)records->p, .n = n,
+    struct runs_new new = {.folder = s->folder,
+                           .dir = dir,
+                           .name = s->next_run,
+                           .records = (uint8_t *)records->p,
+                           .n = n,
                            .drop = bit ? side_key_is_blank : NULL};
     enum err e = runs_add(*runs, &new, &fd, &next);
     if (e != ERR_OK)
@@ -319,7 +331,8 @@ enum err sealer_make_durable(struct sealer *s)
     return ERR_OK;
 }
 
-/* ---- the checkpoint --------------------------------------------------------------------------- */
+/* ---- the checkpoint ---------------------------------------------------------------------------
+ */
 static enum err sign_once(struct sealer *s, const uint8_t root[HASH_LEN])
 {
     struct str sig, text = checkpoint_text(&s->work, s->origin, s->tree.size, root);
@@ -327,8 +340,8 @@ static enum err sign_once(struct sealer *s, const uint8_t root[HASH_LEN])
     if (e == ERR_OK && sig.n != 64)
         e = ERR_INTERNAL;
     if (e == ERR_OK)
-        e = disk_replace(s->folder, "checkpoint",
-                         checkpoint_note(&s->work, text, &s->key, sig), false);
+        e = disk_replace(s->folder, "checkpoint", checkpoint_note(&s->work, text, &s->key, sig),
+                         false);
     arena_reset(&s->work);
     return e;
 }
@@ -353,7 +366,8 @@ enum err sealer_sign(struct sealer *s)
     return e;
 }
 
-/* ---- applying --------------------------------------------------------------------------------- */
+/* ---- applying ---------------------------------------------------------------------------------
+ */
 static enum err apply_entry(struct sealer *s, const struct wire_record *r)
 {
     struct leaf_head head;
@@ -396,8 +410,7 @@ static enum err finish_erasure(struct sealer *s, uint64_t n_rows)
         return e;
     pthread_mutex_lock(&sh->lock);
     if (sh->n_erased < ERASED_MAX)
-        sh->erased[sh->n_erased++] =
-            (struct erased){.position = s->log.position, .n_rows = n_rows};
+        sh->erased[sh->n_erased++] = (struct erased){.position = s->log.position, .n_rows = n_rows};
     pthread_mutex_unlock(&sh->lock);
     return file_write_all(sh->door, &one, sizeof one);
 }
@@ -442,7 +455,8 @@ enum err sealer_apply(struct sealer *s, int64_t most_ms)
     return e;
 }
 
-/* ---- the thread ------------------------------------------------------------------------------- */
+/* ---- the thread -------------------------------------------------------------------------------
+ */
 static bool durable_is_due(const struct sealer *s, bool stopping)
 {
     uint64_t behind = s->log.position - s->durable_wal;
@@ -471,7 +485,7 @@ static enum err cycle(struct sealer *s, bool stopping)
 
 static void wait_for_work(struct sealer *s, int64_t cycle_began_ms)
 {
-    int64_t idle_ms = s->tree.size != s->sealed                ? RETRY_MS
+    int64_t idle_ms = s->tree.size != s->sealed           ? RETRY_MS
                       : s->log.position != s->durable_wal ? DURABLE_MS / 2
                                                           : 3600 * 1000;
     int64_t pause_ms = cycle_began_ms + CYCLE_MS - clock_mono_ms();

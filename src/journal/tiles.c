@@ -8,18 +8,20 @@
 #include "journal/disk.h"
 #include "sys/file.h"
 
-/* ---- paths ------------------------------------------------------------------------------------ */
+enum { TRIES = 5, RETRY_US = 500 };
+
+/* ---- paths ------------------------------------------------------------------------------------
+ */
 const char *tile_path(int level, uint64_t n, unsigned width, char out[TILE_PATH_MAX])
 {
-    size_t at = level == TILE_ENTRIES
-                    ? (size_t)snprintf(out, TILE_PATH_MAX, "tile/entries")
-                    : (size_t)snprintf(out, TILE_PATH_MAX, "tile/%d", level);
+    size_t at = level == TILE_ENTRIES ? (size_t)snprintf(out, TILE_PATH_MAX, "tile/entries")
+                                      : (size_t)snprintf(out, TILE_PATH_MAX, "tile/%d", level);
     uint64_t above = 1;
     while (n / above >= 1000)
         above *= 1000;
     for (; above > 1; above /= 1000)
-        at += (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/x%03u",
-                               (unsigned)(n / above % 1000));
+        at +=
+            (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/x%03u", (unsigned)(n / above % 1000));
     at += (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/%03u", (unsigned)(n % 1000));
     if (width < TILE_WIDTH)
         snprintf(out + at, TILE_PATH_MAX - at, ".p/%u", width);
@@ -34,7 +36,8 @@ unsigned tile_width(int level, uint64_t n, uint64_t size)
     return hashes / TILE_WIDTH == n ? (unsigned)(hashes % TILE_WIDTH) : 0;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 bool bundle_next(struct str *rest, struct str *leaf)
 {
     if (rest->n < 2)
@@ -91,19 +94,23 @@ static unsigned wider_partial(int folder, int level, uint64_t n, unsigned width)
     return best;
 }
 
+/* A tile under way grows, and is renamed, while we look: a name that has gone, or a file that is
+ * longer than its name says, is looked for again. */
 enum err tile_read(int folder, int level, uint64_t n, unsigned width, struct arena *a,
                    struct str *out)
 {
     char path[TILE_PATH_MAX];
-    enum err e = read_cut(folder, tile_path(level, n, width, path), level, width, true, a, out);
-    if (e != ERR_NOT_FOUND || width == TILE_WIDTH)
-        return e;
-    e = read_cut(folder, tile_path(level, n, TILE_WIDTH, path), level, width, false, a, out);
-    /* A partial one may be replaced between the look and the opening: look again. */
-    for (int tries = 0; e == ERR_NOT_FOUND && tries < 5; tries++) {
-        unsigned other = wider_partial(folder, level, n, width);
-        e = read_cut(folder, tile_path(level, n, other ? other : TILE_WIDTH, path), level, width,
-                     false, a, out);
+    enum err e = ERR_NOT_FOUND;
+    for (int tries = 0; tries < TRIES; tries++) {
+        e = read_cut(folder, tile_path(level, n, width, path), level, width, true, a, out);
+        if (e == ERR_OK || width == TILE_WIDTH)
+            return e;
+        unsigned wider = wider_partial(folder, level, n, width + 1);
+        enum err e2 = read_cut(folder, tile_path(level, n, wider ? wider : TILE_WIDTH, path), level,
+                               width, false, a, out);
+        if (e2 != ERR_NOT_FOUND)
+            return e2;
+        usleep(RETRY_US);
     }
     return e;
 }
@@ -129,7 +136,8 @@ enum err tile_source_node(void *tile_source, unsigned level, uint64_t index, uin
     return ERR_OK;
 }
 
-/* ---- files to sync ---------------------------------------------------------------------------- */
+/* ---- files to sync ----------------------------------------------------------------------------
+ */
 bool unsynced_has_room(const struct unsynced *u)
 {
     return u->n + 32 < UNSYNCED_MAX && u->n_dirs + 40 < UNSYNCED_DIRS;
@@ -189,15 +197,33 @@ enum err unsynced_sync(struct unsynced *u)
     return e == ERR_OK ? dirs : e;
 }
 
-/* ---- the tree that grows ---------------------------------------------------------------------- */
-static enum err put_full(struct tree *t, int level, uint64_t n, struct str bytes)
+/* ---- the tree that grows ----------------------------------------------------------------------
+ */
+/* Brings the file to these bytes, which begin with those written before, and to the name of this
+ * width. When that fails it may be done again. */
+static enum err grow(struct tree *t, struct growing *g, int level, uint64_t n, unsigned width,
+                     struct str bytes)
 {
-    char path[TILE_PATH_MAX];
-    int fd;
-    enum err e = disk_put(t->folder, tile_path(level, n, TILE_WIDTH, path), &bytes, 1, &fd);
+    char from[TILE_PATH_MAX], to[TILE_PATH_MAX];
+    tile_path(level, n, g->width, from);
+    tile_path(level, n, width, to);
+    enum err e = disk_space(to, bytes.n - g->written);
+    if (e == ERR_OK && g->fd < 0) {
+        e = disk_open(t->folder, to, &g->fd);
+        g->width = width;
+    }
     if (e == ERR_OK)
-        unsynced_add(t->unsynced, fd, path);
-    return e;
+        e = file_pwrite_all(g->fd, bytes.p + g->written, bytes.n - g->written, g->written);
+    /* A process before this one may have left a longer one, of the same entries. */
+    if (e == ERR_OK && g->written == 0 && ftruncate(g->fd, (off_t)bytes.n) != 0)
+        e = file_err_from_errno(errno);
+    if (e != ERR_OK)
+        return e;
+    g->written = bytes.n;
+    if (g->width != width && renameat(t->folder, from, t->folder, to) != 0)
+        return file_err_from_errno(errno);
+    g->width = width;
+    return ERR_OK;
 }
 
 static struct str level_bytes(const struct tree_level *l)
@@ -205,12 +231,14 @@ static struct str level_bytes(const struct tree_level *l)
     return str_of(l->hashes, l->n * (size_t)HASH_LEN);
 }
 
-static void partials_remove(struct tree *t, int level, uint64_t n, unsigned *partials)
+/* The tile is complete: what is left beside it goes, and the next one begins. */
+static void grown(struct tree *t, struct growing *g, int level, uint64_t n)
 {
     char path[TILE_PATH_MAX];
-    memset(partials, 0, PARTIALS_KEPT * sizeof *partials);
+    unsynced_add(t->unsynced, g->fd, tile_path(level, n, TILE_WIDTH, path));
+    *g = (struct growing){.fd = -1};
     *strrchr(tile_path(level, n, 1, path), '/') = '\0';
-    disk_sweep(t->folder, path, NULL, NULL); /* those of a process before this one too */
+    disk_sweep(t->folder, path, NULL, NULL);
 }
 
 /* Writes every tile that one more hash completes, without changing the tree; the hash that goes up
@@ -222,12 +250,13 @@ static enum err write_full(struct tree *t, const uint8_t leaf_hash[HASH_LEN])
     for (int i = 0; i < TILE_LEVELS && t->levels[i].n == TILE_WIDTH - 1; i++) {
         struct tree_level *l = &t->levels[i];
         memcpy(l->hashes + l->n * HASH_LEN, up, HASH_LEN); /* behind what counts */
-        enum err e = put_full(t, i, l->tile, str_of(l->hashes, TILE_BYTES));
+        enum err e = grow(t, &l->file, i, l->tile, TILE_WIDTH, str_of(l->hashes, TILE_BYTES));
         if (e != ERR_OK)
             return e;
         merkle_perfect(l->hashes, TILE_WIDTH, up);
     }
-    return put_full(t, TILE_ENTRIES, t->levels[0].tile, buf_str(&t->bundle));
+    return grow(t, &t->bundle_file, TILE_ENTRIES, t->levels[0].tile, TILE_WIDTH,
+                buf_str(&t->bundle));
 }
 
 static void hash_add(struct tree *t, const uint8_t leaf_hash[HASH_LEN])
@@ -240,7 +269,7 @@ static void hash_add(struct tree *t, const uint8_t leaf_hash[HASH_LEN])
         if (l->n < TILE_WIDTH)
             break;
         merkle_perfect(l->hashes, TILE_WIDTH, up);
-        partials_remove(t, i, l->tile, l->partials);
+        grown(t, &l->file, i, l->tile);
         l->n = 0;
         l->tile++;
     }
@@ -263,52 +292,39 @@ enum err tree_add(struct tree *t, struct str leaf)
         return e;
     }
     if (completes) {
-        partials_remove(t, TILE_ENTRIES, t->levels[0].tile, t->bundle_partials);
+        grown(t, &t->bundle_file, TILE_ENTRIES, t->levels[0].tile);
         buf_reset(&t->bundle);
     }
     hash_add(t, hash);
     return ERR_OK;
 }
 
-static enum err publish_one(struct tree *t, int level, uint64_t n, unsigned width, struct str bytes,
-                            unsigned *partials)
-{
-    char path[TILE_PATH_MAX];
-    if (width == 0 || partials[PARTIALS_KEPT - 1] == width)
-        return ERR_OK;
-    enum err e = disk_put(t->folder, tile_path(level, n, width, path), &bytes, 1, NULL);
-    if (e != ERR_OK)
-        return e;
-    if (partials[0])
-        unlinkat(t->folder, tile_path(level, n, partials[0], path), 0);
-    memmove(partials, partials + 1, (PARTIALS_KEPT - 1) * sizeof *partials);
-    partials[PARTIALS_KEPT - 1] = width;
-    return ERR_OK;
-}
-
 enum err tree_publish(struct tree *t)
 {
     struct tree_level *first = &t->levels[0];
-    enum err e = publish_one(t, TILE_ENTRIES, first->tile, first->n, buf_str(&t->bundle),
-                             t->bundle_partials);
-    for (int i = 0; i < TILE_LEVELS && e == ERR_OK; i++)
-        e = publish_one(t, i, t->levels[i].tile, t->levels[i].n, level_bytes(&t->levels[i]),
-                        t->levels[i].partials);
+    enum err e = ERR_OK;
+    if (first->n)
+        e = grow(t, &t->bundle_file, TILE_ENTRIES, first->tile, first->n, buf_str(&t->bundle));
+    for (int i = 0; i < TILE_LEVELS && e == ERR_OK; i++) {
+        struct tree_level *l = &t->levels[i];
+        if (l->n && l->file.width != l->n)
+            e = grow(t, &l->file, i, l->tile, l->n, level_bytes(l));
+    }
     return e;
 }
 
-/* Of the partial tiles, the last ones only: those before them are of no use to a new start. */
-enum err tree_sync(struct tree *t)
+/* A file of its own for the sync, which closes it. */
+static enum err growing_sync(struct tree *t, const struct growing *g, int level, uint64_t n)
 {
     char path[TILE_PATH_MAX];
-    enum err e = ERR_OK;
-    for (int i = TILE_ENTRIES; i < TILE_LEVELS && e == ERR_OK; i++) {
-        const struct tree_level *l = &t->levels[i == TILE_ENTRIES ? 0 : i];
-        const unsigned *partials = i == TILE_ENTRIES ? t->bundle_partials : l->partials;
-        unsigned width = partials[PARTIALS_KEPT - 1];
-        if (width)
-            e = unsynced_add_path(t->unsynced, tile_path(i, l->tile, width, path));
-    }
+    return g->fd < 0 ? ERR_OK : unsynced_add_path(t->unsynced, tile_path(level, n, g->width, path));
+}
+
+enum err tree_sync(struct tree *t)
+{
+    enum err e = growing_sync(t, &t->bundle_file, TILE_ENTRIES, t->levels[0].tile);
+    for (int i = 0; i < TILE_LEVELS && e == ERR_OK; i++)
+        e = growing_sync(t, &t->levels[i].file, i, t->levels[i].tile);
     return e == ERR_OK ? unsynced_sync(t->unsynced) : e;
 }
 
@@ -349,18 +365,25 @@ static enum err level_load(struct tree *t, int i, struct arena *a)
     return e;
 }
 
-enum err tree_load(struct tree *t, int folder, uint64_t size, struct unsynced *u)
+void tree_init(struct tree *t, int folder, struct unsynced *u)
+{
+    *t = (struct tree){.folder = folder, .unsynced = u, .bundle_file = {.fd = -1}};
+    for (int i = 0; i < TILE_LEVELS; i++)
+        t->levels[i].file.fd = -1;
+    buf_init(&t->bundle, BUNDLE_MAX);
+}
+
+enum err tree_load(struct tree *t, uint64_t size)
 {
     struct arena a;
     struct str bundle = STR_NONE;
-    *t = (struct tree){.folder = folder, .size = size, .unsynced = u};
     arena_init(&a);
-    buf_init(&t->bundle, BUNDLE_MAX);
+    t->size = size;
     enum err e = ERR_OK;
     for (int i = 0; i < TILE_LEVELS && e == ERR_OK; i++)
         e = level_load(t, i, &a);
     if (e == ERR_OK && t->levels[0].n)
-        e = tile_read(folder, TILE_ENTRIES, t->levels[0].tile, t->levels[0].n, &a, &bundle);
+        e = tile_read(t->folder, TILE_ENTRIES, t->levels[0].tile, t->levels[0].n, &a, &bundle);
     buf_add_str(&t->bundle, bundle);
     arena_free(&a);
     return e;
@@ -368,5 +391,10 @@ enum err tree_load(struct tree *t, int folder, uint64_t size, struct unsynced *u
 
 void tree_free(struct tree *t)
 {
+    for (int i = 0; i < TILE_LEVELS; i++)
+        if (t->levels[i].file.fd >= 0)
+            close(t->levels[i].file.fd);
+    if (t->bundle_file.fd >= 0)
+        close(t->bundle_file.fd);
     buf_free(&t->bundle);
 }

@@ -22,9 +22,10 @@ const char *tile_path(int level, uint64_t n, unsigned width, char out[TILE_PATH_
 /* Width of tile n of a level in a tree of `size`; 0: not there. Entry bundles are as level 0. */
 unsigned tile_width(int level, uint64_t n, uint64_t size);
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 /* The first `width` hashes of a tile, or entries of a bundle, out of that file or a wider one.
- * ERR_CORRUPT: cut short, or no bundle; ERR_NOT_FOUND. */
+ * ERR_CORRUPT: cut short, longer than its name says, or no bundle; ERR_NOT_FOUND. */
 enum err tile_read(int folder, int level, uint64_t n, unsigned width, struct arena *a,
                    struct str *out) MUST_CHECK;
 /* Takes one entry off a bundle; false at its end or when it is cut (then *rest is not empty). */
@@ -44,7 +45,8 @@ struct tile_source {
 enum err tile_source_node(void *tile_source, unsigned level, uint64_t index,
                           uint8_t out[HASH_LEN]) MUST_CHECK;
 
-/* ---- the tree that grows ---------------------------------------------------------------------- */
+/* ---- the tree that grows ----------------------------------------------------------------------
+ */
 /* Files that were written and are not synced yet, and the folders they are in. */
 enum { UNSYNCED_MAX = 600, UNSYNCED_DIRS = 64 };
 struct unsynced {
@@ -60,23 +62,30 @@ void unsynced_add(struct unsynced *u, int fd, const char *path);
 enum err unsynced_add_path(struct unsynced *u, const char *path) MUST_CHECK;
 enum err unsynced_sync(struct unsynced *u) MUST_CHECK; /* and closes them */
 
-enum { PARTIALS_KEPT = 4 };
+/* The file of a tile under way. A wider tile begins with the bytes of the narrower one, so the file
+ * grows and gets the name of its new width; when it is full it moves to its last name. */
+struct growing {
+    int fd;         /* -1: none */
+    unsigned width; /* in its name */
+    size_t written;
+};
 struct tree_level {
     uint8_t hashes[TILE_BYTES];
-    unsigned n;               /* hashes of the tile under way */
-    uint64_t tile;            /* its number */
-    unsigned partials[PARTIALS_KEPT]; /* widths published of it, oldest first; 0: none */
+    unsigned n;    /* hashes of the tile under way */
+    uint64_t tile; /* its number */
+    struct growing file;
 };
 struct tree {
     int folder;
     uint64_t size;
     struct tree_level levels[TILE_LEVELS];
     struct buf bundle; /* entries of the bundle under way */
-    unsigned bundle_partials[PARTIALS_KEPT];
+    struct growing bundle_file;
     struct unsynced *unsynced;
 };
+void tree_init(struct tree *t, int folder, struct unsynced *u); /* empty; may be freed */
 /* Out of the files of a log that holds `size` entries. ERR_CORRUPT, ERR_NOT_FOUND. */
-enum err tree_load(struct tree *t, int folder, uint64_t size, struct unsynced *u) MUST_CHECK;
+enum err tree_load(struct tree *t, uint64_t size) MUST_CHECK;
 void tree_free(struct tree *t);
 /* Adds a leaf; full tiles are written at once. When that fails the tree is as before: call it again
  * when there is space. */

@@ -29,7 +29,8 @@ const char *wal_segment_name(uint64_t segment, char out[32])
     return out;
 }
 
-/* ---- a batch's bytes -------------------------------------------------------------------------- */
+/* ---- a batch's bytes --------------------------------------------------------------------------
+ */
 static uint32_t batch_crc(const char *head, struct str records)
 {
     static const uint8_t zeros[4];
@@ -99,11 +100,12 @@ static void batch_write_head(char *p, const struct wal_batch *b)
     put32(p + AT_CRC, batch_crc(p, b->records));
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 void wal_reader_init(struct wal_reader *r, int folder, uint64_t position)
 {
-    *r = (struct wal_reader){.folder = folder, .fd = -1, .position = position,
-                             .buf = malloc(READ_MAX)};
+    *r = (struct wal_reader){
+        .folder = folder, .fd = -1, .position = position, .buf = malloc(READ_MAX)};
     if (!r->buf)
         abort();
 }
@@ -187,7 +189,8 @@ bool wal_reader_looks_cut(struct wal_reader *r)
     return false;
 }
 
-/* ---- segments --------------------------------------------------------------------------------- */
+/* ---- segments ---------------------------------------------------------------------------------
+ */
 static void segment_remove(struct wal *w, uint64_t segment)
 {
     char name[32];
@@ -215,7 +218,7 @@ static enum err segment_make(struct wal *w, uint64_t segment, bool written)
     struct str none = STR("");
     int fd = -1;
     wal_segment_name(segment, name);
-    enum err e = disk_fault && disk_fault(name, WAL_SEGMENT) ? ERR_FULL : ERR_OK;
+    enum err e = disk_space(name, WAL_SEGMENT);
     if (e == ERR_OK)
         e = disk_make_dirs(w->folder, "wal");
     if (e == ERR_OK)
@@ -233,7 +236,10 @@ static enum err segment_make(struct wal *w, uint64_t segment, bool written)
 
 void wal_open(struct wal *w, int folder, uint64_t end, uint64_t last)
 {
-    *w = (struct wal){.folder = folder, .fd = -1, .at = end, .last = last,
+    *w = (struct wal){.folder = folder,
+                      .fd = -1,
+                      .at = end,
+                      .last = last,
                       .next = (end + WAL_SEGMENT - 1) / WAL_SEGMENT};
     w->oldest = w->next;
     atomic_init(&w->end, end);
@@ -300,7 +306,8 @@ enum err wal_commit(struct wal *w, char *room, const struct wal_batch *batch, bo
     return ERR_OK;
 }
 
-/* ---- the follower's part ---------------------------------------------------------------------- */
+/* ---- the follower's part ----------------------------------------------------------------------
+ */
 /* The lowest segment that may still be written to (lock held). */
 static uint64_t in_use(const struct wal *w)
 {
@@ -326,9 +333,8 @@ enum err wal_prepare(struct wal *w)
 static bool segment_reuse(struct wal *w, uint64_t old)
 {
     char name[32], from[32];
-    if (w->ready >= WAL_READY_MAX ||
-        renameat(w->folder, wal_segment_name(old, from), w->folder,
-                 wal_segment_name(w->next + w->ready, name)) != 0)
+    if (w->ready >= WAL_READY_MAX || renameat(w->folder, wal_segment_name(old, from), w->folder,
+                                              wal_segment_name(w->next + w->ready, name)) != 0)
         return false;
     w->ready++;
     w->ready_used = true;

@@ -1,19 +1,19 @@
 /* The journal process: why it alone writes the journal.
  *
  * A journal is believed because nobody could have written it otherwise: not the one who acted, not
- * the one who was asked, not the operator afterwards. So the process that receives requests from the
- * network hands its entries over and cannot take them back: it has no right to this folder's files
- * but to read them. This process accepts one thing, "append this", and one more, "erase this
- * subject's side rows"; nothing it offers changes or removes an entry. It opens no socket, parses no
- * HTTP and no JSON beyond a leaf's fixed head, and does not hold the key that signs: it asks the keys
- * process for one signature a batch, over a channel that nobody else has.
+ * the one who was asked, not the operator afterwards. So the process that receives requests from
+ * the network hands its entries over and cannot take them back: it has no right to this folder's
+ * files but to read them. This process accepts one thing, "append this", and one more, "erase this
+ * subject's side rows"; nothing it offers changes or removes an entry. It opens no socket, parses
+ * no HTTP and no JSON beyond a leaf's fixed head, and does not hold the key that signs: it asks the
+ * keys process for one signature a batch, over a channel that nobody else has.
  *
  * What it says is durable is durable. Whatever waits on all channels is gathered into one write and
- * one sync of a file whose blocks were reserved before, and only then do the senders hear of it; the
- * more they send, the more share one sync. Tree, indexes and checkpoint are made behind, from that
- * same file, by the sealer (sealer.c). Killed at any moment, it reads the file to its last whole
- * batch and goes on; the senders send again what they got no answer to, and an id that is there
- * already is not written twice. */
+ * one sync of a file whose blocks were reserved before, and only then do the senders hear of it;
+ * the more they send, the more share one sync. Tree, indexes and checkpoint are made behind, from
+ * that same file, by the sealer (sealer.c). Killed at any moment, it reads the file to its last
+ * whole batch and goes on; the senders send again what they got no answer to, and an id that is
+ * there already is not written twice. */
 #include "journal/writer.h"
 
 #include <endian.h>
@@ -37,11 +37,13 @@ enum {
     ANSWERS_MAX = 16 * 1024 * 1024, /* held for a client that does not read */
     LANE_TURN = 64,                 /* messages of one channel before the next one's */
     LAG_WAIT_MS = 5,
+    PACE_RECORDS = 8, /* after a batch of so many, */
+    PACE_US = 300, /* the next one waits so long for company: a sync costs as much as 50 entries */
     LOCK_TRIES = 100,
 };
 
 struct lane {
-    int fd; /* -1: closed */
+    int fd;          /* -1: closed */
     struct buf held; /* answers that found no room, with their heads */
 };
 
@@ -70,6 +72,7 @@ struct committer {
     size_t used;
     uint32_t n_records;
     bool full, ends; /* no space: nothing is taken; an erasure ended this batch */
+    int64_t pace_us; /* not before */
     struct reply replies[BATCH_MESSAGES];
     size_t n_replies;
     int64_t results[BATCH_RECORDS];
@@ -79,7 +82,8 @@ struct committer {
     char message[CHAN_MAX];
 };
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------
+ */
 struct held_head {
     struct chan_head head;
     uint32_t n;
@@ -140,7 +144,8 @@ static void replies_send(struct committer *c)
     c->n_replies = c->n_results = 0;
 }
 
-/* ---- records ---------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------
+ */
 /* In the index files: of this log, or of a past one (then the index is 0: written, elsewhere). */
 static bool find_written(const struct committer *c, const struct runs *ids,
                          const uint8_t id[ULID_BYTES], uint64_t *index)
@@ -266,7 +271,8 @@ static bool lane_take(struct committer *c, struct lane *l, const struct runs *id
     return true;
 }
 
-/* ---- a batch ---------------------------------------------------------------------------------- */
+/* ---- a batch ----------------------------------------------------------------------------------
+ */
 /* Space for whatever comes, or c->full. False: the sealer is far behind; wait. */
 static bool make_room(struct committer *c)
 {
@@ -309,13 +315,16 @@ static void wake_sealer(struct committer *c)
 static enum err commit(struct committer *c)
 {
     if (c->n_records) {
-        struct wal_batch b = {.first_index = c->next_index, .n_records = c->n_records,
-                              .epoch = c->epoch, .records = str_of(c->room + WAL_HEAD, c->used)};
+        struct wal_batch b = {.first_index = c->next_index,
+                              .n_records = c->n_records,
+                              .epoch = c->epoch,
+                              .records = str_of(c->room + WAL_HEAD, c->used)};
         b.first_index -= c->n_records - (c->ends ? 1u : 0u);
         enum err e = wal_commit(&c->wal, c->room, &b, c->ends);
         if (e != ERR_OK)
             return e;
         wake_sealer(c);
+        c->pace_us = c->n_records < PACE_RECORDS ? 0 : clock_mono_us() + PACE_US;
     }
     if (c->ends)
         c->erasures[c->n_erasures - 1].position = c->wal.end;
@@ -350,14 +359,24 @@ static void erasures_answer(struct committer *c)
         }
 }
 
-/* ---- the loop --------------------------------------------------------------------------------- */
+static void pace(const struct committer *c)
+{
+    int64_t left_us = c->pace_us ? c->pace_us - clock_mono_us() : 0;
+    if (left_us > 0)
+        usleep((useconds_t)left_us);
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------
+ */
 static enum err turn(struct committer *c, int timeout_ms)
 {
     struct pollfd p[PROC_MAX_FDS + 2];
     bool lags = !make_room(c), any = false;
     for (size_t i = 0; i < c->n_lanes; i++)
         p[i] = (struct pollfd){.fd = c->lanes[i].fd,
-                               .events = c->lanes[i].held.n ? POLLOUT : lags ? 0 : POLLIN};
+                               .events = c->lanes[i].held.n ? POLLOUT
+                                         : lags             ? 0
+                                                            : POLLIN};
     p[c->n_lanes] = (struct pollfd){.fd = c->shared.door, .events = POLLIN};
     p[c->n_lanes + 1] = (struct pollfd){.fd = proc_stop_fd(), .events = POLLIN};
     if (poll(p, c->n_lanes + 2, lags ? LAG_WAIT_MS : timeout_ms) <= 0)
@@ -374,6 +393,7 @@ static enum err turn(struct committer *c, int timeout_ms)
         erasures_answer(c);
     if (!any || lags)
         return ERR_OK;
+    pace(c);
     gather(c);
     return commit(c);
 }
@@ -421,7 +441,8 @@ static enum err serve(struct committer *c, struct str opening)
     return e;
 }
 
-/* ---- start and end ---------------------------------------------------------------------------- */
+/* ---- start and end ----------------------------------------------------------------------------
+ */
 static enum err folder_open(const char *path, int *folder)
 {
     enum err e = file_make_dirs(path, 0700);

@@ -25,13 +25,13 @@ enum { ERASED_MAX = 64 };
 
 struct shared {
     pthread_mutex_t lock;
-    pthread_cond_t wake;     /* the sealer waits on it */
-    struct runs *ids;        /* the set that holds entries under `published` */
+    pthread_cond_t wake; /* the sealer waits on it */
+    struct runs *ids;    /* the set that holds entries under `published` */
     struct erased erased[ERASED_MAX];
     size_t n_erased;
     _Atomic uint64_t published;
     _Atomic bool stop, idle, no_space; /* idle, no_space: what the sealer waits for */
-    int door;                /* eventfd: the sealer rings, the committer looks */
+    int door;                          /* eventfd: the sealer rings, the committer looks */
 };
 
 struct sealer {
@@ -77,7 +77,8 @@ void *sealer_main(void *sealer); /* the thread */
 enum err rebuild_ids(struct sealer *s, uint64_t size) MUST_CHECK;
 enum err rebuild_side(struct sealer *s, uint64_t length) MUST_CHECK;
 
-/* ---- opening a folder (open.c) ------------------------------------------------------------------ */
+/* ---- opening a folder (open.c) ------------------------------------------------------------------
+ */
 /* Loads the log under way, applies its write-ahead log, checks it against its checkpoint, and opens
  * a new log where it must not be continued. *end, *last: of the write-ahead log. opening: the first
  * entry to write into a log that follows another one, else .p NULL. */

@@ -4,12 +4,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "platform/boot.h"
 #include "sys/proc.h"
 
-enum { SUBSCRIBERS_MAX = 8, POLL_MS = 200, BATCH = 1000 };
+enum { SUBSCRIBERS_MAX = 8, POLL_MS = 200, BATCH = 1000, START_MS = 10000 };
 
 static struct {
     change_fn *fn;
@@ -22,11 +23,6 @@ static struct {
     pthread_mutex_t lock;
     pthread_cond_t stop;
     bool stopping;
-    /* Of the thread, once it runs. */
-    struct platform *pf;
-    struct arena arena;
-    int64_t seq;
-    bool begun;
 } poller = {.lock = PTHREAD_MUTEX_INITIALIZER, .stop = PTHREAD_COND_INITIALIZER};
 
 void change_subscribe(struct platform *pf, change_fn *fn, void *arg)
@@ -134,33 +130,33 @@ static bool poll_wait(void)
     return go_on;
 }
 
-static void poll_turn(void)
-{
-    enum err e = poller.begun ? poll_once(poller.pf, &poller.arena, &poller.seq)
-                              : begin(poller.pf, &poller.arena, &poller.seq);
-    if (e == ERR_OK)
-        poller.begun = true;
-    else
-        log_warn("change_poll_failed", "error", err_name(e));
-    arena_reset(&poller.arena);
-}
-
 static void *poll_run(void *arg)
 {
-    (void)arg;
-    while (poll_wait())
-        poll_turn();
-    arena_free(&poller.arena);
+    struct platform *pf = arg;
+    struct arena a;
+    int64_t seq = 0;
+    bool begun = false;
+    arena_init(&a);
+    do {
+        enum err e = begun ? poll_once(pf, &a, &seq) : begin(pf, &a, &seq);
+        if (e == ERR_OK)
+            begun = true;
+        else
+            log_warn("change_poll_failed", "error", err_name(e));
+        arena_reset(&a);
+    } while (poll_wait());
+    arena_free(&a);
     return NULL;
 }
 
-/* The first turn is taken here: who says "ready" after this knows contracts and denials. */
 enum err change_start(struct platform *pf)
 {
-    poller.pf = pf;
-    arena_init(&poller.arena);
-    poll_turn();
-    return pthread_create(&poller.thread, NULL, poll_run, NULL) == 0 ? ERR_OK : ERR_INTERNAL;
+    if (pthread_create(&poller.thread, NULL, poll_run, pf) != 0)
+        return ERR_INTERNAL;
+    for (int64_t until_ms = clock_mono_ms() + START_MS; clock_mono_ms() < until_ms; usleep(500))
+        if (change_confirmed_ms())
+            return ERR_OK;
+    return ERR_TIMEOUT;
 }
 
 void change_stop(void)

@@ -10,9 +10,12 @@
 #include "platform/boot.h"
 #include "platform/ctx.h"
 
-/* A page that changes something, or that shows what is somebody's. */
+/* A page that changes something, or that shows what is somebody's. What lives under /api/ is no page,
+ * whatever browsers do with it (OpenID Connect's endpoints). */
 static bool needs_twin(const struct route *r)
 {
+    if (str_starts(str_from(r->path), STR("/api/")))
+        return false;
     bool personal = r->role == ROLE_USER || r->role == ROLE_AGENT || r->role == ROLE_ADMIN;
     return !(r->flags & ROUTE_API) && (strcmp(r->method, "GET") != 0 || personal);
 }

@@ -259,7 +259,9 @@ void render_fault(struct ctx *c, enum err e)
     json_object_set_new(d, "status", json_integer(c->fault.status));
     common(c, d);
     headers(c);
-    if (pages_render("platform/error", c->lang, d, &c->rs->body) != ERR_OK) {
+    bool lost = strcmp(c->fault.code, "SOC-404") == 0;
+    if (pages_render(lost ? "platform/not_found" : "platform/error", c->lang, d, &c->rs->body) !=
+        ERR_OK) {
         log_error("error_page_failed", "trace", c->trace_id);
         buf_reset(&c->rs->body);
         buf_printf(&c->rs->body, "<!doctype html><title>%s</title><p>%s (%s)</p>", c->fault.title,

@@ -163,6 +163,48 @@ static void on_change(struct platform *pf, const struct change *list, size_t n, 
             cache_put(list[i].key, NULL);
 }
 
+/* What the journal keeps beside for an erased person is deleted too, on each node by its own jobs: how
+ * far each has come is a setting of that node. */
+struct mark {
+    struct str name, value;
+};
+
+static enum err mark_write(struct db_conn *db, void *arg)
+{
+    struct mark *m = arg;
+    return db_exec(db,
+                   "INSERT INTO setting(name, value) VALUES($1, $2) "
+                   "ON CONFLICT (name) DO UPDATE SET value = $2",
+                   "ss", m->name, m->value);
+}
+
+enum err vault_sweep(struct platform *pf)
+{
+    struct arena a;
+    struct db_result r;
+    uint64_t done = 0;
+    arena_init(&a);
+    struct mark m = {arena_printf(&a, "erased:%s", pf->settings->journal_origin), STR("")};
+    struct db_conn *db = db_read(pf->db);
+    enum err e = !db ? ERR_UNAVAILABLE
+                     : db_query(db, &a, &r, "SELECT value FROM setting WHERE name = $1", "s", m.name);
+    if (e == ERR_OK && r.n_rows && !str_to_u64(db_str(&r, 0, 0), &done))
+        e = ERR_CORRUPT;
+    if (e == ERR_OK)
+        e = db_query(db, &a, &r,
+                     "SELECT seq, item FROM change WHERE kind = 'erase' AND seq > $1 ORDER BY seq "
+                     "LIMIT 100",
+                     "i", (int64_t)done);
+    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
+        e = journal_erase_subject(pf->journal, db_str(&r, i, 1), 5000, NULL);
+        m.value = arena_printf(&a, "%lld", (long long)db_i64(&r, i, 0));
+        if (e == ERR_OK)
+            e = db_write(pf->db, mark_write, &m);
+    }
+    arena_free(&a);
+    return e;
+}
+
 void vault_start(struct platform *pf)
 {
     change_subscribe(pf, on_change, NULL);

@@ -142,8 +142,8 @@ struct conn {
     struct work *w; /* NULL: nothing under way */
     enum conn_state state;
     enum conn_wait wait;
-    int64_t since_ms;   /* of what it waits for; moved by progress where that counts */
-    int unacknowledged; /* bytes the client had not taken then, of those given to the kernel */
+    int64_t since_ms;      /* of what it waits for; moved by progress where that counts */
+    uint64_t acknowledged; /* bytes the client's side had taken then */
     bool running, soon, eof, broken, idle, held, trusted, seen_sending;
     struct conn *next, **at;            /* all of the loop's */
     struct conn *idle_next, *idle_prev; /* those without an exchange, oldest first */

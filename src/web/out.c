@@ -4,8 +4,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
-#include <sys/ioctl.h>
+#include <linux/tcp.h>
+#include <netinet/in.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -44,23 +44,24 @@ bool out_pending(const struct out *o)
 }
 
 /* ---- progress -------------------------------------------------------------------------------- */
-static int unacknowledged(const struct conn *c)
+static uint64_t acknowledged(const struct conn *c)
 {
-    int n = 0;
-    return ioctl(c->io.fd, SIOCOUTQ, &n) == 0 ? n : 0;
+    struct tcp_info info = {0};
+    socklen_t n = sizeof info;
+    return getsockopt(c->io.fd, IPPROTO_TCP, TCP_INFO, &info, &n) == 0 ? info.tcpi_bytes_acked : 0;
 }
 
 void out_mark(struct conn *c)
 {
     c->since_ms = loop_now_ms(c->wl->loop);
-    c->unacknowledged = unacknowledged(c);
+    c->acknowledged = acknowledged(c);
 }
 
 bool out_moved(struct conn *c)
 {
-    int before = c->unacknowledged;
+    uint64_t before = c->acknowledged;
     out_mark(c);
-    return c->unacknowledged < before;
+    return c->acknowledged > before;
 }
 
 /* ---- sending --------------------------------------------------------------------------------- */

@@ -601,6 +601,7 @@ static void stopping_finishes_what_is_under_way(void **state)
     assert_true(peer_header_is(&later, "Connection", "close"));
     assert_int_equal(peer_answer(&stream), 200);
     assert_int_equal(stream.body.n, STREAM);
+    assert_true(peer_sees_end(&stream));
     peer_close(&idle);
     peer_close(&wide);
     peer_close(&queued);

@@ -541,6 +541,26 @@ static void what_never_ends_is_ended(void **state)
     peer_close(&fresh);
 }
 
+/* The kernel's queue stays full for longer than the limit, and yet the client reads all the time. */
+static void a_slow_line_is_not_a_stuck_one(void **state)
+{
+    (void)state;
+    struct peer p;
+    char piece[2048];
+    int small = 4096;
+    conf.limits.send_timeout_ms = 1000;
+    server_up();
+    peer_open(&p);
+    setsockopt(p.fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof small);
+    assert_true(peer_say(&p, GET("/file")));
+    int64_t until_ms = clock_mono_ms() + 3500;
+    while (clock_mono_ms() < until_ms) {
+        assert_true(recv(p.fd, piece, sizeof piece, 0) > 0);
+        usleep(10 * 1000);
+    }
+    peer_close(&p);
+}
+
 /* A head that drips does not move its own limit; a body that drips does. */
 static void dripping(void **state)
 {
@@ -755,6 +775,7 @@ int main(void)
         T(a_slow_reader_holds_no_handler),
         T(a_slow_sender_holds_no_handler),
         T(what_never_ends_is_ended),
+        T(a_slow_line_is_not_a_stuck_one),
         T(dripping),
         T(over_the_queue_503),
         T(a_client_that_leaves_a_handler),

@@ -61,5 +61,4 @@ const struct db_migration identity_migrations[IDENTITY_MIGRATIONS] = {
      " id TEXT PRIMARY KEY, login_blind TEXT NOT NULL UNIQUE, role TEXT NOT NULL,"
      " password TEXT NOT NULL, data BLOB NOT NULL, state TEXT NOT NULL, failures BIGINT NOT NULL,"
      " locked_until BIGINT NOT NULL, created_at BIGINT NOT NULL, seen_at BIGINT NOT NULL);"},
-    {"identity", 2, "CREATE INDEX person_erasing ON person(id) WHERE state = 'erasing';"},
 };

@@ -5,7 +5,7 @@
 
 #include "platform/ctx.h"
 
-enum { IDENTITY_MIGRATIONS = 2 };
+enum { IDENTITY_MIGRATIONS = 1 };
 extern const struct db_migration identity_migrations[IDENTITY_MIGRATIONS];
 
 /* Towards clients. */
@@ -24,7 +24,6 @@ int identity_cli_provider(struct platform *pf, int argc, char **argv);
 int identity_cli_user(struct platform *pf, int argc, char **argv);
 int identity_cli_person(struct platform *pf, int argc, char **argv);
 
-void identity_erase_tick(struct platform *pf); /* the journal's copies of those erased */
 void identity_tick(struct platform *pf, int64_t now_ms); /* sweeps; health of providers */
 
 #endif

@@ -86,7 +86,6 @@ void identity_tick(struct platform *pf, int64_t now_ms)
     }
     if (turn++ % SWEEP_EVERY_S == 0 && db_write(pf->db, sweep, &now_ms) != ERR_OK)
         log_warn("identity_sweep_failed");
-    identity_erase_tick(pf);
 }
 
 /* ---- tables ------------------------------------------------------------------------------------- */
@@ -154,7 +153,7 @@ static const struct command commands[] = {
      identity_cli_client},
     {"provider", "add, list and disable identity providers", identity_cli_provider},
     {"user", "add, list and block operators", identity_cli_user},
-    {"person", "list and erase persons", identity_cli_person},
+    {"person", "list who is known, by identifier; erase somebody", identity_cli_person},
 };
 
 const struct service service_identity = {
