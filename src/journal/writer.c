@@ -503,7 +503,8 @@ static enum err run(struct proc *self, struct committer *c, struct sealer *s,
     c->next_index = s->tree.size;
     wal_open(&c->wal, s->folder, o->end, o->last);
     s->wal = &c->wal;
-    if (pthread_create(&thread, NULL, sealer_main, s) != 0)
+    if (durable_start(&s->durable, &c->wal) != ERR_OK ||
+        pthread_create(&thread, NULL, sealer_main, s) != 0)
         return ERR_INTERNAL;
     proc_ready(self);
     enum err e = serve(c, o->opening);
@@ -516,7 +517,6 @@ static enum err run(struct proc *self, struct committer *c, struct sealer *s,
         _exit(1); /* what the disk holds is found out by the next one */
     }
     pthread_join(thread, NULL);
-    wal_close(&c->wal);
     return e;
 }
 
@@ -540,8 +540,10 @@ int journal_main(struct proc *self, void *journal_conf)
         e = run(self, c, &s, &opened);
     if (e != ERR_OK && !proc_stopping)
         log_error("journal_start_failed", "error", err_name(e));
-    if (s.work.head || s.ids)
+    if (s.epoch)
         sealer_free(&s);
+    if (s.wal)
+        wal_close(&c->wal);
     keys_close(s.keys);
     committer_free(c);
     arena_free(&a);

@@ -384,6 +384,7 @@ static void a_torn_tail_is_cut(void **state)
     run_platform(client_some, 1);
     acked_are_there(&size);
     assert_int_equal(size, 310);
+    assert_int_equal(seen->starts, 2); /* it did not end by itself, too */
 }
 
 /* ---- a full disk ------------------------------------------------------------------------------
