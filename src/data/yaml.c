@@ -1,6 +1,6 @@
-/* libyaml's events made into jansson's values. JSON goes through the strict JSON reader first, because
- * what libyaml takes for JSON is neither all of it nor only that; its lines are found by walking the
- * text beside the tree. */
+/* libyaml's events made into jansson's values. JSON goes through the strict JSON reader first,
+ * because what libyaml takes for JSON is neither all of it nor only that; its lines are found by
+ * walking the text beside the tree. */
 #include "data/yaml.h"
 
 #include <errno.h>
@@ -47,7 +47,8 @@ int yaml_doc_line(const struct yaml_doc *doc, const json_t *value)
     return (int)(uintptr_t)map_get(&doc->lines, str_of(&value, sizeof value));
 }
 
-/* ---- YAML --------------------------------------------------------------------------------------- */
+/* ---- YAML ---------------------------------------------------------------------------------------
+ */
 static enum err next(struct reader *r)
 {
     if (r->has_event)
@@ -102,7 +103,7 @@ static json_t *plain(struct str s)
 {
     static const char *const nulls[] = {"", "~", "null", "Null", "NULL"};
     static const char *const yes[] = {"true", "True", "TRUE"}, *const no[] = {"false", "False",
-                                                                             "FALSE"};
+                                                                              "FALSE"};
     for (size_t i = 0; i < COUNT_OF(nulls); i++)
         if (str_eq_z(s, nulls[i]))
             return json_null();
@@ -289,7 +290,8 @@ static enum err yaml_text_read(struct str text, struct yaml_doc *doc, struct jso
     return e;
 }
 
-/* ---- JSON --------------------------------------------------------------------------------------- */
+/* ---- JSON ---------------------------------------------------------------------------------------
+ */
 struct walk {
     const char *p;
     size_t line, nodes;
@@ -360,7 +362,8 @@ static enum err json_text_read(struct str text, struct yaml_doc *doc, struct jso
     return w.nodes > YAML_NODES_MAX ? ERR_LIMIT : ERR_OK;
 }
 
-/* ---- either ------------------------------------------------------------------------------------- */
+/* ---- either -------------------------------------------------------------------------------------
+ */
 void yaml_doc_free(struct yaml_doc *doc)
 {
     json_decref(doc->root);

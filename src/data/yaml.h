@@ -14,10 +14,10 @@ struct yaml_doc {
     struct map lines; /* address of a value -> its line */
 };
 
-/* One document, UTF-8, at most YAML_BYTES_MAX bytes, YAML_DEPTH_MAX levels and YAML_NODES_MAX values.
- * Keys are text, and no key comes twice. An alias is copied, and counts as what it copies; merge keys
- * are not known. Tags other than !!str change nothing. ERR_INVALID or ERR_LIMIT tell line and reason
- * in *fault (may be NULL). On ERR_OK the caller ends with yaml_doc_free. */
+/* One document, UTF-8, at most YAML_BYTES_MAX bytes, YAML_DEPTH_MAX levels and YAML_NODES_MAX
+ * values. Keys are text, and no key comes twice. An alias is copied, and counts as what it copies;
+ * merge keys are not known. Tags other than !!str change nothing. ERR_INVALID or ERR_LIMIT tell
+ * line and reason in *fault (may be NULL). On ERR_OK the caller ends with yaml_doc_free. */
 enum err yaml_doc_read(struct str text, struct yaml_doc *out, struct json_fault *fault) MUST_CHECK;
 void yaml_doc_free(struct yaml_doc *doc);
 

@@ -35,7 +35,8 @@ static void knows_the_lines(void **state)
 {
     static const char *const texts[] = {
         "info:\n  title: X\npaths:\n  /a:\n    get:\n      tags:\n        - one\n",
-        "{\"info\":\n {\"title\": \"X\"},\n \"paths\":\n {\"/a\":\n {\"get\":\n {\"tags\":\n [\"one\"]}}}}",
+        "{\"info\":\n {\"title\": \"X\"},\n \"paths\":\n {\"/a\":\n {\"get\":\n {\"tags\":\n "
+        "[\"one\"]}}}}",
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(texts); i++) {
@@ -58,14 +59,9 @@ static void says_where_it_is_wrong(void **state)
         int line;
         const char *word;
     } bad[] = {
-        {"a: 1\nb: 2\na: 3\n", 3, "twice"},
-        {"a: 1\n  b: 2\n", 2, ""},
-        {"a: *none\n", 1, "anchor"},
-        {"a: 1\n---\nb: 2\n", 2, "second"},
-        {"", 1, "empty"},
-        {"? [a]\n: 1\n", 1, "key"},
-        {"{\"a\": 1,\n \"a\": 2}", 2, ""},
-        {"a: \"\\0\"\n", 1, "NUL"},
+        {"a: 1\nb: 2\na: 3\n", 3, "twice"}, {"a: 1\n  b: 2\n", 2, ""},  {"a: *none\n", 1, "anchor"},
+        {"a: 1\n---\nb: 2\n", 2, "second"}, {"", 1, "empty"},           {"? [a]\n: 1\n", 1, "key"},
+        {"{\"a\": 1,\n \"a\": 2}", 2, ""},  {"a: \"\\0\"\n", 1, "NUL"},
     };
     (void)state;
     for (size_t i = 0; i < COUNT_OF(bad); i++) {

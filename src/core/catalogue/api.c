@@ -40,11 +40,11 @@ enum err api_description(struct ctx *c)
 {
     struct catalogue_entry entry;
     enum err e = catalogue_entry_get(c, ctx_path(c, "api"), ctx_path(c, "version"), true, &entry);
-    return e == ERR_OK ? ctx_text(c, 200,
-                                  str_eq_z(entry.format, "json") ? "application/json"
-                                                                 : "application/yaml",
-                                  entry.text)
-                       : e;
+    return e == ERR_OK
+               ? ctx_text(c, 200,
+                          str_eq_z(entry.format, "json") ? "application/json" : "application/yaml",
+                          entry.text)
+               : e;
 }
 
 enum err api_data(struct ctx *c)
@@ -67,10 +67,11 @@ enum err api_rules(struct ctx *c)
     json_t *list = json_own(&c->pool, json_array());
     for (size_t i = 0; (r = rule_at(i)) != NULL; i++)
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:s}", "id", r->id, "severity",
-                            r->error ? "error" : "warning", "topic", rule_topics[r->topic], "url",
-                            arena_printf(c->arena, "%s/doctrine/%s", c->pf->settings->base_url,
-                                         r->id).p));
+            list,
+            json_pack(
+                "{s:s, s:s, s:s, s:s}", "id", r->id, "severity", r->error ? "error" : "warning",
+                "topic", rule_topics[r->topic], "url",
+                arena_printf(c->arena, "%s/doctrine/%s", c->pf->settings->base_url, r->id).p));
     return list_answer(c, list);
 }
 
@@ -94,12 +95,15 @@ enum err api_check(struct ctx *c)
     return e == ERR_OK ? ctx_json(c, 200, json_incref(catalogue_check(c, text))) : e;
 }
 
-/* ---- publishing --------------------------------------------------------------------------------- */
+/* ---- publishing ---------------------------------------------------------------------------------
+ */
 /* For the body whose site this is. It stays in its circle; another is the operator's to decide. */
 static enum err publish(struct ctx *c, struct str text, struct str origin, json_t **out)
 {
-    struct import_in in = {.text = text, .org_id = c->site->org_id,
-                           .origin = origin.p ? origin : STR(""), .circle = 3};
+    struct import_in in = {.text = text,
+                           .org_id = c->site->org_id,
+                           .origin = origin.p ? origin : STR(""),
+                           .circle = 3};
     json_t *items, *v;
     size_t i;
     struct description d;
@@ -131,9 +135,9 @@ enum err api_publish(struct ctx *c)
     if (e != ERR_INVALID && e != ERR_DENIED)
         return e;
     c->fault_extra = out;
-    return e == ERR_INVALID ? ctx_fail(c, &f_description, e, STR("report lists what is at fault"))
-                            : ctx_fail(c, &f_refused, e,
-                                       json_get_str(json_get(out, "refused"), "detail"));
+    return e == ERR_INVALID
+               ? ctx_fail(c, &f_description, e, STR("report lists what is at fault"))
+               : ctx_fail(c, &f_refused, e, json_get_str(json_get(out, "refused"), "detail"));
 }
 
 static json_t *news_items(struct ctx *c)
@@ -153,12 +157,13 @@ static enum err publish_page(struct ctx *c, struct str text, struct str origin, 
         json_object_set_new(d, "news", json_pack("{s:O}", "items", news));
     json_array_foreach(json_get(json_get(result, "report"), "findings"), i, f)
     {
-        json_object_set_new(f, "severity_key", json_sprintf("severity.%s",
-                                                            json_get_z(f, "severity", "error")));
-        json_object_set_new(f, "rule_url", jstr(arena_printf(c->arena, "%s/doctrine/%s",
-                                                             c->pf->settings->base_url,
-                                                             json_get_z(f, "rule", ""))));
-        json_object_set_new(f, "rule_key", json_sprintf("rule.%s.title", json_get_z(f, "rule", "")));
+        json_object_set_new(f, "severity_key",
+                            json_sprintf("severity.%s", json_get_z(f, "severity", "error")));
+        json_object_set_new(f, "rule_url",
+                            jstr(arena_printf(c->arena, "%s/doctrine/%s", c->pf->settings->base_url,
+                                              json_get_z(f, "rule", ""))));
+        json_object_set_new(f, "rule_key",
+                            json_sprintf("rule.%s.title", json_get_z(f, "rule", "")));
     }
     const char *refused = json_get_z(json_get(result, "refused"), "rule", NULL);
     if (refused)
@@ -183,8 +188,8 @@ enum err page_publish_post(struct ctx *c)
     if (e != ERR_OK)
         c->rs->status = 422;
     json_object_set_new(out, "failed", json_boolean(e != ERR_OK));
-    json_object_set_new(json_get(out, "report"), "some",
-                        json_boolean(json_array_size(json_get(json_get(out, "report"),
-                                                              "findings")) > 0));
+    json_object_set_new(
+        json_get(out, "report"), "some",
+        json_boolean(json_array_size(json_get(json_get(out, "report"), "findings")) > 0));
     return publish_page(c, text.p ? text : STR(""), origin, out);
 }

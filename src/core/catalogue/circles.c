@@ -1,5 +1,5 @@
-/* The three circles and their duties: who may stand where, what must be shown for it, and the way from
- * the partners to the commons. */
+/* The three circles and their duties: who may stand where, what must be shown for it, and the way
+ * from the partners to the commons. */
 #include "core/catalogue/catalogue.h"
 
 #include <stdlib.h>
@@ -13,8 +13,8 @@ static const struct {
     const char *name; /* of `about`; texts: evidence.<name> */
     int circle;       /* needed in this circle and further in */
 } evidence[] = {
-    {"documented", 2},   {"contact", 2},     {"licence", 2}, {"availability", 2},
-    {"responsible", 2},  {"terms", 2},       {"legal_basis", 1}, {"support", 1},
+    {"documented", 2},  {"contact", 2}, {"licence", 2},     {"availability", 2},
+    {"responsible", 2}, {"terms", 2},   {"legal_basis", 1}, {"support", 1},
 };
 
 static bool is_private(struct ctx *c, struct str org_id)
@@ -50,7 +50,8 @@ enum err circle_evidence(struct ctx *c, struct str org_id, const json_t *about, 
     return ERR_OK;
 }
 
-/* ---- decisions ---------------------------------------------------------------------------------- */
+/* ---- decisions ----------------------------------------------------------------------------------
+ */
 struct circle_row {
     char id[ID_LEN + 1];
     struct str api, actor, reason;
@@ -75,7 +76,8 @@ static enum err circle_write(struct ctx *c, struct circle_row *r)
     id_new(r->id);
     r->now_ms = clock_now_ms();
     struct act_info info = {.kind = arena_printf(c->arena, "catalogue.circle.%s", r->kind).p,
-                            .actor = r->actor, .object = r->api};
+                            .actor = r->actor,
+                            .object = r->api};
     enum err e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, circle_insert, r, &act, 1) : e;
 }
@@ -127,8 +129,11 @@ enum err circle_call_decide(struct ctx *c, const json_t *args, json_t **out)
         json_object_set_new(*out, "refused", json_string("evidence"));
         return ERR_OK;
     }
-    struct circle_row row = {.api = api, .kind = accept ? "accepted" : "refused", .from = from,
-                             .to = to, .reason = reason,
+    struct circle_row row = {.api = api,
+                             .kind = accept ? "accepted" : "refused",
+                             .from = from,
+                             .to = to,
+                             .reason = reason,
                              .actor = c->session ? c->session->subject : STR("operator")};
     if (accept)
         e = circle_set(c, v, to);
@@ -162,7 +167,8 @@ enum err circle_history(struct ctx *c, struct str api, json_t **items)
     return ERR_OK;
 }
 
-/* ---- proposals ---------------------------------------------------------------------------------- */
+/* ---- proposals ----------------------------------------------------------------------------------
+ */
 static int64_t subscribers_of(const json_t *all, struct str api)
 {
     size_t i;
@@ -177,7 +183,8 @@ static int64_t subscribers_of(const json_t *all, struct str api)
     return most;
 }
 
-/* {items: [{api, title, provider, subscribers, threshold, missing, decided}]} of the third circle. */
+/* {items: [{api, title, provider, subscribers, threshold, missing, decided}]} of the third circle.
+ */
 enum err circle_call_proposals(struct ctx *c, const json_t *args, json_t **out)
 {
     json_t *subs, *items, *history, *missing, *v;
@@ -227,8 +234,12 @@ void circle_tick(struct platform *pf, int64_t now_ms)
     if (platform_call(c, "catalogue.proposals", NULL, &out) == ERR_OK) {
         json_array_foreach(json_get(out, "items"), i, v)
         {
-            struct circle_row row = {.api = json_get_str(v, "api"), .kind = "proposed", .from = 3,
-                                     .to = 2, .reason = STR(""), .actor = STR("socle"),
+            struct circle_row row = {.api = json_get_str(v, "api"),
+                                     .kind = "proposed",
+                                     .from = 3,
+                                     .to = 2,
+                                     .reason = STR(""),
+                                     .actor = STR("socle"),
                                      .subscribers = json_get_i64(v, "subscribers", 0)};
             if (json_get_bool(v, "told", false))
                 continue;

@@ -1,6 +1,6 @@
 /* The catalogue of data: each datum once, whoever holds it, with what it means, how it is read and
- * written, by which law, and how often it is. Two sources that name a datum alike hold the same datum:
- * by x-socle-concept, else by its meaning. */
+ * written, by which law, and how often it is. Two sources that name a datum alike hold the same
+ * datum: by x-socle-concept, else by its meaning. */
 #include "core/catalogue/catalogue.h"
 
 enum { DATA_MAX = 20000 };
@@ -68,22 +68,22 @@ static void producer_add(struct gather *g, const json_t *api, const struct datum
         json_pack("{s:O, s:O, s:O, s:O, s:O, s:o, s:b, s:b, s:o, s:I, s:I, s:I}", "api",
                   json_get(api, "id"), "version", json_get(api, "version"), "title",
                   json_get(api, "title"), "provider", json_get(api, "provider"), "url",
-                  json_get(api, "url"), "path", jstr(d->path), "read", d->read, "write",
-                  d->written, "legal_basis", two_of(json_get(about, "legal_basis")), "delivered",
+                  json_get(api, "url"), "path", jstr(d->path), "read", d->read, "write", d->written,
+                  "legal_basis", two_of(json_get(about, "legal_basis")), "delivered",
                   (json_int_t)delivered, "delivered_30",
                   (json_int_t)json_get_i64(use, "delivered_30", 0), "organisations",
                   (json_int_t)json_get_i64(use, "organisations", 0)));
-    json_object_set_new(v, "delivered",
-                        json_integer(json_get_i64(v, "delivered", 0) + delivered));
-    json_object_set_new(v, "delivered_30",
-                        json_integer(json_get_i64(v, "delivered_30", 0) +
-                                     json_get_i64(use, "delivered_30", 0)));
+    json_object_set_new(v, "delivered", json_integer(json_get_i64(v, "delivered", 0) + delivered));
+    json_object_set_new(
+        v, "delivered_30",
+        json_integer(json_get_i64(v, "delivered_30", 0) + json_get_i64(use, "delivered_30", 0)));
     if (d->sensitivity > json_get_i64(v, "sensitivity", 0))
         json_object_set_new(v, "sensitivity", json_integer(d->sensitivity));
     struct str names = json_get_str(v, "names");
     if (names.n < 400)
-        json_object_set_new(v, "names", jstr(arena_printf(g->c->arena, STR_FMT " " STR_FMT,
-                                                          STR_ARG(names), STR_ARG(d->path))));
+        json_object_set_new(
+            v, "names",
+            jstr(arena_printf(g->c->arena, STR_FMT " " STR_FMT, STR_ARG(names), STR_ARG(d->path))));
 }
 
 static enum err described(struct gather *g, const json_t *api)
@@ -98,9 +98,14 @@ static enum err described(struct gather *g, const json_t *api)
                                 "ss", json_get_str(api, "id"), json_get_str(api, "version"));
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
         struct str path = db_str(&r, i, 1), fr = db_str(&r, i, 2), en = db_str(&r, i, 3);
-        struct datum d = {.id = db_str(&r, i, 0), .path = path, .fr = fr.n ? fr : path,
-                          .en = en.n ? en : path, .type = db_z(&r, i, 4), .format = db_z(&r, i, 5),
-                          .sensitivity = (int)db_i64(&r, i, 6), .read = db_i64(&r, i, 7) != 0,
+        struct datum d = {.id = db_str(&r, i, 0),
+                          .path = path,
+                          .fr = fr.n ? fr : path,
+                          .en = en.n ? en : path,
+                          .type = db_z(&r, i, 4),
+                          .format = db_z(&r, i, 5),
+                          .sensitivity = (int)db_i64(&r, i, 6),
+                          .read = db_i64(&r, i, 7) != 0,
                           .written = db_i64(&r, i, 8) != 0};
         if (d.id.n)
             producer_add(g, api, &d);

@@ -1,5 +1,5 @@
-/* /catalogue.jsonld: the catalogue in DCAT-AP 3, for other catalogues to harvest. Each version of an
- * API is a data service that serves one dataset. Terms: https://www.w3.org/TR/vocab-dcat-3/. */
+/* /catalogue.jsonld: the catalogue in DCAT-AP 3, for other catalogues to harvest. Each version of
+ * an API is a data service that serves one dataset. Terms: https://www.w3.org/TR/vocab-dcat-3/. */
 #include "core/catalogue/catalogue.h"
 
 #include "base/clock.h"
@@ -47,10 +47,12 @@ static json_t *publisher(struct ctx *c, const json_t *provider)
 /* Members that only some entries have. */
 static void about_add(struct ctx *c, json_t *v, const json_t *about)
 {
-    struct str contact = json_get_str(about, "contact"), licence = json_get_str(about, "licence_url");
+    struct str contact = json_get_str(about, "contact"),
+               licence = json_get_str(about, "licence_url");
     if (contact.n) {
         bool mail = str_find_char(contact, '@') > 0 && !str_starts(contact, STR("http"));
-        struct str iri = mail ? arena_printf(c->arena, "mailto:" STR_FMT, STR_ARG(contact)) : contact;
+        struct str iri =
+            mail ? arena_printf(c->arena, "mailto:" STR_FMT, STR_ARG(contact)) : contact;
         json_object_set_new(v, "dcat:contactPoint",
                             json_pack("{s:s, s:o}", "@type", "vcard:Kind",
                                       mail ? "vcard:hasEmail" : "vcard:hasURL", id_of(iri)));
@@ -62,8 +64,8 @@ static void about_add(struct ctx *c, json_t *v, const json_t *about)
 static void keywords_add(struct ctx *c, json_t *v, const json_t *api)
 {
     json_t *out, *f, *list = json_array();
-    json_t *args = json_pack("{s:O, s:O}", "api", json_get(api, "id"), "version",
-                             json_get(api, "version"));
+    json_t *args =
+        json_pack("{s:O, s:O}", "api", json_get(api, "id"), "version", json_get(api, "version"));
     size_t i;
     if (platform_call(c, "exchange.fields", args, &out) == ERR_OK) {
         json_array_foreach(json_get(out, "items"), i, f)
@@ -94,13 +96,12 @@ static void entry_add(struct ctx *c, json_t *graph, json_t *datasets, json_t *of
     json_t *v = json_pack(
         "{s:o, s:s, s:o, s:o, s:s, s:o, s:o, s:o, s:o, s:o, s:[{s:s, s:o, s:o, s:s}]}", "@id",
         jstr(set), "@type", "dcat:Dataset", "dct:title", texts(json_get(api, "title")),
-        "dct:description", said, "dct:identifier",
-        arena_printf(c->arena, "%s/%s", id, version).p, "dct:publisher",
-        publisher(c, json_get(api, "provider")), "dcat:landingPage", id_of(page),
+        "dct:description", said, "dct:identifier", arena_printf(c->arena, "%s/%s", id, version).p,
+        "dct:publisher", publisher(c, json_get(api, "provider")), "dcat:landingPage", id_of(page),
         "dct:accessRights", id_of(rights), "dct:modified",
-        time_of(c->arena, json_get_i64(api, "updated_at", 0)), "dcat:version",
-        json_string(version), "dcat:distribution", "@type", "dcat:Distribution", "dcat:accessURL",
-        id_of(gateway), "dcat:accessService", id_of(service), "dct:format", "application/json");
+        time_of(c->arena, json_get_i64(api, "updated_at", 0)), "dcat:version", json_string(version),
+        "dcat:distribution", "@type", "dcat:Distribution", "dcat:accessURL", id_of(gateway),
+        "dcat:accessService", id_of(service), "dct:format", "application/json");
     about_add(c, v, about);
     keywords_add(c, v, api);
     json_array_append_new(graph, v);

@@ -7,7 +7,8 @@
 
 static const char *const methods[] = {"get", "put", "post", "delete", "options", "head", "patch"};
 
-/* ---- references --------------------------------------------------------------------------------- */
+/* ---- references ---------------------------------------------------------------------------------
+ */
 /* "~1" is '/', "~0" is '~' (RFC 6901), inside percent-encoding (RFC 3986). */
 static bool step_name(struct str part, char *out, size_t size)
 {
@@ -65,7 +66,8 @@ int desc_line(const struct description *d, const json_t *node, const json_t *hol
     return line ? line : holder ? yaml_doc_line(&d->doc, holder) : 0;
 }
 
-/* ---- operations --------------------------------------------------------------------------------- */
+/* ---- operations ---------------------------------------------------------------------------------
+ */
 static void ops_find(struct description *d)
 {
     const char *path;
@@ -134,7 +136,8 @@ void desc_params(const struct description *d, const struct desc_op *op, desc_par
     }
 }
 
-/* ---- fields ------------------------------------------------------------------------------------- */
+/* ---- fields -------------------------------------------------------------------------------------
+ */
 struct field_walk {
     struct description *d;
     struct map *by_path; /* path -> 1 + index */
@@ -190,7 +193,7 @@ static void meaning(struct desc_field *f, const json_t *node, const json_t *sche
         if (!f->label_en.n)
             f->label_en = json_get(two, "en") ? phrase(json_get_str(two, "en")) : said;
         if (!*f->concept)
-            f->concept = json_get_z(from[i], "x-socle-concept", "");
+        f->concept = json_get_z(from[i], "x-socle-concept", "");
         if (f->sensitivity < 0)
             f->sensitivity = sensitivity_of(from[i]);
     }
@@ -207,8 +210,13 @@ static struct desc_field *field_at(struct field_walk *w, struct str path)
         return NULL;
     }
     struct desc_field *f = &d->fields[d->n_fields++];
-    *f = (struct desc_field){.path = path, .type = "", .format = "", .concept = "",
-                             .label_fr = STR(""), .label_en = STR(""), .sensitivity = -1};
+    *f = (struct desc_field){.path = path,
+                             .type = "",
+                             .format = "",
+                             .concept = "",
+                             .label_fr = STR(""),
+                             .label_en = STR(""),
+                             .sensitivity = -1};
     map_set(w->by_path, path, (void *)(uintptr_t)d->n_fields);
     return f;
 }
@@ -226,8 +234,9 @@ static void members_walk(struct field_walk *w, const json_t *schema, struct str 
             return;
         if (strlen(name) > 100 || strchr(name, '.'))
             continue;
-        struct str here = path.n ? arena_printf(&w->d->doc.arena, STR_FMT ".%s", STR_ARG(path), name)
-                                 : arena_dup(&w->d->doc.arena, str_from(name));
+        struct str here = path.n
+                              ? arena_printf(&w->d->doc.arena, STR_FMT ".%s", STR_ARG(path), name)
+                              : arena_dup(&w->d->doc.arena, str_from(name));
         size_t known = w->d->n_fields;
         struct desc_field *f = json_is_object(real) ? field_at(w, here) : NULL;
         if (!f)
@@ -276,13 +285,15 @@ static void fields_find(struct description *d)
         schema_walk(&w, json_get(desc_media(d, desc_answer(d, op, 0, NULL), NULL), "schema"),
                     STR(""), 0);
         w.written = true;
-        schema_walk(&w, json_get(desc_media(d, desc_ref(d, json_get(op, "requestBody")), NULL),
-                                 "schema"), STR(""), 0);
+        schema_walk(
+            &w, json_get(desc_media(d, desc_ref(d, json_get(op, "requestBody")), NULL), "schema"),
+            STR(""), 0);
     }
     map_free(&by_path);
 }
 
-/* ---- paths -------------------------------------------------------------------------------------- */
+/* ---- paths --------------------------------------------------------------------------------------
+ */
 /* 0: no; else how many of its segments are names. */
 static bool path_fits(struct str template, struct str path, int *names)
 {
@@ -317,7 +328,8 @@ const struct desc_op *desc_match(const struct description *d, const char *method
     return best;
 }
 
-/* ---- the whole ---------------------------------------------------------------------------------- */
+/* ---- the whole ----------------------------------------------------------------------------------
+ */
 struct str desc_slug(struct arena *a, struct str text)
 {
     struct str folded = text_fold(a, str_sub(text, 0, 400));

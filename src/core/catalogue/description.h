@@ -1,6 +1,6 @@
 /* An API's description (OpenAPI 3.0 or 3.1) as the catalogue reads it: the tree with its lines,
- * references followed, operations and fields walked. What the members named x-socle-* mean stands in
- * docs/formats/api-description.md. */
+ * references followed, operations and fields walked. What the members named x-socle-* mean stands
+ * in docs/formats/api-description.md. */
 #ifndef CATALOGUE_DESCRIPTION_H
 #define CATALOGUE_DESCRIPTION_H
 
@@ -20,12 +20,12 @@ struct desc_op {
 };
 
 struct desc_field {
-    struct str path;   /* "foyer.enfants.prenom" */
-    const char *type;  /* "string", "integer", "object", "array" ... ; "" unknown */
+    struct str path;  /* "foyer.enfants.prenom" */
+    const char *type; /* "string", "integer", "object", "array" ... ; "" unknown */
     const char *format;
     struct str label_fr, label_en; /* "" : nobody said what it means */
-    const char *concept; /* x-socle-concept: a name that several sources share; "" none */
-    int sensitivity;     /* 0 to 3; -1: not said */
+    const char *concept;           /* x-socle-concept: a name that several sources share; "" none */
+    int sensitivity;               /* 0 to 3; -1: not said */
     bool leaf, read, written;
     const json_t *schema;
 };
@@ -40,13 +40,13 @@ struct description {
     bool fields_cut; /* there were more */
 };
 
-/* ERR_INVALID or ERR_LIMIT: not YAML, not JSON, or not an object; fault says where. What else may be
- * wrong with it, rules say (rules.h): a description that breaks rules is still walked. */
+/* ERR_INVALID or ERR_LIMIT: not YAML, not JSON, or not an object; fault says where. What else may
+ * be wrong with it, rules say (rules.h): a description that breaks rules is still walked. */
 enum err desc_read(struct str text, struct description *out, struct json_fault *fault) MUST_CHECK;
 void desc_free(struct description *d);
 
-/* The thing itself, or what its $ref leads to inside the document. NULL: nowhere, out of the document,
- * or round in a circle. */
+/* The thing itself, or what its $ref leads to inside the document. NULL: nowhere, out of the
+ * document, or round in a circle. */
 const json_t *desc_ref(const struct description *d, const json_t *node);
 
 /* The line of the first of these that is known. */
@@ -64,8 +64,8 @@ typedef void desc_param_fn(void *arg, const json_t *param);
 void desc_params(const struct description *d, const struct desc_op *op, desc_param_fn *fn,
                  void *arg);
 
-/* The operation that a path of this API asks for; NULL: none. *other: the path is known with another
- * method. Paths without names come before those with. */
+/* The operation that a path of this API asks for; NULL: none. *other: the path is known with
+ * another method. Paths without names come before those with. */
 const struct desc_op *desc_match(const struct description *d, const char *method, struct str path,
                                  bool *other);
 

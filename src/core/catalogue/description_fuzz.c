@@ -1,5 +1,5 @@
-/* A description from anybody: walked, checked against every rule, and given examples, without a crash
- * and without end. */
+/* A description from anybody: walked, checked against every rule, and given examples, without a
+ * crash and without end. */
 #include <assert.h>
 #include "core/catalogue/rules.h"
 

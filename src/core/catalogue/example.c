@@ -46,7 +46,8 @@ static json_t *text(const json_t *schema)
     for (size_t i = 0; i < COUNT_OF(formats); i++)
         if (strcmp(format, formats[i].format) == 0)
             return json_string(formats[i].value);
-    int64_t least = json_get_i64(schema, "minLength", 0), most = json_get_i64(schema, "maxLength", 7);
+    int64_t least = json_get_i64(schema, "minLength", 0),
+            most = json_get_i64(schema, "maxLength", 7);
     char value[65] = "exemple";
     least = least > 64 ? 64 : least;
     for (size_t n = strlen(value); (int64_t)n < least; n++)
@@ -101,8 +102,8 @@ static json_t *made(struct maker *m, const json_t *node, int level)
     if (own)
         return json_deep_copy(own);
     const json_t *type = json_get(schema, "type");
-    const char *z = json_is_array(type) ? json_string_value(json_array_get(type, 0))
-                                        : json_string_value(type);
+    const char *z =
+        json_is_array(type) ? json_string_value(json_array_get(type, 0)) : json_string_value(type);
     if (!z)
         z = json_get(schema, "properties") || json_get(schema, "allOf") ? "object"
             : json_get(schema, "items")                                 ? "array"

@@ -1,6 +1,6 @@
-/* Search in plain words over APIs, data and procedures. A few thousand short texts are compared one by
- * one: accents, plurals and slips of the finger are forgiven by data/fold.h, as in the procedures'
- * own search. */
+/* Search in plain words over APIs, data and procedures. A few thousand short texts are compared one
+ * by one: accents, plurals and slips of the finger are forgiven by data/fold.h, as in the
+ * procedures' own search. */
 #include "core/catalogue/catalogue.h"
 
 #include <stdlib.h>

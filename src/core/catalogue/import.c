@@ -1,5 +1,5 @@
-/* One step from a description to an API that is listed, documented, tried in the sandbox and open to
- * contracts. Nothing is written unless every rule that is an error holds. */
+/* One step from a description to an API that is listed, documented, tried in the sandbox and open
+ * to contracts. Nothing is written unless every rule that is an error holds. */
 #include "core/catalogue/catalogue.h"
 
 #include <unistd.h>
@@ -43,7 +43,8 @@ enum err catalogue_body(struct ctx *c, struct str *out)
     return ERR_OK;
 }
 
-/* ---- what the description says of itself -------------------------------------------------------- */
+/* ---- what the description says of itself --------------------------------------------------------
+ */
 struct naming {
     struct str id, version, scope, origin, prefix, title_fr, title_en, summary_fr, summary_en;
     struct str adapter;
@@ -104,12 +105,12 @@ static void naming_read(struct arena *a, const struct description *d, const stru
 {
     const json_t *info = json_get(d->root, "info");
     struct str title = first_line(json_get_str(info, "title"));
-    struct str about = first_line(json_get_str(info, "summary").n
-                                      ? json_get_str(info, "summary")
-                                      : json_get_str(info, "description"));
+    struct str about =
+        first_line(json_get_str(info, "summary").n ? json_get_str(info, "summary")
+                                                   : json_get_str(info, "description"));
     struct str number = json_get_str(info, "version");
-    *n = (struct naming){.id = json_get_str(info, "x-socle-id"), .origin = in->origin,
-                         .prefix = STR("")};
+    *n = (struct naming){
+        .id = json_get_str(info, "x-socle-id"), .origin = in->origin, .prefix = STR("")};
     if (!n->id.n)
         n->id = desc_slug(a, title);
     n->version = json_get_str(info, "x-socle-version");
@@ -167,7 +168,8 @@ static json_t *about_json(const struct description *d)
     return v;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------------------------------
+ */
 struct import_job {
     const struct import_in *in;
     const struct description *d;
@@ -220,7 +222,8 @@ static enum err import_closure(struct db_conn *db, void *arg)
         "INSERT INTO catalogue_api(api, version, org_id, format, body, digest, about, imported_at, "
         "deprecated_at, sunset_at, errors, warnings) "
         "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, $11) "
-        "ON CONFLICT (api, version) DO UPDATE SET org_id = $3, format = $4, body = $5, digest = $6, "
+        "ON CONFLICT (api, version) DO UPDATE SET org_id = $3, format = $4, body = $5, digest = "
+        "$6, "
         "about = $7, imported_at = $8, deprecated_at = $9, sunset_at = $10, warnings = $11",
         "ssszbssiiii", job->n->id, job->n->version, job->in->org_id, job->format, job->in->text,
         job->digest, job->about, job->now_ms, job->deprecated ? job->now_ms : (int64_t)0,
@@ -230,8 +233,8 @@ static enum err import_closure(struct db_conn *db, void *arg)
     return e == ERR_OK ? news_write(db, job) : e;
 }
 
-/* A datum's name in the vocabulary: said by the description, else its meaning, so that the same words
- * of two sources are one datum. */
+/* A datum's name in the vocabulary: said by the description, else its meaning, so that the same
+ * words of two sources are one datum. */
 static struct str *concepts_of(struct arena *a, const struct description *d)
 {
     struct str *list = arena_array(a, struct str, d->n_fields + 1);
@@ -268,13 +271,13 @@ static json_t *declaration(const struct import_job *job)
                                         "label", "fr", fr.p, fr.n, "en", en.p, en.n, "sensitivity",
                                         f->sensitivity < 0 ? 0 : f->sensitivity));
     }
-    return json_pack("{s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:s, s:i, s:o}",
-                     "id", jstr(n->id), "version", jstr(n->version), "org_id",
-                     jstr(job->in->org_id), "title", "fr", jstr(n->title_fr), "en",
-                     jstr(n->title_en), "summary", "fr", jstr(n->summary_fr), "en",
-                     jstr(n->summary_en), "scope", jstr(n->scope), "origin", jstr(n->origin),
-                     "prefix", jstr(n->prefix), "adapter", jstr(n->adapter), "methods", n->methods,
-                     "circle", n->circle, "fields", fields);
+    return json_pack(
+        "{s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:s, s:i, s:o}", "id",
+        jstr(n->id), "version", jstr(n->version), "org_id", jstr(job->in->org_id), "title", "fr",
+        jstr(n->title_fr), "en", jstr(n->title_en), "summary", "fr", jstr(n->summary_fr), "en",
+        jstr(n->summary_en), "scope", jstr(n->scope), "origin", jstr(n->origin), "prefix",
+        jstr(n->prefix), "adapter", jstr(n->adapter), "methods", n->methods, "circle", n->circle,
+        "fields", fields);
 }
 
 static enum err refuse(json_t *out, const char *rule, const char *detail, enum err e)
@@ -350,21 +353,26 @@ static enum err import_read(struct ctx *c, const struct import_in *in, const str
         return e;
     sha256(in->text.p, in->text.n, digest);
     struct str head = str_trim(in->text);
-    struct import_job job = {
-        .in = in, .d = d, .n = &n, .about = json_text(c->arena, about), .now_ms = clock_now_ms(),
-        .digest = codec_to_hex(c->arena, digest, sizeof digest),
-        .format = head.n && head.p[0] == '{' ? "json" : "yaml", .warnings = warnings,
-        .concepts = concepts_of(c->arena, d), .topic = json_get_str(info, "x-socle-topic"),
-        .deprecated = json_get_bool(info, "x-socle-deprecated", false),
-        .sunset_ms = day_ms(json_get_str(info, "x-socle-sunset"))};
+    struct import_job job = {.in = in,
+                             .d = d,
+                             .n = &n,
+                             .about = json_text(c->arena, about),
+                             .now_ms = clock_now_ms(),
+                             .digest = codec_to_hex(c->arena, digest, sizeof digest),
+                             .format = head.n && head.p[0] == '{' ? "json" : "yaml",
+                             .warnings = warnings,
+                             .concepts = concepts_of(c->arena, d),
+                             .topic = json_get_str(info, "x-socle-topic"),
+                             .deprecated = json_get_bool(info, "x-socle-deprecated", false),
+                             .sunset_ms = day_ms(json_get_str(info, "x-socle-sunset"))};
     if (!job.topic.p)
         job.topic = STR("");
     e = publish(c, &job);
     if (e != ERR_OK)
-        return e == ERR_INVALID ? refuse(out, "declaration",
-                                         "a name, the origin or the prefix is not acceptable",
-                                         ERR_DENIED)
-                                : e;
+        return e == ERR_INVALID
+                   ? refuse(out, "declaration",
+                            "a name, the origin or the prefix is not acceptable", ERR_DENIED)
+                   : e;
     const char *base = c->pf->settings->base_url;
     json_object_set_new(out, "published", json_true());
     json_object_set_new(out, "api", jstr(n.id));
@@ -398,14 +406,17 @@ enum err catalogue_import(struct ctx *c, const struct import_in *in, json_t **ou
     return e;
 }
 
-/* ---- calls -------------------------------------------------------------------------------------- */
-/* catalogue.import: {text, org_id, origin, circle}: the operator's; the outcome is in the result. */
+/* ---- calls --------------------------------------------------------------------------------------
+ */
+/* catalogue.import: {text, org_id, origin, circle}: the operator's; the outcome is in the result.
+ */
 enum err catalogue_call_import(struct ctx *c, const json_t *args, json_t **out)
 {
     struct import_in in = {.text = json_get_str(args, "text"),
                            .org_id = json_get_str(args, "org_id"),
                            .origin = json_get_str(args, "origin"),
-                           .circle = (int)json_get_i64(args, "circle", 0), .anyones = true};
+                           .circle = (int)json_get_i64(args, "circle", 0),
+                           .anyones = true};
     enum err e = catalogue_import(c, &in, out);
     json_incref(*out); /* the caller's pool takes it once more */
     return e == ERR_INVALID || e == ERR_DENIED ? ERR_OK : e;

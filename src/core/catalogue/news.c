@@ -3,7 +3,8 @@
 
 #include "base/clock.h"
 
-/* ---- new sources -------------------------------------------------------------------------------- */
+/* ---- new sources --------------------------------------------------------------------------------
+ */
 struct follow_job {
     struct str org_id, topic;
     int64_t now_ms;
@@ -44,8 +45,8 @@ enum err news_call_list(struct ctx *c, const json_t *args, json_t **out)
     enum err e = !db ? ERR_UNAVAILABLE
                      : db_query(db, c->arena, &r,
                                 "SELECT api, version, kind, topic, at_ms FROM catalogue_news "
-                                "WHERE org_id = $1 ORDER BY at_ms DESC LIMIT 200", "s",
-                                json_get_str(args, "org_id"));
+                                "WHERE org_id = $1 ORDER BY at_ms DESC LIMIT 200",
+                                "s", json_get_str(args, "org_id"));
     if (e != ERR_OK)
         return e;
     json_t *items = json_array();
@@ -54,9 +55,9 @@ enum err news_call_list(struct ctx *c, const json_t *args, json_t **out)
             items, json_pack("{s:s, s:s, s:s, s:s, s:I, s:s}", "api", db_z(&r, i, 0), "version",
                              db_z(&r, i, 1), "kind", db_z(&r, i, 2), "topic", db_z(&r, i, 3), "at",
                              (json_int_t)db_i64(&r, i, 4), "url",
-                             arena_printf(c->arena, "%s/catalogue/%s/%s",
-                                          c->pf->settings->base_url, db_z(&r, i, 0),
-                                          db_z(&r, i, 1)).p));
+                             arena_printf(c->arena, "%s/catalogue/%s/%s", c->pf->settings->base_url,
+                                          db_z(&r, i, 0), db_z(&r, i, 1))
+                                 .p));
     *out = json_pack("{s:o}", "items", items);
     return ERR_OK;
 }
@@ -78,7 +79,8 @@ enum err api_news(struct ctx *c)
     return e == ERR_OK ? ctx_json(c, 200, json_incref(out)) : e;
 }
 
-/* ---- systems ------------------------------------------------------------------------------------ */
+/* ---- systems ------------------------------------------------------------------------------------
+ */
 static enum err system_closure(struct db_conn *db, void *arg)
 {
     const json_t *v = arg;
@@ -136,8 +138,8 @@ static bool is_catalogued(const json_t *apis, struct str id)
     return false;
 }
 
-/* catalogue.rates -> items: [{org_id, org_name{fr,en}, systems, with_api, percent}]. A system has an
- * API when the map names one and the catalogue holds it. */
+/* catalogue.rates -> items: [{org_id, org_name{fr,en}, systems, with_api, percent}]. A system has
+ * an API when the map names one and the catalogue holds it. */
 enum err rates_call(struct ctx *c, const json_t *args, json_t **out)
 {
     struct db_result r;
@@ -149,7 +151,8 @@ enum err rates_call(struct ctx *c, const json_t *args, json_t **out)
                                 "SELECT s.org_id, s.name, s.api, COALESCE(o.name_fr, s.org_id), "
                                 "COALESCE(o.name_en, s.org_id) FROM catalogue_system s "
                                 "LEFT JOIN organisation o ON o.id = s.org_id "
-                                "ORDER BY s.org_id, s.name", "");
+                                "ORDER BY s.org_id, s.name",
+                                "");
     if (e == ERR_OK)
         e = catalogue_apis(c, &apis);
     if (e != ERR_OK)
@@ -158,8 +161,8 @@ enum err rates_call(struct ctx *c, const json_t *args, json_t **out)
     items = json_get(*out, "items");
     for (size_t i = 0; i < r.n_rows; i++) {
         json_t *v = rate_of(items, db_str(&r, i, 0));
-        json_object_set_new(v, "org_name", json_pack("{s:s, s:s}", "fr", db_z(&r, i, 3), "en",
-                                                     db_z(&r, i, 4)));
+        json_object_set_new(v, "org_name",
+                            json_pack("{s:s, s:s}", "fr", db_z(&r, i, 3), "en", db_z(&r, i, 4)));
         count(v, is_catalogued(apis, db_str(&r, i, 2)));
     }
     return ERR_OK;

@@ -1,4 +1,5 @@
-/* The catalogue's pages for everybody: list and search, one version of an API, data, doctrine, rate. */
+/* The catalogue's pages for everybody: list and search, one version of an API, data, doctrine,
+ * rate. */
 #include "core/catalogue/catalogue.h"
 
 #include "base/clock.h"
@@ -13,7 +14,8 @@ static enum err page_with_list(struct ctx *c, const char *page, json_t *items)
     return ctx_page(c, page, d);
 }
 
-/* ---- list and search ---------------------------------------------------------------------------- */
+/* ---- list and search ----------------------------------------------------------------------------
+ */
 static void found_add(json_t *d, const char *name, json_t *items)
 {
     if (json_array_size(items))
@@ -40,7 +42,8 @@ enum err page_catalogue(struct ctx *c)
     return ctx_page(c, "catalogue/catalogue", d);
 }
 
-/* ---- one version -------------------------------------------------------------------------------- */
+/* ---- one version --------------------------------------------------------------------------------
+ */
 static json_t *versions_of(struct ctx *c, const json_t *items, struct str api, struct str version)
 {
     size_t i;
@@ -51,10 +54,10 @@ static json_t *versions_of(struct ctx *c, const json_t *items, struct str api, s
         if (!str_eq(json_get_str(v, "id"), api))
             continue;
         bool current = str_eq(json_get_str(v, "version"), version);
-        json_array_append_new(list, json_pack("{s:O, s:O, s:b, s:b}", "version",
-                                              json_get(v, "version"), "url", json_get(v, "url"),
-                                              "current", current, "deprecated",
-                                              json_get_bool(v, "deprecated", false)));
+        json_array_append_new(list,
+                              json_pack("{s:O, s:O, s:b, s:b}", "version", json_get(v, "version"),
+                                        "url", json_get(v, "url"), "current", current, "deprecated",
+                                        json_get_bool(v, "deprecated", false)));
     }
     return list;
 }
@@ -79,12 +82,11 @@ struct param_list {
 static void param_show(void *arg, const json_t *p)
 {
     struct param_list *l = arg;
-    json_array_append_new(
-        l->list,
-        json_pack("{s:o, s:o, s:b, s:o}", "name", jstr(json_get_str(p, "name")), "in_key",
-                  json_sprintf("param.%s", json_get_z(p, "in", "query")), "required",
-                  json_get_bool(p, "required", false), "meaning",
-                  jstr(json_get_str(p, "description"))));
+    json_array_append_new(l->list, json_pack("{s:o, s:o, s:b, s:o}", "name",
+                                             jstr(json_get_str(p, "name")), "in_key",
+                                             json_sprintf("param.%s", json_get_z(p, "in", "query")),
+                                             "required", json_get_bool(p, "required", false),
+                                             "meaning", jstr(json_get_str(p, "description"))));
 }
 
 static json_t *answers_of(const struct description *d, const json_t *op)
@@ -108,20 +110,20 @@ static json_t *operation_of(struct ctx *c, const struct description *d, const st
         *p = (char)(*p >= 'a' && *p <= 'z' ? *p - 32 : *p);
     desc_params(d, op, param_show, &params);
     bool some = json_array_size(params.list) > 0;
-    return json_pack("{s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:b}", "id",
-                     json_sprintf("op-%d", (int)n), "name", jstr(name), "summary",
-                     jstr(json_get_str(op->op, "summary")), "description",
-                     jstr(json_get_str(op->op, "description")), "params", params.list,
-                     "has_params", some, "answers", answers_of(d, op->op), "samples",
-                     samples_of(c->arena, d, op, sandbox), "deprecated",
-                     json_get_bool(op->op, "deprecated", false));
+    return json_pack(
+        "{s:o, s:o, s:o, s:o, s:o, s:b, s:o, s:o, s:b}", "id", json_sprintf("op-%d", (int)n),
+        "name", jstr(name), "summary", jstr(json_get_str(op->op, "summary")), "description",
+        jstr(json_get_str(op->op, "description")), "params", params.list, "has_params", some,
+        "answers", answers_of(d, op->op), "samples", samples_of(c->arena, d, op, sandbox),
+        "deprecated", json_get_bool(op->op, "deprecated", false));
 }
 
 static void description_add(struct ctx *c, json_t *page, struct str api, struct str version,
                             const struct description *d)
 {
     const char *sandbox = arena_printf(c->arena, "%s/sandbox/" STR_FMT "/" STR_FMT,
-                                       c->pf->settings->base_url, STR_ARG(api), STR_ARG(version)).p;
+                                       c->pf->settings->base_url, STR_ARG(api), STR_ARG(version))
+                              .p;
     json_t *ops = json_array(), *fields = json_array();
     for (size_t i = 0; i < d->n_ops && i < OPS_SHOWN; i++)
         json_array_append_new(ops, operation_of(c, d, &d->ops[i], sandbox, i));
@@ -133,20 +135,20 @@ static void description_add(struct ctx *c, json_t *page, struct str api, struct 
                              : f->written          ? "access.write"
                                                    : "access.read";
         json_array_append_new(
-            fields, json_pack("{s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:s}", "name", jstr(f->path),
-                              "label", "fr", jstr(fr), "en", jstr(en), "type_key",
-                              type_key(f->type), "format", jstr(str_from(f->format)),
-                              "sensitivity_key",
-                              json_sprintf("sensitivity.%d", f->sensitivity < 0 ? 0 : f->sensitivity),
-                              "access_key", access));
+            fields,
+            json_pack("{s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:s}", "name", jstr(f->path), "label",
+                      "fr", jstr(fr), "en", jstr(en), "type_key", type_key(f->type), "format",
+                      jstr(str_from(f->format)), "sensitivity_key",
+                      json_sprintf("sensitivity.%d", f->sensitivity < 0 ? 0 : f->sensitivity),
+                      "access_key", access));
     }
     json_object_set_new(page, "sandbox", json_string(sandbox));
     json_object_set_new(page, "operations", ops);
     json_object_set_new(page, "fields", fields);
     json_object_set_new(page, "n_operations", json_integer((json_int_t)d->n_ops));
     json_object_set_new(page, "n_all_fields", json_integer((json_int_t)d->n_fields));
-    json_object_set_new(page, "cut", json_boolean(d->n_ops > OPS_SHOWN ||
-                                                  d->n_fields > FIELDS_SHOWN));
+    json_object_set_new(page, "cut",
+                        json_boolean(d->n_ops > OPS_SHOWN || d->n_fields > FIELDS_SHOWN));
 }
 
 static void usage_add(struct ctx *c, json_t *page, struct str api, struct str version)
@@ -184,10 +186,10 @@ static enum err version_page(struct ctx *c, struct str api, struct str wanted)
     json_object_set_new(page, "versions", versions);
     json_object_set_new(page, "duties_key",
                         json_sprintf("circle.duties.%d", (int)json_get_i64(v, "circle", 3)));
-    json_object_set_new(page, "gateway",
-                        jstr(arena_printf(c->arena, "%s/gw/" STR_FMT "/" STR_FMT,
-                                          c->pf->settings->base_url, STR_ARG(api),
-                                          STR_ARG(version))));
+    json_object_set_new(
+        page, "gateway",
+        jstr(arena_printf(c->arena, "%s/gw/" STR_FMT "/" STR_FMT, c->pf->settings->base_url,
+                          STR_ARG(api), STR_ARG(version))));
     int64_t sunset_ms = json_get_i64(v, "sunset_at", 0);
     if (sunset_ms)
         json_object_set_new(page, "sunset",
@@ -210,7 +212,8 @@ enum err page_version(struct ctx *c)
     return version_page(c, ctx_path(c, "api"), ctx_path(c, "version"));
 }
 
-/* ---- data --------------------------------------------------------------------------------------- */
+/* ---- data ---------------------------------------------------------------------------------------
+ */
 enum err page_data(struct ctx *c)
 {
     json_t *items, *found;
@@ -240,7 +243,8 @@ enum err page_datum(struct ctx *c)
     return ERR_NOT_FOUND;
 }
 
-/* ---- doctrine ----------------------------------------------------------------------------------- */
+/* ---- doctrine -----------------------------------------------------------------------------------
+ */
 static json_t *rule_json(struct ctx *c, const struct rule *r)
 {
     json_t *two = json_object(), *how = json_object();
@@ -284,12 +288,14 @@ enum err page_rules_post(struct ctx *c)
     size_t i;
     json_array_foreach(json_get(report, "findings"), i, f)
     {
-        json_object_set_new(f, "severity_key", json_sprintf("severity.%s",
-                                                            json_get_z(f, "severity", "error")));
+        json_object_set_new(f, "severity_key",
+                            json_sprintf("severity.%s", json_get_z(f, "severity", "error")));
         json_object_set_new(f, "rule_url", json_sprintf("/doctrine/%s", json_get_z(f, "rule", "")));
-        json_object_set_new(f, "rule_key", json_sprintf("rule.%s.title", json_get_z(f, "rule", "")));
+        json_object_set_new(f, "rule_key",
+                            json_sprintf("rule.%s.title", json_get_z(f, "rule", "")));
     }
-    json_object_set_new(report, "some", json_boolean(json_array_size(json_get(report, "findings"))));
+    json_object_set_new(report, "some",
+                        json_boolean(json_array_size(json_get(report, "findings"))));
     return ctx_page(c, "catalogue/rules",
                     json_pack("{s:o, s:b, s:o, s:O, s:i}", "items", list, "some", 1, "description",
                               jstr(text), "report", report, "total", (int)json_array_size(list)));
@@ -301,7 +307,8 @@ enum err page_rule(struct ctx *c)
     return r ? ctx_page(c, "catalogue/rule", rule_json(c, r)) : ERR_NOT_FOUND;
 }
 
-/* ---- rate --------------------------------------------------------------------------------------- */
+/* ---- rate ---------------------------------------------------------------------------------------
+ */
 enum err page_rates(struct ctx *c)
 {
     json_t *out;
@@ -309,7 +316,8 @@ enum err page_rates(struct ctx *c)
     return e == ERR_OK ? page_with_list(c, "catalogue/rates", json_get(out, "items")) : e;
 }
 
-/* ---- the operator ------------------------------------------------------------------------------- */
+/* ---- the operator -------------------------------------------------------------------------------
+ */
 enum err page_operator(struct ctx *c)
 {
     json_t *hidden, *proposals;

@@ -68,7 +68,8 @@ struct str op_name(struct check *k, const struct desc_op *op)
     return name;
 }
 
-/* ---- reports ------------------------------------------------------------------------------------ */
+/* ---- reports ------------------------------------------------------------------------------------
+ */
 static json_t *finding_json(const struct finding *f, const char *base_url)
 {
     char url[300];

@@ -16,7 +16,8 @@ static void wanted_in_info(struct check *k, const char *key, const char *what)
         found(k, v, info(k), STR("info"), "info.%s is missing: %s", key, what);
 }
 
-/* ---- technical ---------------------------------------------------------------------------------- */
+/* ---- technical ----------------------------------------------------------------------------------
+ */
 static void description_rule(struct check *k)
 {
     wanted_in_info(k, "description", "what the API is for");
@@ -27,7 +28,8 @@ static void summary_rule(struct check *k)
     for (size_t i = 0; i < k->d->n_ops; i++) {
         const struct desc_op *op = &k->d->ops[i];
         if (!json_get_str(op->op, "summary").n && !json_get_str(op->op, "description").n)
-            found(k, op->op, op->item, op_name(k, op), "the operation says nothing of what it does");
+            found(k, op->op, op->item, op_name(k, op),
+                  "the operation says nothing of what it does");
     }
 }
 
@@ -107,7 +109,8 @@ static bool has_example(struct check *k, const json_t *node, int level, size_t *
         if (*left == 0 || has_example(k, part, level + 1, left))
             return true;
     }
-    return json_get(schema, "items") && *left && has_example(k, json_get(schema, "items"), level + 1, left);
+    return json_get(schema, "items") && *left &&
+           has_example(k, json_get(schema, "items"), level + 1, left);
 }
 
 static void example_rule(struct check *k)
@@ -153,8 +156,8 @@ struct asks {
 
 static void param_page(void *arg, const json_t *p)
 {
-    static const char *const names[] = {"page",   "limit",  "offset", "cursor",
-                                        "size",   "per_page", "page_size", "after"};
+    static const char *const names[] = {"page", "limit",    "offset",    "cursor",
+                                        "size", "per_page", "page_size", "after"};
     struct asks *a = arg;
     for (size_t i = 0; i < COUNT_OF(names); i++)
         a->page |= str_eq_nocase(json_get_str(p, "name"), str_from(names[i]));
@@ -175,7 +178,8 @@ static void pagination_rule(struct check *k)
     }
 }
 
-/* ---- operation ---------------------------------------------------------------------------------- */
+/* ---- operation ----------------------------------------------------------------------------------
+ */
 static void version_number_rule(struct check *k)
 {
     struct str v = json_get_str(info(k), "version"), rest, part;
@@ -212,7 +216,8 @@ static void deprecation_rule(struct check *k)
     }
 }
 
-/* ---- legal, responsibility ---------------------------------------------------------------------- */
+/* ---- legal, responsibility ----------------------------------------------------------------------
+ */
 static void licence_rule(struct check *k)
 {
     if (json_is_object(info(k)) && !json_get_str(json_get(info(k), "license"), "name").n)
@@ -231,8 +236,7 @@ static bool is_personal(const struct description *d)
 static void basis_rule(struct check *k)
 {
     const json_t *basis = json_get(info(k), "x-socle-legal-basis");
-    bool said = json_is_object(basis) ? json_object_size(basis) > 0
-                                      : json_string_length(basis) > 0;
+    bool said = json_is_object(basis) ? json_object_size(basis) > 0 : json_string_length(basis) > 0;
     if (is_personal(k->d) && !said)
         found(k, info(k), k->d->root, STR("info"),
               "it holds personal data and no x-socle-legal-basis says which law lets it");
@@ -255,7 +259,8 @@ static void responsible_rule(struct check *k)
     wanted_in_info(k, "x-socle-responsible", "which office answers for the data");
 }
 
-/* ---- security ----------------------------------------------------------------------------------- */
+/* ---- security -----------------------------------------------------------------------------------
+ */
 static void security_rule(struct check *k)
 {
     const json_t *all = json_get(k->d->root, "security");
@@ -299,9 +304,9 @@ struct secret {
 
 static void param_secret(void *arg, const json_t *p)
 {
-    static const char *const words[] = {"password", "mot_de_passe", "token", "access_token",
-                                        "api_key",  "apikey",       "secret", "nir",
-                                        "numero_securite_sociale"};
+    static const char *const words[] = {"password",     "mot_de_passe", "token",
+                                        "access_token", "api_key",      "apikey",
+                                        "secret",       "nir",          "numero_securite_sociale"};
     struct secret *s = arg;
     bool url = str_eq_z(json_get_str(p, "in"), "query") || str_eq_z(json_get_str(p, "in"), "path");
     if (url && word_in(json_get_str(p, "name"), words, COUNT_OF(words)))
@@ -318,18 +323,48 @@ static void secret_rule(struct check *k)
     }
 }
 
-/* ---- privacy ------------------------------------------------------------------------------------ */
+/* ---- privacy ------------------------------------------------------------------------------------
+ */
 static void marked_rule(struct check *k)
 {
-    static const char *const words[] = {
-        "nom",          "prenom",        "prenoms",        "nom_naissance", "nom_usage",
-        "date_naissance", "lieu_naissance", "birthdate",   "birth_date",    "birthplace",
-        "family_name",  "given_name",    "first_name",     "last_name",     "firstname",
-        "lastname",     "surname",       "email",          "courriel",      "telephone",
-        "phone",        "phone_number",  "nir",            "iban",          "revenu",
-        "revenus",      "income",        "salaire",        "salary",        "adresse",
-        "address",      "sexe",          "gender",         "nationalite",   "nationality",
-        "numero_fiscal", "matricule",    "quotient_familial"};
+    static const char *const words[] = {"nom",
+                                        "prenom",
+                                        "prenoms",
+                                        "nom_naissance",
+                                        "nom_usage",
+                                        "date_naissance",
+                                        "lieu_naissance",
+                                        "birthdate",
+                                        "birth_date",
+                                        "birthplace",
+                                        "family_name",
+                                        "given_name",
+                                        "first_name",
+                                        "last_name",
+                                        "firstname",
+                                        "lastname",
+                                        "surname",
+                                        "email",
+                                        "courriel",
+                                        "telephone",
+                                        "phone",
+                                        "phone_number",
+                                        "nir",
+                                        "iban",
+                                        "revenu",
+                                        "revenus",
+                                        "income",
+                                        "salaire",
+                                        "salary",
+                                        "adresse",
+                                        "address",
+                                        "sexe",
+                                        "gender",
+                                        "nationalite",
+                                        "nationality",
+                                        "numero_fiscal",
+                                        "matricule",
+                                        "quotient_familial"};
     for (size_t i = 0; i < k->d->n_fields; i++) {
         const struct desc_field *f = &k->d->fields[i];
         struct str rest = f->path, name = STR("");

@@ -70,7 +70,8 @@ static void op_rule(struct check *k)
     }
 }
 
-/* ---- parameters --------------------------------------------------------------------------------- */
+/* ---- parameters ---------------------------------------------------------------------------------
+ */
 struct params {
     struct check *k;
     const struct desc_op *op;
@@ -84,14 +85,14 @@ static void param_check(void *arg, const json_t *p)
     struct check *k = all->k;
     struct str name = json_get_str(p, "name"), in = json_get_str(p, "in");
     bool path = str_eq_z(in, "path");
-    if (!name.n || !(path || str_eq_z(in, "query") || str_eq_z(in, "header") ||
-                     str_eq_z(in, "cookie"))) {
+    if (!name.n ||
+        !(path || str_eq_z(in, "query") || str_eq_z(in, "header") || str_eq_z(in, "cookie"))) {
         found(k, p, all->op->op, op_name(k, all->op), "a parameter has no name, or no place (in)");
         return;
     }
     if (!json_get(p, "schema") && !json_get(p, "content"))
-        found(k, p, all->op->op, op_name(k, all->op),
-              "the parameter \"" STR_FMT "\" has no schema", STR_ARG(name));
+        found(k, p, all->op->op, op_name(k, all->op), "the parameter \"" STR_FMT "\" has no schema",
+              STR_ARG(name));
     if (path && !json_get_bool(p, "required", false))
         found(k, p, all->op->op, op_name(k, all->op),
               "the path's parameter \"" STR_FMT "\" is not required", STR_ARG(name));
@@ -118,7 +119,8 @@ static void param_rule(struct check *k)
     }
 }
 
-/* ---- references --------------------------------------------------------------------------------- */
+/* ---- references ---------------------------------------------------------------------------------
+ */
 struct refs {
     struct check *k;
     bool remote;
@@ -169,7 +171,8 @@ static void remote_rule(struct check *k)
     refs_walk(&r, k->d->root, NULL, 0);
 }
 
-/* ---- names and types ---------------------------------------------------------------------------- */
+/* ---- names and types ----------------------------------------------------------------------------
+ */
 static void id_rule(struct check *k)
 {
     struct map seen;
@@ -188,7 +191,7 @@ static void id_rule(struct check *k)
 
 static void type_rule(struct check *k)
 {
-    static const char *const known[] = {"",       "string", "integer", "number",
+    static const char *const known[] = {"",        "string", "integer", "number",
                                         "boolean", "object", "array",   "null"};
     for (size_t i = 0; i < k->d->n_fields; i++) {
         const struct desc_field *f = &k->d->fields[i];
@@ -196,8 +199,8 @@ static void type_rule(struct check *k)
         for (size_t n = 0; n < COUNT_OF(known); n++)
             good |= strcmp(f->type, known[n]) == 0;
         if (!good)
-            found(k, json_get(f->schema, "type"), f->schema, f->path,
-                  "\"%s\" is not a type", f->type);
+            found(k, json_get(f->schema, "type"), f->schema, f->path, "\"%s\" is not a type",
+                  f->type);
     }
 }
 

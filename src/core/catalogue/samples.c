@@ -1,5 +1,5 @@
-/* Programs to copy: each operation as curl, C, Python and Node would call it in the sandbox. They run
- * as they stand. */
+/* Programs to copy: each operation as curl, C, Python and Node would call it in the sandbox. They
+ * run as they stand. */
 #include "core/catalogue/catalogue.h"
 
 #include <ctype.h>
@@ -183,8 +183,8 @@ json_t *samples_of(struct arena *a, const struct description *d, const struct de
     for (size_t i = 0; i < COUNT_OF(all) && t.body.n < 8 * 1024; i++) {
         buf_init(&b, 64 * 1024);
         all[i].write(&b, &t);
-        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "language", all[i].language, "name",
-                                              all[i].name, "code", jstr(buf_str(&b))));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:o}", "language", all[i].language,
+                                              "name", all[i].name, "code", jstr(buf_str(&b))));
         buf_free(&b);
     }
     buf_free(&r.url);

@@ -1,6 +1,6 @@
-/* /sandbox/{api}/{version}/...: what the API would answer, from its description alone. Where a contract
- * is named, the same filter as the gateway's cuts the answer down; refusals have the gateway's codes.
- * No token is asked for: nothing here is anybody's. */
+/* /sandbox/{api}/{version}/...: what the API would answer, from its description alone. Where a
+ * contract is named, the same filter as the gateway's cuts the answer down; refusals have the
+ * gateway's codes. No token is asked for: nothing here is anybody's. */
 #include "core/catalogue/catalogue.h"
 
 #include "data/jsonfilter.h"

@@ -1,5 +1,5 @@
-/* The catalogue: what bodies publish, described, checked against the doctrine, tried in a sandbox, and
- * found in plain words. The gateway and its contracts are the exchange's (core/exchange). */
+/* The catalogue: what bodies publish, described, checked against the doctrine, tried in a sandbox,
+ * and found in plain words. The gateway and its contracts are the exchange's (core/exchange). */
 #include "core/catalogue/catalogue.h"
 
 static const struct route routes[] = {
@@ -33,9 +33,10 @@ static const struct route routes[] = {
     ROUTE_TWIN("POST", "/agent/interfaces", SITE_ORG, ROLE_AGENT, 0, page_publish_post,
                "Publishes an API from its description.", "POST /api/catalogue/apis"),
     /* programs */
-    ROUTE("POST", "/api/catalogue/apis", SITE_ORG, ROLE_AGENT, ROUTE_API, api_publish,
-          "Publishes the OpenAPI description of the body as this body's API; ?origin= says where it "
-          "answers (422: the report)."),
+    ROUTE(
+        "POST", "/api/catalogue/apis", SITE_ORG, ROLE_AGENT, ROUTE_API, api_publish,
+        "Publishes the OpenAPI description of the body as this body's API; ?origin= says where it "
+        "answers (422: the report)."),
     ROUTE("GET", "/api/catalogue/news", SITE_ORG, ROLE_AGENT, ROUTE_API, api_news,
           "New sources on the topics this body follows."),
     ROUTE("POST", "/api/catalogue/follow", SITE_ORG, ROLE_AGENT, ROUTE_API, api_follow,

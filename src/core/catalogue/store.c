@@ -43,7 +43,8 @@ json_t *jstr(struct str s)
 
 json_t *type_key(const char *type)
 {
-    static const char *const known[] = {"string", "integer", "number", "boolean", "object", "array"};
+    static const char *const known[] = {"string",  "integer", "number",
+                                        "boolean", "object",  "array"};
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (strcmp(type, known[i]) == 0)
             return json_sprintf("type.%s", type);
@@ -61,24 +62,30 @@ enum err catalogue_entry_get(struct ctx *c, struct str api, struct str version, 
                                   "WHERE api = $1 AND version = $2";
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
-    enum err e = !db ? ERR_UNAVAILABLE
-                     : db_query_one(db, c->arena, &r, with_text ? with : without, "ss", api,
-                                    version);
+    enum err e =
+        !db ? ERR_UNAVAILABLE
+            : db_query_one(db, c->arena, &r, with_text ? with : without, "ss", api, version);
     if (e != ERR_OK)
         return e;
-    *out = (struct catalogue_entry){
-        .api = api, .version = version, .org_id = db_str(&r, 0, 0), .format = db_str(&r, 0, 1),
-        .digest = db_str(&r, 0, 2), .text = with_text ? db_str(&r, 0, 9) : STR_NONE,
-        .imported_ms = db_i64(&r, 0, 4), .deprecated_ms = db_i64(&r, 0, 5),
-        .sunset_ms = db_i64(&r, 0, 6), .errors = (int)db_i64(&r, 0, 7),
-        .warnings = (int)db_i64(&r, 0, 8)};
+    *out = (struct catalogue_entry){.api = api,
+                                    .version = version,
+                                    .org_id = db_str(&r, 0, 0),
+                                    .format = db_str(&r, 0, 1),
+                                    .digest = db_str(&r, 0, 2),
+                                    .text = with_text ? db_str(&r, 0, 9) : STR_NONE,
+                                    .imported_ms = db_i64(&r, 0, 4),
+                                    .deprecated_ms = db_i64(&r, 0, 5),
+                                    .sunset_ms = db_i64(&r, 0, 6),
+                                    .errors = (int)db_i64(&r, 0, 7),
+                                    .warnings = (int)db_i64(&r, 0, 8)};
     e = json_read(db_str(&r, 0, 3), &out->about, NULL);
     if (e == ERR_OK)
         json_own(&c->pool, out->about);
     return e == ERR_OK ? e : ERR_CORRUPT;
 }
 
-/* ---- descriptions in memory --------------------------------------------------------------------- */
+/* ---- descriptions in memory ---------------------------------------------------------------------
+ */
 enum { HELD_MAX = 16 };
 static struct {
     pthread_mutex_t lock;
@@ -108,7 +115,8 @@ static struct held *held_find(struct str digest)
     return h;
 }
 
-/* In the place of the one that nobody has asked for longest; where all are in use it is not kept. */
+/* In the place of the one that nobody has asked for longest; where all are in use it is not kept.
+ */
 static void held_keep(struct held *h)
 {
     struct held *old = NULL;
@@ -170,15 +178,17 @@ enum err held_get(struct ctx *c, struct str api, struct str version, struct held
     return ERR_OK;
 }
 
-/* ---- the list ----------------------------------------------------------------------------------- */
+/* ---- the list -----------------------------------------------------------------------------------
+ */
 static void entry_add(struct ctx *c, json_t *v)
 {
     struct catalogue_entry entry;
     struct str id = json_get_str(v, "id"), version = json_get_str(v, "version");
     bool there = catalogue_entry_get(c, id, version, false, &entry) == ERR_OK;
     json_object_set_new(v, "documented", json_boolean(there));
-    json_object_set_new(v, "url", jstr(arena_printf(c->arena, "/catalogue/" STR_FMT "/" STR_FMT,
-                                                    STR_ARG(id), STR_ARG(version))));
+    json_object_set_new(v, "url",
+                        jstr(arena_printf(c->arena, "/catalogue/" STR_FMT "/" STR_FMT, STR_ARG(id),
+                                          STR_ARG(version))));
     json_object_set_new(v, "circle_key",
                         json_sprintf("circle.%d", (int)json_get_i64(v, "circle", 3)));
     json_object_set_new(v, "several", json_boolean(json_get_i64(v, "n_fields", 0) != 1));

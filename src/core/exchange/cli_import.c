@@ -97,8 +97,9 @@ static void import_print(const struct options *o, const json_t *out)
     findings_print(o->file, json_get(out, "report"));
     if (json_get_bool(out, "published", false))
         printf("published %s/%s\n  page     %s\n  sandbox  %s\n  gateway  %s\n",
-               json_get_z(out, "api", ""), json_get_z(out, "version", ""), json_get_z(out, "url", ""),
-               json_get_z(out, "sandbox", ""), json_get_z(out, "gateway", ""));
+               json_get_z(out, "api", ""), json_get_z(out, "version", ""),
+               json_get_z(out, "url", ""), json_get_z(out, "sandbox", ""),
+               json_get_z(out, "gateway", ""));
     else if (refused)
         printf("refused: %s: %s\n", json_get_z(refused, "rule", ""),
                json_get_z(refused, "detail", ""));
@@ -151,9 +152,9 @@ static int circle(struct ctx *c, int argc, char **argv, bool as_json)
         rest[i - 2] = argv[i];
     if (argc > 15 || !options_read(argc - 2, rest, &o) || !o.reason)
         return usage();
-    json_t *args = json_own(&c->pool, json_pack("{s:s, s:i, s:s, s:b}", "api", argv[1], "circle",
-                                                argv[2][0] - '0', "reason", o.reason, "accept",
-                                                !o.refuse));
+    json_t *args =
+        json_own(&c->pool, json_pack("{s:s, s:i, s:s, s:b}", "api", argv[1], "circle",
+                                     argv[2][0] - '0', "reason", o.reason, "accept", !o.refuse));
     enum err e = platform_call(c, "catalogue.circle", args, &out);
     if (e != ERR_OK) {
         fprintf(stderr, "socle api circle: %s\n", err_name(e));

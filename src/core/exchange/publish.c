@@ -1,5 +1,5 @@
-/* An API out of its declaration (docs/formats/exchange-declaration.md): for the command line, and for
- * the catalogue, which makes declarations out of descriptions. */
+/* An API out of its declaration (docs/formats/exchange-declaration.md): for the command line, and
+ * for the catalogue, which makes declarations out of descriptions. */
 #include "core/exchange/exchange.h"
 #include "core/exchange/schema.h"
 #include "core/exchange/snapshot.h"
@@ -24,14 +24,21 @@ enum err exchange_api_put_json(struct ctx *c, const json_t *v)
         fields[i] = (struct exchange_api_field){name, fr ? fr : name, en ? en : name,
                                                 (int)json_get_i64(f, "sensitivity", 1)};
     }
-    struct exchange_api api = {
-        .id = json_get_z(v, "id", ""), .version = json_get_z(v, "version", ""),
-        .org_id = json_get_z(v, "org_id", ""), .title_fr = two(v, "title", "fr"),
-        .title_en = two(v, "title", "en"), .summary_fr = two(v, "summary", "fr"),
-        .summary_en = two(v, "summary", "en"), .scope = json_get_z(v, "scope", ""),
-        .origin = json_get_z(v, "origin", ""), .prefix = json_get_z(v, "prefix", ""),
-        .adapter = json_get_z(v, "adapter", NULL), .methods = json_get_z(v, "methods", NULL),
-        .circle = (int)json_get_i64(v, "circle", 3), .fields = fields, .n_fields = n};
+    struct exchange_api api = {.id = json_get_z(v, "id", ""),
+                               .version = json_get_z(v, "version", ""),
+                               .org_id = json_get_z(v, "org_id", ""),
+                               .title_fr = two(v, "title", "fr"),
+                               .title_en = two(v, "title", "en"),
+                               .summary_fr = two(v, "summary", "fr"),
+                               .summary_en = two(v, "summary", "en"),
+                               .scope = json_get_z(v, "scope", ""),
+                               .origin = json_get_z(v, "origin", ""),
+                               .prefix = json_get_z(v, "prefix", ""),
+                               .adapter = json_get_z(v, "adapter", NULL),
+                               .methods = json_get_z(v, "methods", NULL),
+                               .circle = (int)json_get_i64(v, "circle", 3),
+                               .fields = fields,
+                               .n_fields = n};
     return exchange_api_put(c, &api);
 }
 
@@ -74,7 +81,8 @@ enum err exchange_call_contract(struct ctx *c, const json_t *args, json_t **out)
     enum err e = !db ? ERR_UNAVAILABLE
                      : db_query_one(db, c->arena, &r,
                                     "SELECT id, client_id, org_id, api, version, fields, state "
-                                    "FROM contract WHERE id = $1", "s", json_get_str(args, "id"));
+                                    "FROM contract WHERE id = $1",
+                                    "s", json_get_str(args, "id"));
     if (e == ERR_OK)
         *out = json_pack("{s:s, s:s, s:s, s:s, s:s, s:s, s:s}", "id", db_z(&r, 0, 0), "client_id",
                          db_z(&r, 0, 1), "org_id", db_z(&r, 0, 2), "api", db_z(&r, 0, 3), "version",
@@ -82,18 +90,19 @@ enum err exchange_call_contract(struct ctx *c, const json_t *args, json_t **out)
     return e;
 }
 
-/* The call "exchange.subscribers" -> items: [{api, version, organisations}]: how many bodies hold an
- * active contract. */
+/* The call "exchange.subscribers" -> items: [{api, version, organisations}]: how many bodies hold
+ * an active contract. */
 enum err exchange_call_subscribers(struct ctx *c, const json_t *args, json_t **out)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
     (void)args;
-    enum err e = !db ? ERR_UNAVAILABLE
-                     : db_query(db, c->arena, &r,
-                                "SELECT api, version, COUNT(DISTINCT org_id) FROM contract "
-                                "WHERE state = 'active' GROUP BY api, version ORDER BY api, version",
-                                "");
+    enum err e =
+        !db ? ERR_UNAVAILABLE
+            : db_query(db, c->arena, &r,
+                       "SELECT api, version, COUNT(DISTINCT org_id) FROM contract "
+                       "WHERE state = 'active' GROUP BY api, version ORDER BY api, version",
+                       "");
     if (e != ERR_OK)
         return e;
     json_t *items = json_array();
@@ -105,7 +114,8 @@ enum err exchange_call_subscribers(struct ctx *c, const json_t *args, json_t **o
     return ERR_OK;
 }
 
-/* The call "exchange.circle_set": {id, version, circle}: every version of an API stands in one circle. */
+/* The call "exchange.circle_set": {id, version, circle}: every version of an API stands in one
+ * circle. */
 static enum err circle_closure(struct db_conn *db, void *arg)
 {
     const json_t *v = arg;

@@ -20,7 +20,8 @@ void usage_register(struct usage *u, const char *contract)
         ;
 }
 
-/* ---- writing down ------------------------------------------------------------------------------- */
+/* ---- writing down -------------------------------------------------------------------------------
+ */
 struct seen {
     struct usage *u;
     uint64_t delivered, refused, bytes;
@@ -104,7 +105,8 @@ enum err usage_start(struct platform *pf)
     return failed ? ERR_INTERNAL : ERR_OK;
 }
 
-/* ---- the call ----------------------------------------------------------------------------------- */
+/* ---- the call -----------------------------------------------------------------------------------
+ */
 /* exchange.usage -> items: [{api, version, contracts, organisations, delivered, refused, bytes,
  * delivered_30, last_at}]. */
 enum err exchange_call_usage(struct ctx *c, const json_t *args, json_t **out)
