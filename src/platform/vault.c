@@ -138,17 +138,24 @@ enum err vault_open(struct ctx *c, struct str subject, const char *context, stru
     return e;
 }
 
-static enum err key_destroy(struct db_conn *db, void *arg)
+/* An empty row stays: the subject never gets another key. */
+enum err vault_erase_in(struct db_conn *db, struct str subject)
 {
-    struct str *subject = arg;
-    enum err e = db_exec(db, "UPDATE subject_key SET wrapped = $2 WHERE subject = $1", "sb",
-                         *subject, STR(""));
-    return e == ERR_OK ? change_add(db, "erase", *subject, 0) : e;
+    enum err e = db_exec(db,
+                         "INSERT INTO subject_key(subject, wrapped, created_at) VALUES($1, $2, $3) "
+                         "ON CONFLICT (subject) DO UPDATE SET wrapped = $2",
+                         "sbi", subject, STR(""), clock_now_ms());
+    return e == ERR_OK ? change_add(db, "erase", subject, 0) : e;
+}
+
+static enum err erase_write(struct db_conn *db, void *arg)
+{
+    return vault_erase_in(db, *(struct str *)arg);
 }
 
 enum err vault_erase(struct ctx *c, struct str subject)
 {
-    enum err e = db_write(c->pf->db, key_destroy, &subject);
+    enum err e = db_write(c->pf->db, erase_write, &subject);
     cache_put(subject, NULL);
     return e;
 }

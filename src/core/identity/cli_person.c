@@ -1,15 +1,10 @@
-/* socle person: who is known here, by identifier only, and how somebody is forgotten.
- *
- * Erasing destroys her key: what is sealed for her opens nowhere any more, in backups made from then
- * on neither. Her consents are withdrawn first, so that tokens that bear them are refused within a
- * second. The journal's entries stay, and so do their proofs: they hold commitments. What a service
- * keeps of her files is that service's, under the key of her identifier there. */
+/* socle person: who is known here, by identifier only, and how somebody is forgotten (erase.c). */
 #include "core/identity/schema.h"
 
 #include <stdio.h>
 #include "base/clock.h"
 #include "core/identity/cli.h"
-#include "platform/change.h"
+#include "core/identity/erase.h"
 
 static const char help[] =
     "usage: socle person list [--json]          identifiers, the latest first; no names\n"
@@ -45,66 +40,11 @@ static int person_list(struct cli *r)
     return 0;
 }
 
-static enum err consents_withdraw(struct cli *r, const char *id)
-{
-    json_t *list, *item, *out, *args = json_pack("{s:s}", "person", id);
-    size_t i;
-    enum err e = platform_call(r->c, "consent.list", args, &list);
-    json_decref(args);
-    if (e == ERR_NOT_FOUND) /* no service keeps consents here */
-        return ERR_OK;
-    json_array_foreach(e == ERR_OK ? json_get(list, "items") : NULL, i, item)
-    {
-        if (!str_eq_z(json_get_str(item, "state"), "active"))
-            continue;
-        args = json_pack("{s:s,s:O}", "person", id, "consent_id", json_get(item, "id"));
-        e = platform_call(r->c, "consent.withdraw", args, &out);
-        json_decref(args);
-        if (e != ERR_OK)
-            break;
-    }
-    return e;
-}
-
-struct erasure {
-    struct str id;
-    int64_t now_ms;
-};
-
-static enum err erasure_write(struct db_conn *db, void *arg)
-{
-    struct erasure *x = arg;
-    int64_t changed;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE person SET state = 'erased', identity_blind = NULL, "
-                               "claims = $2, updated_at = $3 WHERE id = $1 AND state <> 'erased'",
-                               "sbi", x->id, STR(""), x->now_ms);
-    if (e == ERR_OK && changed == 0)
-        return ERR_NOT_FOUND;
-    if (e == ERR_OK)
-        e = db_exec(db, "DELETE FROM person_link WHERE person = $1", "s", x->id);
-    if (e == ERR_OK)
-        e = db_exec(db, "DELETE FROM person_sub WHERE person = $1", "s", x->id);
-    if (e == ERR_OK)
-        e = db_exec(db, "DELETE FROM person_client WHERE person = $1", "s", x->id);
-    return e == ERR_OK ? db_exec(db, "DELETE FROM session WHERE subject = $1", "s", x->id) : e;
-}
-
 static int person_erase(struct cli *r)
 {
-    struct erasure x = {str_from(r->words[1]), clock_now_ms()};
-    struct act act;
     if (!cli_has(r, "--yes"))
         return cli_failed(r, "this cannot be undone: say --yes", ERR_INVALID);
-    enum err e = consents_withdraw(r, r->words[1]);
-    struct act_info info = {.kind = "identity.person.erased", .actor = STR("operator"),
-                            .object = x.id};
-    if (e == ERR_OK)
-        e = act_make(r->c, &info, &act);
-    if (e == ERR_OK)
-        e = act_write(r->c, erasure_write, &x, &act, 1);
-    if (e == ERR_OK)
-        e = vault_erase(r->c, x.id);
+    enum err e = identity_person_erase(r->c, str_from(r->words[1]));
     if (e != ERR_OK)
         return cli_failed(r, r->words[1], e);
     if (r->json)

@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/identity/client.h"
+#include "core/identity/erase.h"
 #include "core/identity/provider.h"
 #include "sys/proc.h"
 
@@ -167,4 +168,6 @@ const struct service service_identity = {
     .commands = commands,
     .n_commands = COUNT_OF(commands),
     .tick = identity_tick,
+    .replay_kind = IDENTITY_ERASED,
+    .replay = identity_erase_again,
 };
