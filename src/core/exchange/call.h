@@ -37,6 +37,7 @@ struct gateway {
     uint64_t view_version;
     struct deny_list deny;
     struct token_cache tokens;
+    struct dpop_seen proofs;
     struct map quotas;
     struct map floods;
     struct flood_row flood_rows[1024];

@@ -75,8 +75,9 @@ static json_t *identity_rows(struct ctx *c, struct str claims)
     const struct claim_def *d;
     for (size_t i = 0; (d = claim_at(i)) != NULL; i++) {
         const json_t *v = json_get(all, d->name);
-        struct str text = strcmp(d->name, "account") == 0
-                              ? pages_text(c->arena, "identity", "value.account", c->lang, NULL)
+        bool no_value = strcmp(d->name, "account") == 0 || strcmp(d->name, "offline_access") == 0;
+        const char *words = arena_printf(c->arena, "value.%s", d->name).p;
+        struct str text = no_value ? pages_text(c->arena, "identity", words, c->lang, NULL)
                           : v ? value_text(c, d->name, v)
                               : STR("");
         if (!d->label || !text.n || !list_has(claims, str_from(d->name)))

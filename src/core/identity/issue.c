@@ -79,13 +79,17 @@ enum err consents_active(struct ctx *c, struct str person, struct str client_id,
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-/* `account` opens the person's own account to a program: only a client registered with it by name
+/* `account` opens the person's own account to a program, `offline_access` her data while she is away:
+ * only a client registered with it by name
  * may ask, "any scope" is not enough. */
 static bool is_ours(const struct client *k, struct str scope)
 {
     if (str_eq_z(scope, "openid"))
         return true;
-    bool any = str_eq_z(k->scopes, "*") && !str_eq_z(scope, "account");
+    bool by_name = str_eq_z(scope, "account") || str_eq_z(scope, "offline_access");
+    bool any = str_eq_z(k->scopes, "*") && !by_name;
+    if (k->profile == PROFILE_STRICT && str_eq_z(scope, "offline_access"))
+        return false;
     return scope_is_known(scope) && (any || list_has(k->scopes, scope));
 }
 
@@ -253,6 +257,7 @@ enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, const
     struct code_data data = {.client_id = k->id, .redirect_uri = f->request.redirect_uri,
                              .person = person, .scope = w->scopes, .claims = w->claims,
                              .nonce = f->request.nonce, .challenge = f->request.code_challenge,
+                             .dpop_jkt = f->request.dpop_jkt,
                              .session = c->session->data};
     struct act_info info = {.kind = "identity.signin", .actor = k->id,
                             .object = json_get_str(c->session->data, "provider"), .person = person};

@@ -12,6 +12,7 @@ enum {
     SCOPE_MAX = 2048,
     URI_MAX = 2048,
     CLAIMS_MAX = 4096,
+    OBJECT_MAX = 16 * 1024,
     VERIFIER_MIN = 43,
     VERIFIER_MAX = 128,
 };
@@ -40,8 +41,9 @@ static const struct param {
     P(code_challenge, 256, false),
     P(code_challenge_method, 16, false),
     P(realm, 16, false),
-    P(request, CLAIMS_MAX, false),
+    P(request, OBJECT_MAX, false),
     P(request_uri, URI_MAX, false),
+    P(dpop_jkt, 64, false),
 #undef P
 };
 

@@ -61,6 +61,12 @@ static enum err sweep(struct db_conn *db, void *arg)
     enum err e = db_exec(db, "DELETE FROM flow WHERE until_at < $1", "i", now_ms);
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM code WHERE keep_until < $1", "i", now_ms);
+    if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM pushed_request WHERE until_at < $1", "i", now_ms);
+    if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM refresh_grant WHERE until_at < $1", "i", now_ms);
+    if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM session_client WHERE until_at < $1", "i", now_ms);
     return e == ERR_OK ? db_exec(db, "DELETE FROM used_proof WHERE until_at < $1", "i", now_ms) : e;
 }
 
@@ -106,6 +112,8 @@ static const struct route routes[] = {
           identity_authorize_post, "The same, posted."),
     ROUTE("POST", "/api/v2/token", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_token,
           "Exchanges a code for tokens."),
+    ROUTE("POST", "/api/v2/par", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_push,
+          "Takes an authorization request before the person comes (RFC 9126)."),
     ROUTE("GET", "/api/v2/userinfo", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_userinfo,
           "Claims about the person of an access token."),
     ROUTE("POST", "/api/v2/userinfo", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_userinfo,
@@ -145,6 +153,8 @@ static const struct route routes[] = {
 
 static const struct call calls[] = {
     {"identity.subs", identity_call_subs, "By which names her services know a person."},
+    {"identity.grants", identity_call_grants, "Which clients may read while she is away."},
+    {"identity.grant_end", identity_call_grant_end, "Ends one of them, within 1 s everywhere."},
     {"identity.client", identity_call_client, "A client's name and organisation."},
 };
 
