@@ -9,8 +9,9 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import * as oidc from 'openid-client';
 import { Platform, until } from '../lib/platform.mjs';
-import { Client, localFetch, send } from '../lib/http.mjs';
-import { World, call, tokensFor, walkSignIn } from '../lib/story.mjs';
+import { Client, forms, links, localFetch, send } from '../lib/http.mjs';
+import { World, call, openProcedure, tokensFor, walkSignIn } from '../lib/story.mjs';
+import { text } from '../lib/text.mjs';
 
 const b64 = (v) => Buffer.from(v).toString('base64url');
 const json = (v) => b64(JSON.stringify(v));
@@ -91,7 +92,7 @@ async function boundToken(key) {
   return r.json;
 }
 
-test('[2.1.3] DPoP with openid-client: token, userinfo; the token says which key', async () => {
+test('DPoP with openid-client: token, userinfo; the token says which key', async () => {
   const k = addClient('Service DPoP', ['--bound', 'dpop']);
   const config = await oidc.discovery(new URL(world.issuer), k.client_id, k.client_secret, undefined, options);
   assert.ok(config.serverMetadata().dpop_signing_alg_values_supported.includes('ES256'));
@@ -137,7 +138,7 @@ test('a proof at the token endpoint: wrong in any way is refused, and used once'
   assert.equal((await ask(good)).json.error, 'invalid_dpop_proof', 'used before');
 });
 
-test('[F2.1.10] the gateway: a bound token needs its key, for this call, once; plain Bearer is refused', async () => {
+test('the gateway: a bound token needs its key, for this call, once; plain Bearer is refused', async () => {
   const key = newKey(), thief = newKey(), t = await boundToken(key);
   assert.equal(t.token_type, 'DPoP');
   assert.equal(decode(t.access_token).cnf.jkt, key.jkt);
@@ -320,4 +321,91 @@ test('[M034] a refresh token is asked for by name, bound to its key, and revoked
   const any = addClient('Service quelconque');
   const r = await send(authorizeUrl(parameters(any, { scope: 'openid offline_access' }).q));
   assert.equal(new URL(r.headers.location).searchParams.get('error'), 'invalid_scope', 'registered by name only');
+});
+
+// ---- logout from behind ----------------------------------------------------------------------------
+// A client's own server: what it receives, and what it answers.
+async function listener(n, answers = []) {
+  const got = [];
+  const server = createServer((rq, rs) => {
+    let body = '';
+    rq.on('data', (d) => { body += d; });
+    rq.on('end', () => { got.push({ at: rq.url, type: rq.headers['content-type'], token: new URLSearchParams(body).get('logout_token') }); rs.statusCode = answers.shift() ?? 200; rs.end(); });
+  });
+  await new Promise((done) => server.listen(platform.ownPort(n), '127.0.0.1', done));
+  return { got, url: `http://localhost:${platform.ownPort(n)}/logout`, stop: () => new Promise((done) => { server.closeAllConnections(); server.close(done); }) };
+}
+
+test('back-channel logout: every client of the session that asked is told, signed, again when it was away', async () => {
+  const one = await listener(0), two = await listener(1, [503]);
+  try {
+    const a = addClient('Service un', ['--backchannel-logout-uri', one.url]);
+    const b = addClient('Service deux', ['--backchannel-logout-uri', two.url, '--id-token-alg', 'RS256']);
+    const quiet = addClient('Service muet');
+    const person = new Client();
+    const tokens = {};
+    for (const k of [a, b, quiet]) {
+      const { grant } = await codeFor(k, {}, { person });
+      tokens[k.client_id] = (await post('/api/v2/token', grant, basic(k))).json;
+    }
+    const sid = decode(tokens[a.client_id].id_token).sid;
+    assert.equal(decode(tokens[b.client_id].id_token).sid, sid, 'one session');
+    person.stopAt = (u) => u === 'http://localhost:3000/' || u.startsWith('http://localhost:3000/?');
+    await person.go(`${world.issuer}/api/v2/session/end?${new URLSearchParams({ id_token_hint: tokens[a.client_id].id_token, post_logout_redirect_uri: 'http://localhost:3000/' })}`);
+    await until('both are told', () => one.got.length >= 1 && two.got.length >= 2, { timeoutMs: 60000 });
+    const config = await oidc.discovery(new URL(world.issuer), a.client_id, a.client_secret, undefined, options);
+    assert.equal(config.serverMetadata().backchannel_logout_supported, true);
+    for (const [k, l] of [[a, one], [b, two]]) {
+      const { token, type } = l.got[0], claims = decode(token);
+      assert.match(type, /x-www-form-urlencoded/);
+      assert.equal(JSON.parse(Buffer.from(token.split('.')[0], 'base64url')).typ, 'logout+jwt');
+      assert.equal(claims.iss, world.issuer);
+      assert.equal(claims.aud, k.client_id);
+      assert.equal(claims.sid, sid);
+      assert.equal(claims.sub, decode(tokens[k.client_id].id_token).sub, 'by the name this client knows');
+      assert.deepEqual(claims.events, { 'http://schemas.openid.net/event/backchannel-logout': {} });
+      assert.equal(claims.nonce, undefined, 'never mistaken for an ID token');
+      assert.ok(claims.jti && claims.exp - claims.iat <= 120);
+    }
+    assert.equal(one.got.length, 1, 'once is enough where it was heard');
+  } finally { await one.stop(); await two.stop(); }
+});
+
+test('signing out at the issuer ends her session at the town’s site too', async () => {
+  const person = new Client(), asked = () => links(person.page.text).some((l) => l.text === text('platform', 'identity.button', person.lang));
+  await openProcedure(world, world.citizen, { client: person });
+  const page = person.page.url;
+  person.stopAt = undefined;
+  await person.go(page);
+  assert.ok(!asked(), 'signed in at the town');
+  await person.go(`${world.issuer}/api/v2/session/end`);
+  await person.press(forms(person.page.text).flatMap((f) => f.buttons)[0].text);
+  await person.go(page);
+  assert.ok(asked(), `asked to sign in again: ${person.page.url}`);
+});
+
+// ---- introspection -----------------------------------------------------------------------------------
+test('checktoken: a provider of data learns, signed, that a token lives and whose it is by its own name for her', async () => {
+  const k = addClient('Service qui demande'), fd = addClient('Fournisseur de données', ['--data-provider']), nosy = addClient('Service curieux');
+  const { grant } = await codeFor(k);
+  const t = (await post('/api/v2/token', grant, basic(k))).json;
+  const r = await post('/api/v2/checktoken', { token: t.access_token }, basic(fd));
+  assert.equal(r.status, 200, r.text);
+  assert.match(r.headers['content-type'], /application\/token-introspection\+jwt/);
+  const claims = decode(r.text);
+  assert.equal(claims.iss, world.issuer);
+  assert.equal(claims.aud, fd.client_id);
+  const about = claims.token_introspection;
+  assert.equal(about.active, true);
+  assert.equal(about.aud, k.client_id);
+  assert.match(about.sub, /^[0-9a-f]{64}v1$/);
+  assert.notEqual(about.sub, decode(t.id_token).sub, 'the service’s name for her is not told');
+  assert.equal((await post('/api/v2/token/introspection', { token: t.access_token }, basic(fd))).json.sub, about.sub);
+  const config = await oidc.discovery(new URL(world.issuer), k.client_id, k.client_secret, undefined, options);
+  assert.equal((await oidc.tokenIntrospection(config, t.access_token)).active, true, 'its own');
+  assert.deepEqual((await post('/api/v2/token/introspection', { token: t.access_token }, basic(nosy))).json, { active: false });
+  assert.equal((await post('/api/v2/checktoken', { token: t.access_token })).status, 401);
+  for (const bad of ['x', t.id_token, `${t.access_token.slice(0, -6)}AAAAAA`]) assert.deepEqual((await post('/api/v2/token/introspection', { token: bad }, basic(fd))).json, { active: false });
+  await post('/api/v2/token/revocation', { token: t.access_token }, basic(k));
+  assert.deepEqual(decode((await post('/api/v2/checktoken', { token: t.access_token }, basic(fd))).text).token_introspection, { active: false });
 });

@@ -41,6 +41,7 @@ static void endpoints(struct ctx *c, json_t *d)
                  {"jwks_uri", "/api/v2/jwks"},
                  {"end_session_endpoint", "/api/v2/session/end"},
                  {"pushed_authorization_request_endpoint", "/api/v2/par"},
+                 {"introspection_endpoint", "/api/v2/token/introspection"},
                  {"revocation_endpoint", "/api/v2/token/revocation"},
                  {"service_documentation", "/catalogue"},
                  {"op_policy_uri", "/privacy"},
@@ -70,6 +71,9 @@ enum err identity_discovery(struct ctx *c)
                              "self_signed_tls_client_auth"));
     json_object_set_new(d, "token_endpoint_auth_signing_alg_values_supported",
                         LIST("ES256", "PS256", "RS256"));
+    json_object_set_new(d, "introspection_endpoint_auth_methods_supported",
+                        LIST("client_secret_basic", "client_secret_post", "private_key_jwt"));
+    json_object_set_new(d, "introspection_signing_alg_values_supported", LIST("ES256", "RS256"));
     json_object_set_new(d, "revocation_endpoint_auth_methods_supported",
                         LIST("client_secret_basic", "client_secret_post", "private_key_jwt"));
     json_object_set_new(d, "code_challenge_methods_supported", LIST("S256"));
@@ -84,6 +88,8 @@ enum err identity_discovery(struct ctx *c)
     json_object_set_new(d, "request_parameter_supported", json_true());
     json_object_set_new(d, "request_object_signing_alg_values_supported",
                         LIST("ES256", "PS256", "RS256"));
+    json_object_set_new(d, "backchannel_logout_supported", json_true());
+    json_object_set_new(d, "backchannel_logout_session_supported", json_true());
     json_object_set_new(d, "require_pushed_authorization_requests", json_false());
     json_object_set_new(d, "request_uri_parameter_supported", json_false());
     json_object_set_new(d, "authorization_response_iss_parameter_supported", json_true());

@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "core/identity/backchannel.h"
 #include "core/identity/code.h"
 #include "core/identity/faults.h"
 #include "core/identity/person.h"
@@ -225,7 +226,8 @@ static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
 struct issue {
     const struct code_row *code;
     struct str person, client_id, claims, flow_key;
-    int64_t now_ms;
+    struct str sid; /* .n 0: this client is not told of the session's end */
+    int64_t now_ms, session_until_ms;
 };
 
 static enum err issue_write(struct db_conn *db, void *arg)
@@ -234,6 +236,8 @@ static enum err issue_write(struct db_conn *db, void *arg)
     enum err e = i->flow_key.p ? flow_end(db, i->flow_key) : ERR_OK;
     if (e == ERR_OK)
         e = code_insert(db, i->code);
+    if (e == ERR_OK && i->sid.n)
+        e = backchannel_note(db, i->sid, i->client_id, i->session_until_ms);
     return e == ERR_OK ? person_tell(db, i->person, i->client_id, i->claims, i->now_ms) : e;
 }
 
@@ -262,6 +266,9 @@ enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, const
     struct act_info info = {.kind = "identity.signin", .actor = k->id,
                             .object = json_get_str(c->session->data, "provider"), .person = person};
     enum err e = told_union(c, person, k, w->claims, &issue.claims);
+    issue.session_until_ms = c->session->expires_ms;
+    if (backchannel_wants(c, k))
+        issue.sid = json_get_str(c->session->data, "sid");
     if (e == ERR_OK)
         e = code_make(c, k, &data, &code, &row);
     if (e == ERR_OK) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/identity/backchannel.h"
 #include "core/identity/client.h"
 #include "core/identity/provider.h"
 #include "sys/proc.h"
@@ -70,7 +71,17 @@ static enum err sweep(struct db_conn *db, void *arg)
     return e == ERR_OK ? db_exec(db, "DELETE FROM used_proof WHERE until_at < $1", "i", now_ms) : e;
 }
 
-/* In a thread of its own: a provider that hangs must not hold up the outbox. */
+static void *logout_run(void *platform)
+{
+    while (!proc_stopping) {
+        backchannel_deliver(platform);
+        for (int i = 0; i < 10 && !proc_stopping; i++)
+            usleep(100 * 1000);
+    }
+    return NULL;
+}
+
+/* In threads of their own: a provider or client that hangs must not hold up the outbox. */
 static void *health_run(void *platform)
 {
     while (!proc_stopping) {
@@ -89,6 +100,8 @@ void identity_tick(struct platform *pf, int64_t now_ms)
     if (!started && pthread_create(&thread, NULL, health_run, pf) == 0) {
         pthread_detach(thread);
         started = true;
+        if (pthread_create(&thread, NULL, logout_run, pf) == 0)
+            pthread_detach(thread);
     }
     if (turn++ % SWEEP_EVERY_S == 0 && db_write(pf->db, sweep, &now_ms) != ERR_OK)
         log_warn("identity_sweep_failed");
@@ -114,6 +127,10 @@ static const struct route routes[] = {
           "Exchanges a code for tokens."),
     ROUTE("POST", "/api/v2/par", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_push,
           "Takes an authorization request before the person comes (RFC 9126)."),
+    ROUTE("POST", "/api/v2/checktoken", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_checktoken,
+          "Tells a provider of data, signed, whom an access token is about."),
+    ROUTE("POST", "/api/v2/token/introspection", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
+          identity_introspect, "The same as JSON or signed (RFC 7662, RFC 9701)."),
     ROUTE("GET", "/api/v2/userinfo", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_userinfo,
           "Claims about the person of an access token."),
     ROUTE("POST", "/api/v2/userinfo", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_userinfo,
