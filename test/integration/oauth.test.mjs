@@ -323,6 +323,39 @@ test('[M034] a refresh token is asked for by name, bound to its key, and revoked
   assert.equal(new URL(r.headers.location).searchParams.get('error'), 'invalid_scope', 'registered by name only');
 });
 
+test('[M034] she reads which services read while she is away, ends one, and the next read of data is refused within 1 s', async () => {
+  const k = addClient('Service qui veille', ['--scopes', 'openid profile offline_access']);
+  const person = new Client();
+  const { grant } = await codeFor(k, { scope: 'openid profile offline_access' }, { person });
+  const t = (await post('/api/v2/token', grant, basic(k))).json;
+  person.stopAt = undefined;
+  await person.go(`${world.issuer}/account/access`);
+  assert.match(person.text, /Service qui veille/);
+  const other = new Client();
+  await codeFor(k, {}, { person: other, account: world.account('lucas.ndiaye') });
+  other.stopAt = undefined;
+  await other.go(`${world.issuer}/account/access`);
+  assert.doesNotMatch(other.text, /Service qui veille/, 'another person’s');
+  const form = forms(person.page.text).find((f) => f.buttons.some((b) => b.text.includes('Service qui veille')));
+  const at = Date.now();
+  await person.press(form.buttons[0].text);
+  const read = () => send(`${world.issuer}/api/v2/userinfo`, { headers: { authorization: `Bearer ${t.access_token}` } });
+  assert.equal((await read()).status, 401, `refused ${Date.now() - at} ms later`);
+  assert.equal((await post('/api/v2/token', { grant_type: 'refresh_token', refresh_token: t.refresh_token }, basic(k))).json.error, 'invalid_grant');
+  assert.doesNotMatch(person.text, /Service qui veille/);
+});
+
+test('the claims parameter: what is asked for the ID token is in the ID token, what is asked for userinfo is not', async () => {
+  const k = addClient('Service exact');
+  const { grant } = await codeFor(k, { scope: 'openid', claims: JSON.stringify({ id_token: { family_name: null, no_such: null }, userinfo: { birthdate: { essential: true } } }) });
+  const t = (await post('/api/v2/token', grant, basic(k))).json;
+  const id = decode(t.id_token);
+  assert.equal(id.family_name, 'MARTIN');
+  assert.equal(id.birthdate, undefined);
+  const info = (await send(`${world.issuer}/api/v2/userinfo`, { headers: { authorization: `Bearer ${t.access_token}` } })).json;
+  assert.equal(info.birthdate, '1988-04-12');
+});
+
 // ---- logout from behind ----------------------------------------------------------------------------
 // A client's own server: what it receives, and what it answers.
 async function listener(n, answers = []) {

@@ -36,6 +36,8 @@ static json_t *data_json(const struct code_data *d)
     set(v, "scope", d->scope);
     set(v, "claims", d->claims);
     set(v, "challenge", d->challenge);
+    if (d->id_claims.n)
+        set(v, "id_claims", d->id_claims);
     if (d->dpop_jkt.p)
         set(v, "jkt", d->dpop_jkt);
     if (d->nonce.p)

@@ -262,6 +262,7 @@ enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, const
                              .person = person, .scope = w->scopes, .claims = w->claims,
                              .nonce = f->request.nonce, .challenge = f->request.code_challenge,
                              .dpop_jkt = f->request.dpop_jkt,
+                             .id_claims = f->request.id_claims,
                              .session = c->session->data};
     struct act_info info = {.kind = "identity.signin", .actor = k->id,
                             .object = json_get_str(c->session->data, "provider"), .person = person};

@@ -162,6 +162,11 @@ static enum err id_token_make(struct ctx *c, const struct minting *m, struct str
         "acr", json_get(d, "acr"), "sid", json_get(d, "sid"));
     if (json_get(d, "nonce"))
         json_object_set(v, "nonce", json_get(d, "nonce"));
+    if (json_get_str(d, "id_claims").n) {
+        json_t *asked = claims_pick(m->claims, json_get_str(d, "id_claims"));
+        json_object_update_missing(v, asked);
+        json_decref(asked);
+    }
     /* A strict client gets amr when it asked for it, as FranceConnect does. */
     if (json_get(d, "amr") && (m->k->profile != PROFILE_STRICT || list_has(m->scope, STR("amr"))))
         json_object_set(v, "amr", json_get(d, "amr"));

@@ -27,6 +27,7 @@ struct request {
     enum level level;  /* the lowest that will do; LEVEL_EIDAS1 when none was asked */
     bool level_asked;
     struct str claims_wanted; /* of the claims parameter: known names, blank-separated */
+    struct str id_claims;     /* those of them that the ID token is to hold */
     bool pushed;              /* it came by the back channel */
     const char *repeated;     /* a parameter sent twice */
     struct str unknown;       /* a parameter nobody knows; .p NULL none */
