@@ -309,14 +309,12 @@ static void the_write_ahead_log(void **state)
 static void a_whole_tree_made_again(void **state)
 {
     struct tree tree;
-    static struct unsynced unsynced;
     struct str bundle, leaf;
     (void)state;
     fresh(data);
     int from = open(data, O_RDONLY | O_DIRECTORY), to = open(copy, O_RDONLY | O_DIRECTORY);
     remove_all(in_copy("tile"));
-    unsynced.folder = to;
-    tree_init(&tree, to, &unsynced);
+    tree_init(&tree, to);
     for (uint64_t i = 0; i < ENTRIES; i++) {
         if (i % 256 == 0)
             assert_ok(tile_read(from, TILE_ENTRIES, i / 256, tile_width(0, i / 256, ENTRIES),
@@ -330,7 +328,6 @@ static void a_whole_tree_made_again(void **state)
     }
     assert_ok(tree_publish(&tree));
     tree_free(&tree);
-    assert_ok(unsynced_sync(&unsynced));
     expect(ERR_CORRUPT, "checkpoint", -1);
     /* The tile over the entries is put back: then it is the one bundle. */
     struct str tile;

@@ -110,10 +110,16 @@ void wal_reader_init(struct wal_reader *r, int folder, uint64_t position)
         abort();
 }
 
-void wal_reader_free(struct wal_reader *r)
+static void segment_close(struct wal_reader *r)
 {
     if (r->fd >= 0)
         close(r->fd);
+    r->fd = -1;
+}
+
+void wal_reader_free(struct wal_reader *r)
+{
+    segment_close(r);
     free(r->buf);
     *r = (struct wal_reader){.fd = -1};
 }
@@ -123,8 +129,7 @@ static enum err segment_open(struct wal_reader *r, uint64_t segment)
     char name[32];
     if (r->fd >= 0 && r->segment == segment)
         return ERR_OK;
-    if (r->fd >= 0)
-        close(r->fd);
+    segment_close(r);
     r->segment = segment;
     r->fd = openat(r->folder, wal_segment_name(segment, name), O_RDONLY | O_CLOEXEC);
     return r->fd >= 0 ? ERR_OK : file_err_from_errno(errno);
@@ -160,9 +165,11 @@ enum err wal_reader_next(struct wal_reader *r, struct wal_batch *out)
         e = batch_at(r, position, out);
     }
     if (e == ERR_OK && r->known_last && out->previous != r->last)
-        return ERR_NOT_FOUND; /* one is missing in between */
-    if (e != ERR_OK)
+        e = ERR_NOT_FOUND; /* one is missing in between */
+    if (e != ERR_OK) {     /* under the same name there may be another file next time */
+        segment_close(r);
         return e;
+    }
     r->last = position;
     r->known_last = true;
     r->position = wal_batch_end(out);

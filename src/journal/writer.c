@@ -40,6 +40,7 @@ enum {
     PACE_RECORDS = 8, /* after a batch of so many, */
     PACE_US = 300, /* the next one waits so long for company: a sync costs as much as 50 entries */
     LOCK_TRIES = 100,
+    LAST_TURNS = 8,
 };
 
 struct lane {
@@ -436,7 +437,7 @@ static enum err serve(struct committer *c, struct str opening)
         answer(&c->lanes[i], &(struct chan_head){.op = CHAN_HELLO}, STR_NONE);
     while (!proc_stopping && e == ERR_OK && any_open(c))
         e = turn(c, proc_stop_fd() >= 0 ? -1 : 100);
-    if (e == ERR_OK)
+    for (int i = 0; i < LAST_TURNS && e == ERR_OK; i++)
         e = turn(c, 0); /* what came before the stop */
     return e;
 }
@@ -503,7 +504,8 @@ static enum err run(struct proc *self, struct committer *c, struct sealer *s,
     c->next_index = s->tree.size;
     wal_open(&c->wal, s->folder, o->end, o->last);
     s->wal = &c->wal;
-    if (pthread_create(&thread, NULL, sealer_main, s) != 0)
+    if (durable_start(&s->durable, &c->wal) != ERR_OK ||
+        pthread_create(&thread, NULL, sealer_main, s) != 0)
         return ERR_INTERNAL;
     proc_ready(self);
     enum err e = serve(c, o->opening);
@@ -516,7 +518,6 @@ static enum err run(struct proc *self, struct committer *c, struct sealer *s,
         _exit(1); /* what the disk holds is found out by the next one */
     }
     pthread_join(thread, NULL);
-    wal_close(&c->wal);
     return e;
 }
 
@@ -540,8 +541,10 @@ int journal_main(struct proc *self, void *journal_conf)
         e = run(self, c, &s, &opened);
     if (e != ERR_OK && !proc_stopping)
         log_error("journal_start_failed", "error", err_name(e));
-    if (s.work.head || s.ids)
+    if (s.epoch)
         sealer_free(&s);
+    if (s.wal)
+        wal_close(&c->wal);
     keys_close(s.keys);
     committer_free(c);
     arena_free(&a);

@@ -1,13 +1,15 @@
-/* What the two threads of the journal process share. Private to this folder.
+/* What the threads of the journal process share. Private to this folder.
  *
  * The committer (writer.c) takes records from the channels, writes them to the write-ahead log and
  * answers. The sealer (sealer.c) follows the log and does all the rest: tree, indexes, side rows,
- * checkpoint. It also runs alone, at the start, before there is a committer. */
+ * checkpoint. It also runs alone, at the start, before there is a committer. A third one
+ * (durable.c) waits for the disk in the sealer's place, so that publishing goes on. */
 #ifndef JOURNAL_WRITER_H
 #define JOURNAL_WRITER_H
 
 #include <pthread.h>
 #include "crypto/keys.h"
+#include "journal/durable.h"
 #include "journal/journal.h"
 #include "journal/note.h"
 #include "journal/runs.h"
@@ -49,15 +51,13 @@ struct sealer {
     struct side_writer side;
     struct buf new_ids;
     struct runs *ids, *side_runs;
-    uint64_t next_run, durable_run; /* durable_run: those under it are durable */
+    uint64_t next_run;
     uint64_t sealed;
     uint8_t root[HASH_LEN];
-    struct unsynced unsynced;
 
-    uint64_t durable_wal, durable_size;
-    int64_t durable_at_ms, last_at_ms; /* last_at_ms: of the last entry applied */
-    uint64_t *gone; /* runs to remove after the next durable point; ids' bit 63 is 0, side's 1 */
-    size_t n_gone, cap_gone;
+    struct durable durable;
+    uint64_t durable_wal; /* where the last durable point, done or under way, stands */
+    int64_t durable_at_ms;
     bool sign_failed;
 };
 
@@ -69,7 +69,7 @@ enum err sealer_apply(struct sealer *s, int64_t most_ms) MUST_CHECK;
 /* Makes what was applied readable. */
 enum err sealer_publish(struct sealer *s) MUST_CHECK;
 enum err sealer_sign(struct sealer *s) MUST_CHECK;
-/* Everything published is safe; the write-ahead log before it may go. */
+/* Everything published is safe when it returns; the write-ahead log before it may go. */
 enum err sealer_make_durable(struct sealer *s) MUST_CHECK;
 void *sealer_main(void *sealer); /* the thread */
 

@@ -28,6 +28,9 @@ static struct {
 void change_subscribe(struct platform *pf, change_fn *fn, void *arg)
 {
     (void)pf;
+    for (size_t i = 0; i < n_subscribers; i++)
+        if (subscribers[i].fn == fn && subscribers[i].arg == arg)
+            return;
     if (n_subscribers == SUBSCRIBERS_MAX)
         abort();
     subscribers[n_subscribers].fn = fn;

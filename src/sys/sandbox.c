@@ -196,7 +196,7 @@ static const int with_files[] = {
     CALL(open), CALL(openat), CALL(creat), CALL(getdents64), CALL(mkdir), CALL(mkdirat),
     CALL(rmdir), CALL(unlink), CALL(unlinkat), CALL(rename), CALL(renameat), CALL(renameat2),
     CALL(link), CALL(linkat), CALL(truncate), CALL(flock), CALL(chmod), CALL(fchmod),
-    CALL(fchmodat), CALL(fchown), CALL(utimensat), CALL(statfs), CALL(fstatfs),
+    CALL(fchmodat), CALL(fchown), CALL(utimensat), CALL(statfs), CALL(fstatfs), CALL(syncfs),
 };
 
 static const int with_net[] = {
