@@ -7,10 +7,11 @@
 #include "data/json.h"
 
 enum { SEEN_FIRST = 1024, JTI_MAX = 256 };
-static const unsigned algs = 1u << JOSE_ES256 | 1u << JOSE_PS256 | 1u << JOSE_RS256 |
-                             1u << JOSE_EDDSA;
+static const unsigned algs =
+    1u << JOSE_ES256 | 1u << JOSE_PS256 | 1u << JOSE_RS256 | 1u << JOSE_EDDSA;
 
-/* ---- the proof ---------------------------------------------------------------------------------- */
+/* ---- the proof ----------------------------------------------------------------------------------
+ */
 static enum err deny(const char **why, const char *what)
 {
     *why = what;
@@ -128,14 +129,15 @@ enum err dpop_check(struct arena *a, struct str compact, const struct dpop_wante
         e = verify(a, &j, str_sub(compact, 0, (size_t)dot), w, kept, kept_arena, out, why);
     if (e == ERR_OK) {
         out->jti = arena_dup(a, json_get_str(j.claims, "jti"));
-        out->seen = map_hash(arena_printf(a, STR_FMT " " STR_FMT, STR_ARG(out->jkt),
-                                          STR_ARG(out->jti)));
+        out->seen =
+            map_hash(arena_printf(a, STR_FMT " " STR_FMT, STR_ARG(out->jkt), STR_ARG(out->jti)));
     }
     jws_free(&j);
     return e;
 }
 
-/* ---- proofs seen -------------------------------------------------------------------------------- */
+/* ---- proofs seen --------------------------------------------------------------------------------
+ */
 void dpop_seen_init(struct dpop_seen *s, size_t max)
 {
     *s = (struct dpop_seen){.max = max};

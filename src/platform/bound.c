@@ -29,11 +29,14 @@ static bool is_repeated(const struct http_head *h, const char *name)
 }
 
 enum err bound_proof(struct ctx *c, struct str url, struct str token, struct str jkt,
-                    struct dpop_proof *out, const char **why)
+                     struct dpop_proof *out, const char **why)
 {
     struct str compact = ctx_header(c, "DPoP");
-    struct dpop_wanted w = {.method = str_from(http_method_name(c->rq->method)), .url = url,
-                            .token = token, .jkt = jkt, .now_ms = clock_now_ms()};
+    struct dpop_wanted w = {.method = str_from(http_method_name(c->rq->method)),
+                            .url = url,
+                            .token = token,
+                            .jkt = jkt,
+                            .now_ms = clock_now_ms()};
     if (!compact.p)
         return ERR_NOT_FOUND;
     *why = "the header DPoP is sent twice";
@@ -68,8 +71,8 @@ enum err bound_check(struct ctx *c, const json_t *claims, struct str token, bool
 {
     const json_t *cnf = json_get(claims, "cnf");
     struct str jkt = json_get_str(cnf, "jkt"), x5t = json_get_str(cnf, "x5t#S256");
-    struct str base = c->site->kind == SITE_PORTAL ? str_from(c->pf->settings->base_url)
-                                                   : c->site->base_url;
+    struct str base =
+        c->site->kind == SITE_PORTAL ? str_from(c->pf->settings->base_url) : c->site->base_url;
     struct dpop_proof proof;
     *why = "the token is bound to a key: send it under DPoP, with a proof";
     if (dpop != (jkt.n > 0) || (cnf && !jkt.n && !x5t.n))
@@ -81,7 +84,8 @@ enum err bound_check(struct ctx *c, const json_t *claims, struct str token, bool
         return ERR_OK;
     *why = "a DPoP proof is needed";
     struct str path = c->rq->head->path;
-    enum err e = bound_proof(c, arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(base), STR_ARG(path)),
-                            token, jkt, &proof, why);
+    enum err e =
+        bound_proof(c, arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(base), STR_ARG(path)), token,
+                    jkt, &proof, why);
     return e == ERR_NOT_FOUND ? ERR_DENIED : e;
 }

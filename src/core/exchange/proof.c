@@ -24,10 +24,12 @@ static enum gw_code dpop(struct gateway *g, struct fast *x, struct token *t, int
 {
     const struct http_head *h = fast_head(x);
     struct arena *a = fast_arena(x);
-    struct dpop_wanted w = {.method = str_from(http_method_name(h->method)),
-                            .url = arena_printf(a, STR_FMT STR_FMT, STR_ARG(g->issuer),
-                                                STR_ARG(h->path)),
-                            .token = t->text, .jkt = t->jkt, .now_ms = now_ms};
+    struct dpop_wanted w = {
+        .method = str_from(http_method_name(h->method)),
+        .url = arena_printf(a, STR_FMT STR_FMT, STR_ARG(g->issuer), STR_ARG(h->path)),
+        .token = t->text,
+        .jkt = t->jkt,
+        .now_ms = now_ms};
     struct dpop_proof proof;
     const char *why;
     struct str compact = proof_of(h);
@@ -37,7 +39,8 @@ static enum gw_code dpop(struct gateway *g, struct fast *x, struct token *t, int
     return e == ERR_OK ? GW_OK : e == ERR_LIMIT ? GW_BUSY : GW_PROOF;
 }
 
-/* RFC 9440: the certificate as a trusted proxy saw it (from anybody else the header was dropped). */
+/* RFC 9440: the certificate as a trusted proxy saw it (from anybody else the header was dropped).
+ */
 static bool certificate_fits(struct fast *x, struct str x5t)
 {
     struct arena *a = fast_arena(x);
@@ -51,7 +54,7 @@ static bool certificate_fits(struct fast *x, struct str x5t)
 }
 
 enum gw_code token_possessed(struct gateway *g, struct fast *x, struct token *t, bool under_dpop,
-                         int64_t now_ms)
+                             int64_t now_ms)
 {
     if (under_dpop != (t->jkt.n > 0))
         return t->jkt.n ? GW_TOKEN_BOUND : GW_TOKEN_INVALID;

@@ -19,7 +19,8 @@ bool backchannel_wants(struct ctx *c, const struct client *k)
     return k->logout_uri.n || site_of_client(c->arena, k->id);
 }
 
-enum err backchannel_note(struct db_conn *db, struct str sid, struct str client_id, int64_t until_ms)
+enum err backchannel_note(struct db_conn *db, struct str sid, struct str client_id,
+                          int64_t until_ms)
 {
     return db_exec(db,
                    "INSERT INTO session_client(sid, client_id, until_at) VALUES($1, $2, $3) "
@@ -27,7 +28,8 @@ enum err backchannel_note(struct db_conn *db, struct str sid, struct str client_
                    "ssi", sid, client_id, until_ms);
 }
 
-/* ---- the end of a session --------------------------------------------------------------------------- */
+/* ---- the end of a session
+ * --------------------------------------------------------------------------- */
 struct notices {
     struct str sid, person, clients[CLIENTS_MAX], ids[CLIENTS_MAX];
     size_t n;
@@ -90,14 +92,16 @@ enum err backchannel_end(struct ctx *c, struct str sid, struct str person)
         return ERR_UNAVAILABLE;
     if (!sid.n)
         return ERR_OK;
-    enum err e = db_query(db, c->arena, &r,
-                          "SELECT client_id FROM session_client WHERE sid = $1 LIMIT 200", "s", sid);
+    enum err e =
+        db_query(db, c->arena, &r, "SELECT client_id FROM session_client WHERE sid = $1 LIMIT 200",
+                 "s", sid);
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++)
         e = add(c, n, db_str(&r, i, 0));
     return e == ERR_OK && r.n_rows ? db_write(c->pf->db, notices_write, n) : e;
 }
 
-/* ---- delivery --------------------------------------------------------------------------------------- */
+/* ---- delivery
+ * --------------------------------------------------------------------------------------- */
 struct notice {
     struct str id, client_id, person, sid;
     int64_t tries, next_ms, now_ms;
@@ -109,9 +113,9 @@ static enum err take(struct db_conn *db, void *arg)
 {
     const struct notice *n = arg;
     int64_t changed = 0;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE logout_notice SET next_at = $3 WHERE id = $1 AND next_at = $2",
-                               "sii", n->id, n->next_ms, n->now_ms + HELD_MS);
+    enum err e = db_exec_count(
+        db, &changed, "UPDATE logout_notice SET next_at = $3 WHERE id = $1 AND next_at = $2", "sii",
+        n->id, n->next_ms, n->now_ms + HELD_MS);
     return e == ERR_OK && changed != 1 ? ERR_CONFLICT : e;
 }
 
@@ -120,8 +124,8 @@ static enum err settle(struct db_conn *db, void *arg)
     const struct notice *n = arg;
     if (n->done)
         return db_exec(db, "DELETE FROM logout_notice WHERE id = $1", "s", n->id);
-    return db_exec(db, "UPDATE logout_notice SET tries = $2, next_at = $3 WHERE id = $1", "sii", n->id,
-                   n->tries + 1, n->now_ms + ((int64_t)FIRST_AGAIN_MS << n->tries));
+    return db_exec(db, "UPDATE logout_notice SET tries = $2, next_at = $3 WHERE id = $1", "sii",
+                   n->id, n->tries + 1, n->now_ms + ((int64_t)FIRST_AGAIN_MS << n->tries));
 }
 
 static enum err logout_token(struct ctx *c, const struct notice *n, const struct client *k,
@@ -134,11 +138,11 @@ static enum err logout_token(struct ctx *c, const struct notice *n, const struct
     enum err e = sub_of(c, k, n->person, &sub);
     if (e != ERR_OK)
         return e;
-    json_t *v = json_pack("{s:s,s:s%,s:s%,s:I,s:I,s:s,s:s%,s:{s:{}}}", "iss",
-                          c->pf->settings->base_url, "sub", sub.p, sub.n, "aud", k->id.p, k->id.n,
-                          "iat", (json_int_t)now_s, "exp", (json_int_t)(now_s + TOKEN_LIFE_S), "jti",
-                          jti, "sid", n->sid.p, n->sid.n, "events",
-                          "http://schemas.openid.net/event/backchannel-logout");
+    json_t *v =
+        json_pack("{s:s,s:s%,s:s%,s:I,s:I,s:s,s:s%,s:{s:{}}}", "iss", c->pf->settings->base_url,
+                  "sub", sub.p, sub.n, "aud", k->id.p, k->id.n, "iat", (json_int_t)now_s, "exp",
+                  (json_int_t)(now_s + TOKEN_LIFE_S), "jti", jti, "sid", n->sid.p, n->sid.n,
+                  "events", "http://schemas.openid.net/event/backchannel-logout");
     e = keys_sign_jws(c->pf->keys, "issuer", k->id_token_alg, "logout+jwt", json_text(c->arena, v),
                       c->arena, out);
     json_decref(v);
@@ -162,19 +166,23 @@ static bool send(struct ctx *c, const struct notice *n)
         return true; /* the person was erased */
     if (e != ERR_OK)
         return false;
-    struct client_call call = {.method = "POST", .url = k->logout_uri, .headers = &form,
-                               .n_headers = 1, .answer_max = 64 * 1024,
-                               .body = arena_printf(c->arena, "logout_token=" STR_FMT,
-                                                    STR_ARG(token)),
-                               .allow_inside = c->pf->settings->allow_inside ||
-                                               c->pf->settings->demo};
+    struct client_call call = {
+        .method = "POST",
+        .url = k->logout_uri,
+        .headers = &form,
+        .n_headers = 1,
+        .answer_max = 64 * 1024,
+        .body = arena_printf(c->arena, "logout_token=" STR_FMT, STR_ARG(token)),
+        .allow_inside = c->pf->settings->allow_inside || c->pf->settings->demo};
     e = client_send(c->arena, &call, &answer);
     bool told = e == ERR_OK && answer.status >= 200 && answer.status < 300;
     bool refused = e == ERR_OK && answer.status >= 400 && answer.status < 500;
     bool last = n->tries + 1 >= TRIES_MAX;
     if (!told)
         log_info("logout_not_told", "client", k->id.p, "why",
-                 refused ? "refused" : last ? "given up" : "later");
+                 refused ? "refused"
+                 : last  ? "given up"
+                         : "later");
     return told || refused || last;
 }
 
@@ -202,9 +210,12 @@ void backchannel_deliver(struct platform *pf)
                  "WHERE next_at <= $1 ORDER BY next_at LIMIT 20",
                  "i", now_ms) == ERR_OK)
         for (size_t i = 0; i < r.n_rows; i++) {
-            struct notice n = {.id = db_str(&r, i, 0), .client_id = db_str(&r, i, 1),
-                               .person = db_str(&r, i, 2), .sid = db_str(&r, i, 3),
-                               .tries = db_i64(&r, i, 4), .next_ms = db_i64(&r, i, 5),
+            struct notice n = {.id = db_str(&r, i, 0),
+                               .client_id = db_str(&r, i, 1),
+                               .person = db_str(&r, i, 2),
+                               .sid = db_str(&r, i, 3),
+                               .tries = db_i64(&r, i, 4),
+                               .next_ms = db_i64(&r, i, 5),
                                .now_ms = clock_now_ms()};
             deliver(c, &n);
         }

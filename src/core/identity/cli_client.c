@@ -104,7 +104,8 @@ static int add(struct cli *r)
 /* ---- list, show --------------------------------------------------------------------------------- */
 #define CLIENT_SQL                                                                           \
     "SELECT id, name_fr, name_en, profile, realm, org_id, entity_id, auth_methods, "         \
-    "id_token_alg, userinfo_alg, scopes, providers, pkce, state, created_at FROM client "
+    "id_token_alg, userinfo_alg, scopes, providers, pkce, state, created_at, par, bound, "               \
+    "logout_uri, data_provider FROM client "
 
 static json_t *uris(struct cli *r, const char *id, const char *kind)
 {
@@ -122,7 +123,8 @@ static json_t *uris(struct cli *r, const char *id, const char *kind)
 static json_t *client_json(struct cli *r, const struct db_result *rows, size_t i)
 {
     const char *id = db_z(rows, i, 0);
-    return json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:o,s:o}",
+    return json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:o,s:o,"
+                     "s:b,s:s,s:s,s:b}",
                      "client_id", id, "name", "fr", db_z(rows, i, 1), "en", db_z(rows, i, 2),
                      "profile", db_z(rows, i, 3), "realm", db_z(rows, i, 4), "org",
                      db_z(rows, i, 5), "entity", db_z(rows, i, 6), "auth_methods",
@@ -130,7 +132,9 @@ static json_t *client_json(struct cli *r, const struct db_result *rows, size_t i
                      db_z(rows, i, 9), "scopes", db_z(rows, i, 10), "providers", db_z(rows, i, 11),
                      "pkce", db_i64(rows, i, 12) != 0, "state", db_z(rows, i, 13), "created_at",
                      (json_int_t)db_i64(rows, i, 14), "redirect_uris", uris(r, id, "redirect"),
-                     "post_logout_redirect_uris", uris(r, id, "post_logout"));
+                     "post_logout_redirect_uris", uris(r, id, "post_logout"), "par", db_i64(rows, i, 15) != 0, "bound",
+                     db_z(rows, i, 16), "backchannel_logout_uri", db_z(rows, i, 17),
+                     "data_provider", db_i64(rows, i, 18) != 0);
 }
 
 static int list(struct cli *r)

@@ -35,9 +35,10 @@ enum err identity_grants(struct ctx *c)
         words_put(c, item, "given", "created_at");
         words_put(c, item, "used", "used_at");
         words_put(c, item, "until", "until_at");
-        json_object_set_new(item, "action",
-                            json_string(arena_printf(c->arena, "/account/access/%s/end",
-                                                     json_get_z(item, "id", "")).p));
+        json_object_set_new(
+            item, "action",
+            json_string(
+                arena_printf(c->arena, "/account/access/%s/end", json_get_z(item, "id", "")).p));
     }
     if (json_array_size(items))
         json_object_set_new(d, "active", json_pack("{s:O}", "items", items));
@@ -61,7 +62,8 @@ static enum err end(struct ctx *c)
 enum err identity_grant_end_post(struct ctx *c)
 {
     enum err e = end(c);
-    return e == ERR_OK || e == ERR_NOT_FOUND ? ctx_redirect(c, portal_url(c, "/account/access")) : e;
+    return e == ERR_OK || e == ERR_NOT_FOUND ? ctx_redirect(c, portal_url(c, "/account/access"))
+                                             : e;
 }
 
 enum err identity_api_grants(struct ctx *c)

@@ -1,6 +1,6 @@
-/* Whose is this token? Asked by those who provide data: as JSON (RFC 7662) or signed (RFC 9701), the
- * latter also where FranceConnect has it. The person bears the asker's own name for her: a provider
- * of data learns nothing that it could compare with the client's files. */
+/* Whose is this token? Asked by those who provide data: as JSON (RFC 7662) or signed (RFC 9701),
+ * the latter also where FranceConnect has it. The person bears the asker's own name for her: a
+ * provider of data learns nothing that it could compare with the client's files. */
 #include "core/identity/schema.h"
 
 #include "base/clock.h"
@@ -36,7 +36,8 @@ static enum err sub_put(struct ctx *c, const struct client *k, const json_t *cla
 static enum err describe(struct ctx *c, const struct client *k, const json_t *claims,
                          const json_t *identity, json_t **out)
 {
-    static const char *const same[] = {"iss", "client_id", "iat", "exp", "scope", "acr", "jti", "cnf"};
+    static const char *const same[] = {"iss",   "client_id", "iat", "exp",
+                                       "scope", "acr",       "jti", "cnf"};
     json_t *v = json_pack("{s:b}", "active", 1);
     bool dpop = json_get(json_get(claims, "cnf"), "jkt") != NULL;
     for (size_t i = 0; i < COUNT_OF(same); i++)
@@ -59,11 +60,12 @@ static enum err answer(struct ctx *c, const struct client *k, json_t *about, boo
     struct str jwt;
     if (!is_signed)
         return ctx_json(c, 200, about);
-    json_t *v = json_pack("{s:s,s:s%,s:I,s:o}", "iss", c->pf->settings->base_url, "aud", k->id.p,
-                          k->id.n, "iat", (json_int_t)(clock_now_ms() / 1000),
-                          "token_introspection", about);
-    enum err e = keys_sign_jws(c->pf->keys, "issuer", k->userinfo_signed ? k->userinfo_alg : JOSE_ES256,
-                               "token-introspection+jwt", json_text(c->arena, v), c->arena, &jwt);
+    json_t *v =
+        json_pack("{s:s,s:s%,s:I,s:o}", "iss", c->pf->settings->base_url, "aud", k->id.p, k->id.n,
+                  "iat", (json_int_t)(clock_now_ms() / 1000), "token_introspection", about);
+    enum err e =
+        keys_sign_jws(c->pf->keys, "issuer", k->userinfo_signed ? k->userinfo_alg : JOSE_ES256,
+                      "token-introspection+jwt", json_text(c->arena, v), c->arena, &jwt);
     json_decref(v);
     web_header(c->rs, "Cache-Control", STR("no-store"));
     return e == ERR_OK ? ctx_text(c, 200, SIGNED, jwt) : e;
@@ -74,8 +76,8 @@ static enum err read(struct ctx *c, struct str token, json_t **claims, json_t **
 {
     const char *why = "";
     enum err e = access_token_read(c, token, claims, identity, &why);
-    bool nobody = e != ERR_OK && strcmp(why, "no person in it") == 0 && *claims &&
-                  !json_get(*claims, "idt");
+    bool nobody =
+        e != ERR_OK && strcmp(why, "no person in it") == 0 && *claims && !json_get(*claims, "idt");
     return nobody ? ERR_OK : e;
 }
 
@@ -93,7 +95,8 @@ static enum err introspect(struct ctx *c, bool is_signed)
     if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT || e == ERR_INTERNAL)
         return e;
     /* RFC 7662 4: who is not registered to ask hears of its own tokens alone. */
-    bool may = e == ERR_OK && (k->data_provider || str_eq(json_get_str(claims, "client_id"), k->id));
+    bool may =
+        e == ERR_OK && (k->data_provider || str_eq(json_get_str(claims, "client_id"), k->id));
     e = ERR_OK;
     if (may)
         e = describe(c, k, claims, identity, &about);

@@ -1,4 +1,5 @@
-/* What tokens hold (docs/formats/access-token.md; OpenID Connect Core 2), and what they are bound to. */
+/* What tokens hold (docs/formats/access-token.md; OpenID Connect Core 2), and what they are bound
+ * to. */
 #include "core/identity/mint.h"
 
 #include "base/clock.h"
@@ -15,7 +16,8 @@ static json_t *jstr(struct str s)
     return json_stringn(s.p ? s.p : "", s.n);
 }
 
-/* ---- what they are bound to ---------------------------------------------------------------------- */
+/* ---- what they are bound to
+ * ---------------------------------------------------------------------- */
 static enum err proof_bad(struct ctx *c, bool *answered, const char *why)
 {
     *answered = true;
@@ -33,8 +35,7 @@ static enum err dpop_of(struct ctx *c, struct binding *b, bool *answered)
         return ERR_OK;
     if (e != ERR_OK)
         return proof_bad(c, answered, why);
-    e = proof_use_once(c, proof.jkt, proof.jti,
-                       clock_now_ms() + DPOP_PAST_MS + 2 * DPOP_AHEAD_MS);
+    e = proof_use_once(c, proof.jkt, proof.jti, clock_now_ms() + DPOP_PAST_MS + 2 * DPOP_AHEAD_MS);
     if (e == ERR_EXISTS)
         return proof_bad(c, answered, "the proof was used before");
     b->jkt = proof.jkt;
@@ -65,7 +66,8 @@ const char *mint_token_type(const struct minting *m)
     return m->binding.jkt.n ? "DPoP" : "Bearer";
 }
 
-/* ---- the access token --------------------------------------------------------------------------- */
+/* ---- the access token ---------------------------------------------------------------------------
+ */
 /* What the gateway needs and the client must not read. */
 static enum err idt_make(struct ctx *c, const struct minting *m, struct str *out)
 {
@@ -80,8 +82,7 @@ static enum err idt_make(struct ctx *c, const struct minting *m, struct str *out
     json_object_set_new(v, "key", jstr(text));
     json_object_set_new(v, "pivot", agent ? json_incref(m->claims) : pivot_only(m->claims));
     json_object_set(v, "claims", json_get(m->data, "claims"));
-    struct str sealed = seal(c->arena, c->pf->token_seal, STR("token.idt"),
-                             json_text(c->arena, v));
+    struct str sealed = seal(c->arena, c->pf->token_seal, STR("token.idt"), json_text(c->arena, v));
     *out = codec_to_base64url(c->arena, sealed.p, sealed.n);
     json_decref(v);
     mem_wipe(key, sizeof key);
@@ -111,17 +112,16 @@ enum err grants_get(struct ctx *c, const struct minting *m, json_t **grants)
 }
 
 enum err access_token_make(struct ctx *c, const struct minting *m, const json_t *grants,
-                                  struct str *out)
+                           struct str *out)
 {
     struct str idt = STR_NONE;
     const char *issuer = c->pf->settings->base_url;
     enum err e = m->person.n ? idt_make(c, m, &idt) : ERR_OK;
     if (e != ERR_OK)
         return e;
-    json_t *v = json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o}", "iss", issuer, "aud", issuer,
-                          "sub", jstr(m->sub), "client_id", jstr(m->k->id), "iat",
-                          (json_int_t)m->now_s, "exp",
-                          (json_int_t)(m->now_s + m->k->access_life_s), "jti", jstr(m->jti),
+    json_t *v = json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o}", "iss", issuer, "aud", issuer, "sub",
+                          jstr(m->sub), "client_id", jstr(m->k->id), "iat", (json_int_t)m->now_s,
+                          "exp", (json_int_t)(m->now_s + m->k->access_life_s), "jti", jstr(m->jti),
                           "scope", jstr(m->scope));
     if (idt.p)
         json_object_set_new(v, "idt", jstr(idt));
@@ -141,7 +141,8 @@ enum err access_token_make(struct ctx *c, const struct minting *m, const json_t 
     return e;
 }
 
-/* ---- the ID token ------------------------------------------------------------------------------- */
+/* ---- the ID token -------------------------------------------------------------------------------
+ */
 /* OpenID Connect Core 3.1.3.6: the left half of the digest. */
 static json_t *at_hash(struct ctx *c, struct str access)
 {
@@ -154,12 +155,12 @@ static enum err id_token_make(struct ctx *c, const struct minting *m, struct str
                               struct str *out)
 {
     const json_t *d = m->data;
-    json_t *v = json_pack(
-        "{s:s,s:o,s:o,s:I,s:I,s:I,s:o,s:O?,s:O?}", "iss", c->pf->settings->base_url, "sub",
-        jstr(m->sub), "aud", jstr(m->k->id), "iat", (json_int_t)m->now_s, "exp",
-        (json_int_t)(m->now_s + m->k->id_token_life_s), "auth_time",
-        (json_int_t)(json_get_i64(d, "auth_time_ms", 0) / 1000), "at_hash", at_hash(c, access),
-        "acr", json_get(d, "acr"), "sid", json_get(d, "sid"));
+    json_t *v =
+        json_pack("{s:s,s:o,s:o,s:I,s:I,s:I,s:o,s:O?,s:O?}", "iss", c->pf->settings->base_url,
+                  "sub", jstr(m->sub), "aud", jstr(m->k->id), "iat", (json_int_t)m->now_s, "exp",
+                  (json_int_t)(m->now_s + m->k->id_token_life_s), "auth_time",
+                  (json_int_t)(json_get_i64(d, "auth_time_ms", 0) / 1000), "at_hash",
+                  at_hash(c, access), "acr", json_get(d, "acr"), "sid", json_get(d, "sid"));
     if (json_get(d, "nonce"))
         json_object_set(v, "nonce", json_get(d, "nonce"));
     if (json_get_str(d, "id_claims").n) {
@@ -176,7 +177,8 @@ static enum err id_token_make(struct ctx *c, const struct minting *m, struct str
     return e;
 }
 
-/* ---- the answer ---------------------------------------------------------------------------------- */
+/* ---- the answer
+ * ---------------------------------------------------------------------------------- */
 enum err minting_fill(struct ctx *c, struct minting *m)
 {
     const json_t *d = m->data;

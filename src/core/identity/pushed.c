@@ -19,7 +19,8 @@ static bool refuse(struct oauth_error *why, const char *error, const char *descr
     return false;
 }
 
-/* ---- pushed requests: rows that open with their address alone --------------------------------------- */
+/* ---- pushed requests: rows that open with their address alone
+ * --------------------------------------- */
 static struct str id_of(struct ctx *c, struct str secret)
 {
     uint8_t hash[SHA256_LEN];
@@ -40,8 +41,9 @@ struct pushed_row {
 static enum err row_insert(struct db_conn *db, void *arg)
 {
     const struct pushed_row *r = arg;
-    return db_exec(db, "INSERT INTO pushed_request(id, client_id, data, until_at) "
-                       "VALUES($1, $2, $3, $4)",
+    return db_exec(db,
+                   "INSERT INTO pushed_request(id, client_id, data, until_at) "
+                   "VALUES($1, $2, $3, $4)",
                    "ssbi", r->id, r->client_id, r->data, r->until_ms);
 }
 
@@ -50,18 +52,20 @@ static enum err row_take(struct db_conn *db, void *arg)
 {
     const struct pushed_row *r = arg;
     int64_t changed = 0;
-    enum err e = db_exec_count(db, &changed, "DELETE FROM pushed_request WHERE id = $1", "s", r->id);
+    enum err e =
+        db_exec_count(db, &changed, "DELETE FROM pushed_request WHERE id = $1", "s", r->id);
     return e == ERR_OK && changed != 1 ? ERR_NOT_FOUND : e;
 }
 
-static enum err push(struct ctx *c, const struct client *k, const struct request *r, struct str *uri)
+static enum err push(struct ctx *c, const struct client *k, const struct request *r,
+                     struct str *uri)
 {
     char secret[SECRET_LEN + 1];
     uint8_t key[SEAL_KEY_LEN];
     secret_new(secret);
     struct str s = str_from(secret);
-    struct pushed_row row = {.id = id_of(c, s), .client_id = k->id,
-                             .until_ms = clock_now_ms() + PUSHED_LIFE_S * 1000};
+    struct pushed_row row = {
+        .id = id_of(c, s), .client_id = k->id, .until_ms = clock_now_ms() + PUSHED_LIFE_S * 1000};
     json_t *v = request_to_json(r);
     data_key(s, key);
     row.data = seal(c->arena, key, row.id, json_text(c->arena, v));
@@ -100,7 +104,8 @@ static enum err take(struct ctx *c, const struct client *k, struct str uri, stru
     return db_write(c->pf->db, row_take, &row);
 }
 
-/* ---- request objects -------------------------------------------------------------------------------- */
+/* ---- request objects
+ * -------------------------------------------------------------------------------- */
 /* The object's members as the parameters they stand for. */
 static void object_to_form(struct ctx *c, const json_t *claims, struct form *out)
 {
@@ -115,12 +120,11 @@ static void object_to_form(struct ctx *c, const json_t *claims, struct form *out
             skip |= strcmp(name, of_the_jwt[i]) == 0;
         if (skip)
             continue;
-        struct str value = json_is_string(v)
-                               ? arena_dup(c->arena, str_of(json_string_value(v),
-                                                            json_string_length(v)))
-                           : json_is_integer(v)
-                               ? arena_printf(c->arena, "%lld", (long long)json_integer_value(v))
-                               : json_text(c->arena, v);
+        struct str value =
+            json_is_string(v)
+                ? arena_dup(c->arena, str_of(json_string_value(v), json_string_length(v)))
+            : json_is_integer(v) ? arena_printf(c->arena, "%lld", (long long)json_integer_value(v))
+                                 : json_text(c->arena, v);
         out->fields[out->n++] = (struct form_field){arena_dup(c->arena, str_from(name)), value};
     }
 }
@@ -143,7 +147,8 @@ static const char *object_fault(struct ctx *c, const struct client *k, const str
     if (why)
         return why;
     if (jwt_check(j->claims, k->id, str_from(c->pf->settings->base_url), now_ms, &why) != ERR_OK)
-        return "the request object is not from this client, not for this issuer, or out of its time";
+        return "the request object is not from this client, not for this issuer, or out of its "
+               "time";
     if (exp_s * 1000 > now_ms + OBJECT_LIFE_MAX_MS)
         return "the request object lives longer than an hour";
     /* RFC 9101 6.3 and 10.8: what it names must be what was sent, and it does not nest. */
@@ -192,7 +197,8 @@ bool request_resolve(struct ctx *c, const struct client *k, struct request *r,
     return r->request.p && !r->request_uri.p ? object_read(c, k, r, why) : true;
 }
 
-/* ---- POST /api/v2/par ------------------------------------------------------------------------------- */
+/* ---- POST /api/v2/par
+ * ------------------------------------------------------------------------------- */
 static enum err check(struct ctx *c, const struct client *k, struct request *r,
                       struct oauth_error *why)
 {
@@ -252,6 +258,6 @@ enum err identity_push(struct ctx *c)
         e = push(c, k, &r, &uri);
     if (e != ERR_OK)
         return e;
-    return ctx_json(c, 201, json_pack("{s:s%,s:i}", "request_uri", uri.p, uri.n, "expires_in",
-                                      PUSHED_LIFE_S));
+    return ctx_json(
+        c, 201, json_pack("{s:s%,s:i}", "request_uri", uri.p, uri.n, "expires_in", PUSHED_LIFE_S));
 }

@@ -16,7 +16,8 @@ static json_t *jstr(struct str s)
     return json_stringn(s.p ? s.p : "", s.n);
 }
 
-/* ---- the token: sealed for this platform, it names its family and its turn ------------------------- */
+/* ---- the token: sealed for this platform, it names its family and its turn
+ * ------------------------- */
 static struct str token_make(struct ctx *c, struct str family, int64_t turn)
 {
     struct str plain = arena_printf(c->arena, STR_FMT " %lld", STR_ARG(family), (long long)turn);
@@ -34,7 +35,8 @@ static enum err token_open(struct ctx *c, struct str token, struct str *family, 
     return str_to_i64(str_after(plain, ID_LEN + 1), turn) ? ERR_OK : ERR_NOT_FOUND;
 }
 
-/* ---- the row ------------------------------------------------------------------------------------- */
+/* ---- the row
+ * ------------------------------------------------------------------------------------- */
 struct grant_row {
     struct str id, person, client_id, data;
     int64_t turn, now_ms, until_ms, ended_ms;
@@ -43,10 +45,11 @@ struct grant_row {
 static enum err row_insert(struct db_conn *db, void *arg)
 {
     struct grant_row *r = arg;
-    return db_exec(db,
-                   "INSERT INTO refresh_grant(id, person, client_id, turn, data, created_at, used_at, "
-                   "until_at, ended_at) VALUES($1, $2, $3, 1, $4, $5, $5, $6, 0)",
-                   "sssbii", r->id, r->person, r->client_id, r->data, r->now_ms, r->until_ms);
+    return db_exec(
+        db,
+        "INSERT INTO refresh_grant(id, person, client_id, turn, data, created_at, used_at, "
+        "until_at, ended_at) VALUES($1, $2, $3, 1, $4, $5, $5, $6, 0)",
+        "sssbii", r->id, r->person, r->client_id, r->data, r->now_ms, r->until_ms);
 }
 
 static enum err row_read(struct ctx *c, struct str id, struct grant_row *out)
@@ -60,21 +63,28 @@ static enum err row_read(struct ctx *c, struct str id, struct grant_row *out)
                               "FROM refresh_grant WHERE id = $1",
                               "s", id);
     if (e == ERR_OK)
-        *out = (struct grant_row){.id = id, .person = db_str(&r, 0, 0),
-                                  .client_id = db_str(&r, 0, 1), .turn = db_i64(&r, 0, 2),
-                                  .data = db_str(&r, 0, 3), .until_ms = db_i64(&r, 0, 4),
-                                  .ended_ms = db_i64(&r, 0, 5), .now_ms = clock_now_ms()};
+        *out = (struct grant_row){.id = id,
+                                  .person = db_str(&r, 0, 0),
+                                  .client_id = db_str(&r, 0, 1),
+                                  .turn = db_i64(&r, 0, 2),
+                                  .data = db_str(&r, 0, 3),
+                                  .until_ms = db_i64(&r, 0, 4),
+                                  .ended_ms = db_i64(&r, 0, 5),
+                                  .now_ms = clock_now_ms()};
     return e;
 }
 
 enum err refresh_begin(struct ctx *c, struct minting *m, struct str *token)
 {
-    static const char *const kept[] = {"scope", "claims", "person", "acr", "amr", "auth_time_ms",
-                                       "sid", "provider"};
+    static const char *const kept[] = {"scope", "claims",       "person", "acr",
+                                       "amr",   "auth_time_ms", "sid",    "provider"};
     json_t *v = json_object();
     int64_t now_ms = clock_now_ms();
-    struct grant_row row = {.id = m->jti, .person = m->person, .client_id = m->k->id,
-                            .now_ms = now_ms, .until_ms = now_ms + LIFE_MS};
+    struct grant_row row = {.id = m->jti,
+                            .person = m->person,
+                            .client_id = m->k->id,
+                            .now_ms = now_ms,
+                            .until_ms = now_ms + LIFE_MS};
     for (size_t i = 0; i < COUNT_OF(kept); i++)
         if (json_get(m->data, kept[i]))
             json_object_set(v, kept[i], json_get(m->data, kept[i]));
@@ -89,7 +99,8 @@ enum err refresh_begin(struct ctx *c, struct minting *m, struct str *token)
     return e;
 }
 
-/* ---- its end ------------------------------------------------------------------------------------- */
+/* ---- its end
+ * ------------------------------------------------------------------------------------- */
 enum err refresh_end(struct db_conn *db, struct str family, int64_t now_ms)
 {
     int64_t changed = 0;
@@ -97,9 +108,9 @@ enum err refresh_end(struct db_conn *db, struct str family, int64_t now_ms)
     struct str name = str_sub(family, 0, ID_LEN);
     memcpy(key, "family:", 7);
     memcpy(key + 7, name.p, name.n);
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE refresh_grant SET ended_at = $2 WHERE id = $1 AND ended_at = 0",
-                               "si", name, now_ms);
+    enum err e = db_exec_count(
+        db, &changed, "UPDATE refresh_grant SET ended_at = $2 WHERE id = $1 AND ended_at = 0", "si",
+        name, now_ms);
     if (e == ERR_OK && changed == 0)
         return ERR_CONFLICT;
     return e == ERR_OK ? change_add(db, "deny", str_of(key, 7 + name.n), now_ms + DENY_MS) : e;
@@ -139,15 +150,17 @@ enum err refresh_revoke(struct ctx *c, const struct client *k, struct str token)
     return e == ERR_OK ? end_with(c, &row, "identity.grant_ended", k->id) : e;
 }
 
-/* ---- use ----------------------------------------------------------------------------------------- */
+/* ---- use
+ * ----------------------------------------------------------------------------------------- */
 static enum err turn_write(struct db_conn *db, void *arg)
 {
     const struct grant_row *r = arg;
     int64_t changed = 0;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE refresh_grant SET turn = turn + 1, used_at = $3 WHERE id = $1 "
-                               "AND turn = $2 AND ended_at = 0",
-                               "sii", r->id, r->turn, r->now_ms);
+    enum err e =
+        db_exec_count(db, &changed,
+                      "UPDATE refresh_grant SET turn = turn + 1, used_at = $3 WHERE id = $1 "
+                      "AND turn = $2 AND ended_at = 0",
+                      "sii", r->id, r->turn, r->now_ms);
     return e == ERR_OK && changed != 1 ? ERR_CONFLICT : e;
 }
 
@@ -166,7 +179,8 @@ static enum err stale(struct ctx *c, struct grant_row *row)
     enum err e = end_with(c, row, "identity.refresh_replayed", row->client_id);
     if (e != ERR_OK && e != ERR_UNAVAILABLE)
         return e;
-    return oauth_fail(c, 400, "invalid_grant", "the refresh token was used before: access has ended");
+    return oauth_fail(c, 400, "invalid_grant",
+                      "the refresh token was used before: access has ended");
 }
 
 /* What the row keeps, checked against what this request brings. */
@@ -235,29 +249,31 @@ enum err refresh_use(struct ctx *c, const struct client *k, const struct binding
     return mint_answer(c, &m, token_make(c, family, row.turn + 1));
 }
 
-/* ---- for the person: who holds one ------------------------------------------------------------------ */
+/* ---- for the person: who holds one
+ * ------------------------------------------------------------------ */
 enum err identity_call_grants(struct ctx *c, const json_t *args, json_t **out)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query(db, c->arena, &r,
-                          "SELECT g.id, g.client_id, k.name_fr, k.name_en, g.created_at, g.used_at, "
-                          "g.until_at FROM refresh_grant g JOIN client k ON k.id = g.client_id "
-                          "WHERE g.person = $1 AND g.ended_at = 0 AND g.until_at > $2 "
-                          "ORDER BY g.created_at DESC LIMIT 200",
-                          "si", json_get_str(args, "person"), clock_now_ms());
+    enum err e =
+        db_query(db, c->arena, &r,
+                 "SELECT g.id, g.client_id, k.name_fr, k.name_en, g.created_at, g.used_at, "
+                 "g.until_at FROM refresh_grant g JOIN client k ON k.id = g.client_id "
+                 "WHERE g.person = $1 AND g.ended_at = 0 AND g.until_at > $2 "
+                 "ORDER BY g.created_at DESC LIMIT 200",
+                 "si", json_get_str(args, "person"), clock_now_ms());
     if (e != ERR_OK)
         return e;
     json_t *items = json_array();
     for (size_t i = 0; i < r.n_rows; i++)
-        json_array_append_new(
-            items, json_pack("{s:s,s:s,s:{s:s,s:s},s:I,s:I,s:I}", "id", db_z(&r, i, 0), "client_id",
-                             db_z(&r, i, 1), "name", "fr", db_z(&r, i, 2), "en", db_z(&r, i, 3),
-                             "created_at", (json_int_t)db_i64(&r, i, 4), "used_at",
-                             (json_int_t)db_i64(&r, i, 5), "until_at",
-                             (json_int_t)db_i64(&r, i, 6)));
+        json_array_append_new(items, json_pack("{s:s,s:s,s:{s:s,s:s},s:I,s:I,s:I}", "id",
+                                               db_z(&r, i, 0), "client_id", db_z(&r, i, 1), "name",
+                                               "fr", db_z(&r, i, 2), "en", db_z(&r, i, 3),
+                                               "created_at", (json_int_t)db_i64(&r, i, 4),
+                                               "used_at", (json_int_t)db_i64(&r, i, 5), "until_at",
+                                               (json_int_t)db_i64(&r, i, 6)));
     *out = json_pack("{s:o}", "items", items);
     return ERR_OK;
 }
