@@ -89,7 +89,7 @@ static const char *two(const json_t *v, const char *key, const char *lang)
 
 int exchange_cli_api_put(struct ctx *c, const char *path)
 {
-    static const char *const known[] = {"v",      "id",      "version", "org_id", "title",
+    static const char *const known[] = {"v",       "id",     "version", "org_id", "title",
                                         "summary", "scope",  "origin",  "prefix", "adapter",
                                         "methods", "circle", "fields",  NULL};
     static const struct members m = {known, "api put"};
@@ -109,43 +109,69 @@ int exchange_cli_api_put(struct ctx *c, const char *path)
         fields[i] = (struct exchange_api_field){name, fr ? fr : name, en ? en : name,
                                                 (int)json_get_i64(f, "sensitivity", 1)};
     }
-    struct exchange_api api = {
-        .id = json_get_z(v, "id", ""), .version = json_get_z(v, "version", ""),
-        .org_id = json_get_z(v, "org_id", ""), .title_fr = two(v, "title", "fr"),
-        .title_en = two(v, "title", "en"), .summary_fr = two(v, "summary", "fr"),
-        .summary_en = two(v, "summary", "en"), .scope = json_get_z(v, "scope", ""),
-        .origin = json_get_z(v, "origin", ""), .prefix = json_get_z(v, "prefix", ""),
-        .adapter = json_get_z(v, "adapter", NULL), .methods = json_get_z(v, "methods", NULL),
-        .circle = (int)json_get_i64(v, "circle", 3), .fields = fields, .n_fields = n};
+    struct exchange_api api = {.id = json_get_z(v, "id", ""),
+                               .version = json_get_z(v, "version", ""),
+                               .org_id = json_get_z(v, "org_id", ""),
+                               .title_fr = two(v, "title", "fr"),
+                               .title_en = two(v, "title", "en"),
+                               .summary_fr = two(v, "summary", "fr"),
+                               .summary_en = two(v, "summary", "en"),
+                               .scope = json_get_z(v, "scope", ""),
+                               .origin = json_get_z(v, "origin", ""),
+                               .prefix = json_get_z(v, "prefix", ""),
+                               .adapter = json_get_z(v, "adapter", NULL),
+                               .methods = json_get_z(v, "methods", NULL),
+                               .circle = (int)json_get_i64(v, "circle", 3),
+                               .fields = fields,
+                               .n_fields = n};
     return done(&m, exchange_api_put(c, &api),
                 arena_printf(c->arena, "%s/%s", api.id, api.version).p);
 }
 
 int exchange_cli_contract_put(struct ctx *c, const char *path)
 {
-    static const char *const known[] = {
-        "v",           "id",         "client_id",      "org_id",         "api",
-        "version",     "fields",     "purpose",        "legal_basis",    "recipients",
-        "consent_needed", "purpose_needed", "duration_days", "quota_per_minute", "state",
-        "starts_at",   "ends_at",    NULL};
+    static const char *const known[] = {"v",
+                                        "id",
+                                        "client_id",
+                                        "org_id",
+                                        "api",
+                                        "version",
+                                        "fields",
+                                        "purpose",
+                                        "legal_basis",
+                                        "recipients",
+                                        "consent_needed",
+                                        "purpose_needed",
+                                        "duration_days",
+                                        "quota_per_minute",
+                                        "state",
+                                        "starts_at",
+                                        "ends_at",
+                                        NULL};
     static const struct members m = {known, "contract put"};
     const json_t *v = declaration_read(c, &m, path);
     struct str id = STR_NONE;
     if (!v)
         return 1;
     const char *recipients = json_get_z(v, "recipients", "");
-    struct exchange_contract_terms t = {
-        .id = json_get_z(v, "id", NULL), .client_id = json_get_z(v, "client_id", ""),
-        .org_id = json_get_z(v, "org_id", ""), .api = json_get_z(v, "api", ""),
-        .version = json_get_z(v, "version", ""), .fields = json_get_z(v, "fields", ""),
-        .purpose_fr = two(v, "purpose", "fr"), .purpose_en = two(v, "purpose", "en"),
-        .basis_fr = two(v, "legal_basis", "fr"), .basis_en = two(v, "legal_basis", "en"),
-        .recipients = *recipients ? recipients : NULL,
-        .consent_needed = json_get_bool(v, "consent_needed", false),
-        .purpose_needed = json_get_bool(v, "purpose_needed", false),
-        .duration_days = (int)json_get_i64(v, "duration_days", 0),
-        .quota_per_minute = (int)json_get_i64(v, "quota_per_minute", 0),
-        .starts_ms = json_get_i64(v, "starts_at", 0), .ends_ms = json_get_i64(v, "ends_at", 0)};
+    struct exchange_contract_terms t = {.id = json_get_z(v, "id", NULL),
+                                        .client_id = json_get_z(v, "client_id", ""),
+                                        .org_id = json_get_z(v, "org_id", ""),
+                                        .api = json_get_z(v, "api", ""),
+                                        .version = json_get_z(v, "version", ""),
+                                        .fields = json_get_z(v, "fields", ""),
+                                        .purpose_fr = two(v, "purpose", "fr"),
+                                        .purpose_en = two(v, "purpose", "en"),
+                                        .basis_fr = two(v, "legal_basis", "fr"),
+                                        .basis_en = two(v, "legal_basis", "en"),
+                                        .recipients = *recipients ? recipients : NULL,
+                                        .consent_needed = json_get_bool(v, "consent_needed", false),
+                                        .purpose_needed = json_get_bool(v, "purpose_needed", false),
+                                        .duration_days = (int)json_get_i64(v, "duration_days", 0),
+                                        .quota_per_minute =
+                                            (int)json_get_i64(v, "quota_per_minute", 0),
+                                        .starts_ms = json_get_i64(v, "starts_at", 0),
+                                        .ends_ms = json_get_i64(v, "ends_at", 0)};
     enum err e = exchange_contract_put(c, &t, &id);
     return done(&m, e, e == ERR_OK ? id.p : t.id ? t.id : "the contract");
 }
