@@ -16,6 +16,10 @@ static const struct call calls[] = {
     {"exchange.scopes", exchange_scopes, "The contracts behind the scopes a client asks for."},
     {"exchange.grants", exchange_grants, "The contracts a token of that client may bear now."},
     {"exchange.apis", exchange_apis, "The catalogue."},
+    {"exchange.api", exchange_call_api, "One API as agreements name it."},
+    {"exchange.contract_put", exchange_call_contract_put, "Makes or replaces a contract."},
+    {"exchange.contract_state", exchange_call_contract_state,
+     "Holds a contract or lets it go on; gateways obey within a second."},
 };
 
 static const struct command commands[] = {
