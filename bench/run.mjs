@@ -5,7 +5,7 @@
 // Core 1 has the origin and the load generator. CPU per request is summed over all processes of the
 // side that is measured. Figures of one machine: only the ratios travel.
 import { spawn } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { cpus, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,11 +31,12 @@ function note(row) {
 }
 
 async function output(cmd, args) {
-  const child = spawn(cmd, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  let out = '';
+  const child = spawn(cmd, args, { stdio: ['ignore', 'pipe', 'pipe'] });
+  let out = '', err = '';
   child.stdout.on('data', (d) => { out += d; });
+  child.stderr.on('data', (d) => { err = (err + d).slice(-4000); });
   const code = await new Promise((done) => child.on('close', done));
-  if (code !== 0) throw new Error(`${cmd} ${args.join(' ')} ended with ${code}`);
+  if (code !== 0) throw new Error(`${cmd} ${args.join(' ')} ended with ${code}\n${err}`);
   return JSON.parse(out.trim().split('\n').pop());
 }
 
@@ -47,6 +48,7 @@ function load(url, { connections = 64, rate = 0, headers = {}, seconds = SECONDS
 
 // ---- what stands around ---------------------------------------------------------------------------
 const run = mkdtempSync(join(tmpdir(), 'socle-bench-'));
+chmodSync(run, 0o755); /* nginx's worker is another user */
 const started = [];
 function begin(core, cmd, args) {
   const [first, ...rest] = [...pin(core), cmd, ...args];

@@ -93,7 +93,8 @@ static void encodings_are_their_standards(void **state)
     (void)state;
     buf_add_hex(&b, "\x00\x7f\xff", 3);
     says("007fff");
-    static const char *const base64[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+    static const char *const base64[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                         "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
     for (size_t i = 0; i < COUNT_OF(base64); i++) { /* RFC 4648 10 */
         buf_add_base64(&b, "foobar", i);
         says(base64[i]);
@@ -106,8 +107,11 @@ static void encodings_are_their_standards(void **state)
     says("&lt;a href=&quot;x&quot;&gt;&#39;&amp;é");
     buf_add_url(&b, STR("aZ09-._~ /?&=+%é\n"));
     says("aZ09-._~%20%2F%3F%26%3D%2B%25%C3%A9%0A");
-    buf_add_json(&b, str_of("\"\\/\b\n\0\x1f\x7f" "é", 10));
-    says("\"\\\"\\\\/\\u0008\\u000a\\u0000\\u001f\x7f" "é\"");
+    buf_add_json(&b, str_of("\"\\/\b\n\0\x1f\x7f"
+                            "é",
+                            10));
+    says("\"\\\"\\\\/\\u0008\\u000a\\u0000\\u001f\x7f"
+         "é\"");
     buf_add_json(&b, STR_NONE);
     says("\"\"");
 }
@@ -116,7 +120,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup_teardown(additions_follow_each_other, setup, teardown),
-        cmocka_unit_test_setup_teardown(the_ceiling_is_sticky_and_drops_whole_additions, setup, teardown),
+        cmocka_unit_test_setup_teardown(the_ceiling_is_sticky_and_drops_whole_additions, setup,
+                                        teardown),
         cmocka_unit_test_setup_teardown(room_is_written_in_place, setup, teardown),
         cmocka_unit_test_setup_teardown(encodings_are_their_standards, setup, teardown),
     };

@@ -49,7 +49,8 @@ static void people_read_their_own_time(void **state)
     assert_string_equal(clock_in_words(&a, november, "fr", true).p, "24 novembre 2026 à 03:00");
     assert_string_equal(clock_in_words(&a, november, "en", true).p, "24 November 2026 at 03:00");
     assert_string_equal(clock_in_words(&a, november, "fr", false).p, "24 novembre 2026");
-    assert_string_equal(clock_in_words(&a, 1785535200000, "fr", true).p, "1er août 2026 à 00:00"); /* summer */
+    assert_string_equal(clock_in_words(&a, 1785535200000, "fr", true).p,
+                        "1er août 2026 à 00:00"); /* summer */
     assert_string_equal(clock_in_words(&a, 1785535199999, "en", false).p, "31 July 2026");
     assert_string_equal(clock_in_words(&a, november, NULL, false).p, "24 novembre 2026");
 }

@@ -53,9 +53,10 @@ static void hexadecimal(void **state)
 static void base64(void **state)
 {
     (void)state;
-    static const char *const texts[] = {"", "Zg==", "Zm8=", "Zm9v", "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
-    static const char *const bad[] = {"Z", "Zg", "Zg=", "Zg===", "Zh==", "Zm9=", "Zm 9", "Zm9v\n",
-                                      "Zm9-", "====", "=", "Zg==Zg==", "Z=g="};
+    static const char *const texts[] = {"",         "Zg==",     "Zm8=",    "Zm9v",
+                                        "Zm9vYg==", "Zm9vYmE=", "Zm9vYmFy"};
+    static const char *const bad[] = {"Z",      "Zg",   "Zg=",  "Zg===", "Zh==",     "Zm9=", "Zm 9",
+                                      "Zm9v\n", "Zm9-", "====", "=",     "Zg==Zg==", "Z=g="};
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         gives(codec_base64, texts[i], str_of("foobar", i));
     gives(codec_base64, "+/+/", STR("\xfb\xff\xbf"));
@@ -66,7 +67,8 @@ static void base64url(void **state)
 {
     (void)state;
     static const char *const texts[] = {"", "Zg", "Zm8", "Zm9v", "Zm9vYg", "Zm9vYmE", "Zm9vYmFy"};
-    static const char *const bad[] = {"Z", "Zg==", "Zh", "Zm9", "Zm9vY", "Zm9+", "Zm9/", "Z g", "Zg\n", "é"};
+    static const char *const bad[] = {"Z",    "Zg==", "Zh",  "Zm9",  "Zm9vY",
+                                      "Zm9+", "Zm9/", "Z g", "Zg\n", "é"};
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         gives(codec_base64url, texts[i], str_of("foobar", i));
     gives(codec_base64url, "-_-__w", STR("\xfb\xff\xbf\xff"));

@@ -1,5 +1,5 @@
-/* The log: one short JSON object a line, whatever is put in it. Read with care, without the JSON of a
- * higher floor. */
+/* The log: one short JSON object a line, whatever is put in it. Read with care, without the JSON of
+ * a higher floor. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>

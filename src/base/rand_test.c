@@ -28,10 +28,15 @@ static void identifiers_sort_by_time_and_differ(void **state)
 static void what_is_no_identifier_is_refused(void **state)
 {
     (void)state;
-    static const char *const bad[] = {
-        "", "01ARZ3NDEKTSV4RRFFQ69G5FA", "01ARZ3NDEKTSV4RRFFQ69G5FAVV", "81ARZ3NDEKTSV4RRFFQ69G5FAV",
-        "01ARZ3NDEKTSV4RRFFQ69G5FAU", "01ARZ3NDEKTSV4RRFFQ69G5FAI", "01arz3ndektsv4rrffq69g5fav",
-        "01ARZ3NDEKTSV4RRFFQ69G5FA ", "01ARZ3NDEKTSV4RRFFQ69G5FA'"};
+    static const char *const bad[] = {"",
+                                      "01ARZ3NDEKTSV4RRFFQ69G5FA",
+                                      "01ARZ3NDEKTSV4RRFFQ69G5FAVV",
+                                      "81ARZ3NDEKTSV4RRFFQ69G5FAV",
+                                      "01ARZ3NDEKTSV4RRFFQ69G5FAU",
+                                      "01ARZ3NDEKTSV4RRFFQ69G5FAI",
+                                      "01arz3ndektsv4rrffq69g5fav",
+                                      "01ARZ3NDEKTSV4RRFFQ69G5FA ",
+                                      "01ARZ3NDEKTSV4RRFFQ69G5FA'"};
     assert_true(id_is_valid(STR("01ARZ3NDEKTSV4RRFFQ69G5FAV")));
     assert_true(id_is_valid(STR("7ZZZZZZZZZZZZZZZZZZZZZZZZZ")));
     for (size_t i = 0; i < COUNT_OF(bad); i++)

@@ -18,7 +18,7 @@ static void slices_are_compared(void **state)
     assert_true(str_eq_z(STR("ab"), "ab"));
     assert_false(str_eq_z(STR("ab"), "abc"));
     assert_true(str_eq_nocase(STR("Host-1"), STR("hOST-1")));
-    assert_false(str_eq_nocase(STR("[@"), STR("{`"))); /* letters only, not bit 5 */
+    assert_false(str_eq_nocase(STR("[@"), STR("{`")));             /* letters only, not bit 5 */
     assert_false(str_eq_nocase(STR("\xc3\x89"), STR("\xc3\xa9"))); /* É é: never the locale's */
     assert_true(str_eq_secret(STR("abc"), STR("abc")));
     assert_false(str_eq_secret(STR("abc"), STR("abd")));
@@ -67,8 +67,18 @@ static void lists_are_split(void **state)
 static void numbers_are_read_whole_or_not_at_all(void **state)
 {
     (void)state;
-    static const char *const bad[] = {"", "-", "+1", " 1", "1 ", "1.0", "0x1", "--1", "1e3", "1\n",
-                                      "18446744073709551616", "99999999999999999999"};
+    static const char *const bad[] = {"",
+                                      "-",
+                                      "+1",
+                                      " 1",
+                                      "1 ",
+                                      "1.0",
+                                      "0x1",
+                                      "--1",
+                                      "1e3",
+                                      "1\n",
+                                      "18446744073709551616",
+                                      "99999999999999999999"};
     uint64_t u;
     int64_t i;
     for (size_t n = 0; n < COUNT_OF(bad); n++) {
@@ -88,13 +98,36 @@ static void numbers_are_read_whole_or_not_at_all(void **state)
 static void utf_8_is_what_rfc_3629_says(void **state)
 {
     (void)state;
-    static const char *const good[] = {"", "a", "\x7f", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80",
-                                       "\xed\x9f\xbf", "\xee\x80\x80", "\xef\xbf\xbf",
-                                       "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a\xc3\xa9" "b"};
-    static const char *const bad[] = {"\x80", "\xbf", "\xc0\x80", "\xc1\xbf", "\xc2", "\xc2\x41",
-                                      "\xc2\xc0", "\xe0\x9f\xbf", "\xe0\xa0", "\xed\xa0\x80",
-                                      "\xed\xbf\xbf", "\xe2\x82\x41", "\xf0\x8f\xbf\xbf",
-                                      "\xf4\x90\x80\x80", "\xf5\x80\x80\x80", "\xf0\x90\x80", "\xfe", "\xff"};
+    static const char *const good[] = {"",
+                                       "a",
+                                       "\x7f",
+                                       "\xc2\x80",
+                                       "\xdf\xbf",
+                                       "\xe0\xa0\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xee\x80\x80",
+                                       "\xef\xbf\xbf",
+                                       "\xf0\x90\x80\x80",
+                                       "\xf4\x8f\xbf\xbf",
+                                       "a\xc3\xa9z"};
+    static const char *const bad[] = {"\x80",
+                                      "\xbf",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xc2",
+                                      "\xc2\x41",
+                                      "\xc2\xc0",
+                                      "\xe0\x9f\xbf",
+                                      "\xe0\xa0",
+                                      "\xed\xa0\x80",
+                                      "\xed\xbf\xbf",
+                                      "\xe2\x82\x41",
+                                      "\xf0\x8f\xbf\xbf",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "\xf0\x90\x80",
+                                      "\xfe",
+                                      "\xff"};
     for (size_t i = 0; i < COUNT_OF(good); i++)
         assert_true(str_is_utf8(str_from(good[i])));
     for (size_t i = 0; i < COUNT_OF(bad); i++) {

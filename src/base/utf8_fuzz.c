@@ -1,5 +1,5 @@
-/* UTF-8 against a reader of another kind: it takes the bits apart and asks whether the code point is
- * one that these bytes are the shortest form of. */
+/* UTF-8 against a reader of another kind: it takes the bits apart and asks whether the code point
+ * is one that these bytes are the shortest form of. */
 #include "base/str.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

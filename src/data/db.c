@@ -112,7 +112,7 @@ enum err db_closure_run(struct db_conn *c, db_closure *fn, void *arg)
     return c->failed != ERR_OK ? c->failed : e;
 }
 
-/* ---- statements -------------------------------------------------------------------------------- */
+/* ---- statements ------------------------------------------------------------------------------ */
 static enum err run(struct db_conn *c, const struct db_statement *s, db_row_sink *row, void *arg,
                     int64_t *changed)
 {
@@ -246,7 +246,8 @@ enum err db_query_one(struct db_conn *c, struct arena *a, struct db_result *out,
     return e == ERR_OK && out->n_rows == 0 ? ERR_NOT_FOUND : e;
 }
 
-enum err db_each(struct db_conn *c, db_row_fn *fn, void *arg, const char *sql, const char *types, ...)
+enum err db_each(struct db_conn *c, db_row_fn *fn, void *arg, const char *sql, const char *types,
+                 ...)
 {
     struct db_param p[DB_PARAMS_MAX];
     va_list ap;
@@ -256,7 +257,7 @@ enum err db_each(struct db_conn *c, db_row_fn *fn, void *arg, const char *sql, c
     return run(c, &(struct db_statement){sql, p, n, true}, fn, arg, NULL);
 }
 
-/* ---- values ------------------------------------------------------------------------------------ */
+/* ---- values ---------------------------------------------------------------------------------- */
 static const struct db_value *value(const struct db_result *r, size_t row, size_t col)
 {
     if (row >= r->n_rows || col >= r->n_cols)

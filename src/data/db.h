@@ -1,13 +1,14 @@
 /* One database behind two engines: SQLite embedded, or PostgreSQL through libpq.
  *
  * SQL is the same on both: `$1` parameters only, no engine's own functions, RETURNING and ON
- * CONFLICT allowed. Text is UTF-8, times are INTEGER/BIGINT milliseconds, booleans are 0/1 integers,
- * blobs are BLOB/BYTEA (a migration writes BLOB and BIGINT; for PostgreSQL, BLOB becomes BYTEA).
+ * CONFLICT allowed. Text is UTF-8, times are INTEGER/BIGINT milliseconds, booleans are 0/1
+ * integers, blobs are BLOB/BYTEA (a migration writes BLOB and BIGINT; for PostgreSQL, BLOB becomes
+ * BYTEA).
  *
- * Reading: db_read lends this thread's connection. Writing: only inside a closure given to db_write.
- * On SQLite one writer thread runs closures, many to a transaction, each in a savepoint, and returns
- * to the callers after the one commit (FULL: durable). On PostgreSQL the closure runs in the
- * caller's thread in a transaction of its own. A closure does SQL only and may run again (a
+ * Reading: db_read lends this thread's connection. Writing: only inside a closure given to
+ * db_write. On SQLite one writer thread runs closures, many to a transaction, each in a savepoint,
+ * and returns to the callers after the one commit (FULL: durable). On PostgreSQL the closure runs
+ * in the caller's thread in a transaction of its own. A closure does SQL only and may run again (a
  * serialisation failure, a savepoint rolled back): it changes nothing but the database and its arg,
  * and sets all of arg's results anew each time. The first statement that fails in a closure is the
  * closure's result, and no other runs after it (ERR_NOT_FOUND and ERR_LIMIT of a query are no
@@ -41,8 +42,9 @@ enum err db_write(struct db *db, db_closure *fn, void *arg) MUST_CHECK;
  *   s struct str (text; .p NULL is SQL NULL)   z const char * (text or NULL)
  *   b struct str (blob; .p NULL is SQL NULL)   i int64_t / long long (cast your ints!)
  * Errors: ERR_EXISTS for a uniqueness or primary key violation, ERR_INVALID for other constraint
- * violations and for text that is not UTF-8 or holds a NUL, ERR_UNAVAILABLE, ERR_FULL, ERR_CONFLICT, ERR_INTERNAL for SQL that does not parse
- * (logged with the statement's text, never its values). */
+ * violations and for text that is not UTF-8 or holds a NUL, ERR_UNAVAILABLE, ERR_FULL,
+ * ERR_CONFLICT, ERR_INTERNAL for SQL that does not parse (logged with the statement's text, never
+ * its values). */
 enum err db_exec(struct db_conn *c, const char *sql, const char *types, ...) MUST_CHECK;
 /* The same, and how many rows it changed. */
 enum err db_exec_count(struct db_conn *c, int64_t *changed, const char *sql, const char *types,
@@ -76,7 +78,7 @@ const char *db_z(const struct db_result *r, size_t row, size_t col);
 int64_t db_i64(const struct db_result *r, size_t row, size_t col);
 bool db_null(const struct db_result *r, size_t row, size_t col);
 
-/* --- migrations: numbered per module, applied in order, once, each in a transaction ------------ */
+/* --- migrations: numbered per module, applied in order, once, each in a transaction ----------- */
 struct db_migration {
     const char *module; /* "identity" */
     int number;         /* 1, 2, 3 ... without holes */

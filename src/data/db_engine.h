@@ -44,7 +44,8 @@ struct db_engine_ops {
     enum err (*write)(struct db *db, db_closure *fn, void *arg);
     enum err (*start)(struct db *db);
     void (*stop)(struct db *db);
-    /* Held by one connection of all nodes, until its disconnect; NULL where a transaction is enough. */
+    /* Held by one connection of all nodes, until its disconnect; NULL where a transaction is
+     * enough. */
     enum err (*lock)(struct db_conn *c);
 };
 extern const struct db_engine_ops db_sqlite_ops, db_pg_ops;
@@ -53,10 +54,10 @@ struct db {
     enum db_engine engine;
     const struct db_engine_ops *ops;
     char *url;
-    pthread_key_t key;      /* this thread's reading connection */
-    pthread_mutex_t lock;   /* guards `open` */
-    struct db_conn *open;   /* all of them, for closing */
-    void *writer;           /* the engine's own */
+    pthread_key_t key;    /* this thread's reading connection */
+    pthread_mutex_t lock; /* guards `open` */
+    struct db_conn *open; /* all of them, for closing */
+    void *writer;         /* the engine's own */
 };
 
 enum err db_conn_open(struct db *db, bool writes, struct db_conn **out) MUST_CHECK;

@@ -14,7 +14,7 @@
 
 enum { BOUND_MS = 60000 }; /* generous: these machines are shared */
 
-/* --- locked -------------------------------------------------------------------------------------- */
+/* --- locked ----------------------------------------------------------------------------------- */
 
 static void a_locked_database_is_unavailable_not_for_ever(void **state)
 {
@@ -44,7 +44,7 @@ static void a_locked_database_is_unavailable_not_for_ever(void **state)
     assert_int_equal(read_i64("SELECT count(*) FROM t"), 1);
 }
 
-/* --- full ---------------------------------------------------------------------------------------- */
+/* --- full ------------------------------------------------------------------------------------- */
 
 struct fill {
     pthread_t thread;
@@ -102,8 +102,8 @@ static void a_full_database_is_said_and_what_fits_is_kept(void **state)
     assert_true(fits_kept(f));
 }
 
-/* A disk that takes no more in the middle of a transaction: the file's size is limited, in a process
- * of its own. */
+/* A disk that takes no more in the middle of a transaction: the file's size is limited, in a
+ * process of its own. */
 static int meet_the_limit(void)
 {
     struct rlimit limit = {1000 * 1024, 1000 * 1024};
@@ -133,7 +133,7 @@ static void a_full_disk_is_said_and_what_fits_is_kept(void **state)
     assert_int_equal(read_i64("SELECT count(*) FROM t"), 12);
 }
 
-/* --- SQLite's file ------------------------------------------------------------------------------- */
+/* --- SQLite's file ---------------------------------------------------------------------------- */
 
 static void move(const char *from, const char *to)
 {
@@ -196,13 +196,14 @@ static void a_file_that_is_no_database_is_corrupt(void **state)
     assert_int_equal(db_open("sqlite:/no/such/folder/x.db", &db), ERR_UNAVAILABLE);
 }
 
-/* --- PostgreSQL's connections -------------------------------------------------------------------- */
+/* --- PostgreSQL's connections ----------------------------------------------------------------- */
 
 static void terminate_all(void)
 {
     char sql[256];
     snprintf(sql, sizeof sql,
-             "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name = '%s'",
+             "SELECT pg_terminate_backend(pid, 20000) FROM pg_stat_activity WHERE application_name "
+             "= '%s'",
              fix.schema);
     pg_do_once(sql);
 }
@@ -259,11 +260,12 @@ static void a_commit_without_an_answer_is_not_tried_again(void **state)
     (void)state;
     int runs = 0;
     make_table();
-    pg_do_once("CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS "
-               "$$BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(20); "
-               "RETURN NULL; END$$;"
-               "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED "
-               "FOR EACH ROW EXECUTE FUNCTION die()");
+    pg_do_once(
+        "CREATE FUNCTION die() RETURNS trigger LANGUAGE plpgsql AS "
+        "$$BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); PERFORM pg_sleep(20); "
+        "RETURN NULL; END$$;"
+        "CREATE CONSTRAINT TRIGGER at_commit AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED "
+        "FOR EACH ROW EXECUTE FUNCTION die()");
     assert_int_equal(db_write(fix.db, insert_counted, &runs), ERR_UNAVAILABLE);
     assert_int_equal(runs, 1);
 }
@@ -293,10 +295,10 @@ static void what_the_server_refuses_has_its_name(void **state)
         const char *state;
         enum err e;
     } cases[] = {
-        {"53100", ERR_FULL},    {"53300", ERR_UNAVAILABLE}, {"55P03", ERR_UNAVAILABLE},
-        {"57014", ERR_UNAVAILABLE}, {"58030", ERR_IO},      {"XX001", ERR_CORRUPT},
-        {"22003", ERR_INVALID}, {"23514", ERR_INVALID},     {"23505", ERR_EXISTS},
-        {"42501", ERR_INTERNAL}, {"P0001", ERR_INTERNAL},
+        {"53100", ERR_FULL},        {"53300", ERR_UNAVAILABLE}, {"55P03", ERR_UNAVAILABLE},
+        {"57014", ERR_UNAVAILABLE}, {"58030", ERR_IO},          {"XX001", ERR_CORRUPT},
+        {"22003", ERR_INVALID},     {"23514", ERR_INVALID},     {"23505", ERR_EXISTS},
+        {"42501", ERR_INTERNAL},    {"P0001", ERR_INTERNAL},
     };
     pg_do_once("CREATE FUNCTION raise(code text) RETURNS bigint LANGUAGE plpgsql AS "
                "$$BEGIN RAISE EXCEPTION 'x' USING ERRCODE = code; END$$");

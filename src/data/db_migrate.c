@@ -1,6 +1,6 @@
 /* Migrations: forward only, each in a transaction of its own, recorded with it. Nodes that start
- * together take turns: on SQLite by the transaction's lock, on PostgreSQL by one that is held for the
- * whole run, because a transaction there may not see what was committed while it waited. */
+ * together take turns: on SQLite by the transaction's lock, on PostgreSQL by one that is held for
+ * the whole run, because a transaction there may not see what was committed while it waited. */
 #include <pthread.h>
 #include <stdio.h>
 #include "base/clock.h"
@@ -29,8 +29,8 @@ static enum err step_run(struct db_conn *c, void *arg)
         return e; /* another process was quicker */
     e = c->db->ops->script(c, s->sql);
     if (e == ERR_OK)
-        e = db_exec(c, "INSERT INTO migration(module, number, applied_at) VALUES($1, $2, $3)", "zii",
-                    s->m->module, (int64_t)s->m->number, s->now_ms);
+        e = db_exec(c, "INSERT INTO migration(module, number, applied_at) VALUES($1, $2, $3)",
+                    "zii", s->m->module, (int64_t)s->m->number, s->now_ms);
     s->done = e == ERR_OK;
     return e;
 }
@@ -109,8 +109,8 @@ static enum err apply(struct db *db, struct arena *a, const struct db_migration 
         return ERR_CONFLICT;
     }
     for (size_t i = (size_t)newest; i < n && e == ERR_OK; i++) {
-        struct step s = {.m = &m[i], .sql = translate(a, db->engine, m[i].sql),
-                         .now_ms = clock_now_ms()};
+        struct step s = {
+            .m = &m[i], .sql = translate(a, db->engine, m[i].sql), .now_ms = clock_now_ms()};
         e = db_write(db, step_run, &s);
         *applied += e == ERR_OK && s.done;
     }

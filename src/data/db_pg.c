@@ -17,12 +17,27 @@
 #include "base/log.h"
 #include "base/rand.h"
 
-enum { TYPE_ANY = 0, TYPE_BOOL = 16, TYPE_BYTEA = 17, TYPE_INT8 = 20, TYPE_INT2 = 21,
-       TYPE_INT4 = 23, TYPE_TEXT = 25, TYPE_OID = 26, TYPE_NUMERIC = 1700 };
-enum { FETCH_ROWS = 500, DRAIN_ROWS = 2000, WRITERS_MAX = 16, WRITER_WAIT_MS = 5000,
-       CONFLICTS_MS = 5000, LOSSES_MAX = 3 };
+enum {
+    TYPE_ANY = 0,
+    TYPE_BOOL = 16,
+    TYPE_BYTEA = 17,
+    TYPE_INT8 = 20,
+    TYPE_INT2 = 21,
+    TYPE_INT4 = 23,
+    TYPE_TEXT = 25,
+    TYPE_OID = 26,
+    TYPE_NUMERIC = 1700
+};
+enum {
+    FETCH_ROWS = 500,
+    DRAIN_ROWS = 2000,
+    WRITERS_MAX = 16,
+    WRITER_WAIT_MS = 5000,
+    CONFLICTS_MS = 5000,
+    LOSSES_MAX = 3
+};
 
-/* --- parameters ---------------------------------------------------------------------------------- */
+/* --- parameters ------------------------------------------------------------------------------- */
 
 struct params {
     const char *values[DB_PARAMS_MAX];
@@ -37,10 +52,10 @@ static void types_make(const struct db_statement *st, Oid types[DB_PARAMS_MAX])
     for (size_t i = 0; i < st->n; i++) {
         char asked[32];
         snprintf(asked, sizeof asked, "$%zu IS ", i + 1);
-        types[i] = st->p[i].type == 'i'           ? TYPE_INT8
-                   : st->p[i].type == 'b'         ? TYPE_BYTEA
+        types[i] = st->p[i].type == 'i'         ? TYPE_INT8
+                   : st->p[i].type == 'b'       ? TYPE_BYTEA
                    : strcasestr(st->sql, asked) ? TYPE_TEXT
-                                                  : TYPE_ANY;
+                                                : TYPE_ANY;
     }
 }
 
@@ -63,7 +78,7 @@ static void params_make(struct arena *a, const struct db_statement *st, struct p
     out->letters[st->n] = '\0';
 }
 
-/* --- rows ---------------------------------------------------------------------------------------- */
+/* --- rows ------------------------------------------------------------------------------------- */
 
 static void value_read(struct arena *a, const PGresult *r, int row, int col, struct db_value *v)
 {
@@ -111,7 +126,7 @@ static bool row_give(const PGresult *r, int at, db_row_sink *sink, void *arg)
     return go_on;
 }
 
-/* --- one statement ------------------------------------------------------------------------------- */
+/* --- one statement ---------------------------------------------------------------------------- */
 
 static enum err prepare(struct pg_conn *c, const struct db_statement *st, const struct params *p,
                         const struct pg_prepared **out)
@@ -230,7 +245,7 @@ static enum err run_plain(struct db_conn *conn, const struct db_statement *st, d
     return e;
 }
 
-/* --- many rows, by a cursor, so that the sink may run statements meanwhile ------------------------ */
+/* --- many rows, by a cursor, so that the sink may run statements meanwhile -------------------- */
 
 static enum err fetch_all(struct pg_conn *c, const char *fetch, db_row_sink *sink, void *arg,
                           struct progress *done)
@@ -298,7 +313,7 @@ static enum err run_cursor(struct db_conn *conn, const struct db_statement *st, 
     return e;
 }
 
-/* --- what the front calls ------------------------------------------------------------------------ */
+/* --- what the front calls --------------------------------------------------------------------- */
 
 /* A reading connection that was lost since its last use is opened again; a statement that then gave
  * no row yet runs a second time. */
@@ -331,8 +346,9 @@ static enum err pg_run(struct db_conn *conn, const struct db_statement *st, db_r
 static enum err pg_script(struct db_conn *conn, const char *sql)
 {
     struct pg_conn *c = conn->handle;
-    enum err e = pg_conn_simple(c, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 30000",
-                                PG_STATEMENT_MS, NULL);
+    enum err e =
+        pg_conn_simple(c, "SET LOCAL statement_timeout = 0; SET LOCAL lock_timeout = 30000",
+                       PG_STATEMENT_MS, NULL);
     return e == ERR_OK ? pg_conn_simple(c, sql, PG_NO_LIMIT, NULL) : e;
 }
 
@@ -365,7 +381,7 @@ static enum err pg_lock(struct db_conn *conn)
                           120000, NULL);
 }
 
-/* --- writing ------------------------------------------------------------------------------------- */
+/* --- writing ---------------------------------------------------------------------------------- */
 
 struct pool {
     pthread_mutex_t lock;
@@ -416,8 +432,8 @@ static void writer_return(struct db_conn *conn)
         db_conn_close(conn);
 }
 
-/* One try. c->again afterwards says whether a new one makes sense: never once COMMIT was sent and its
- * answer is lost, for nobody knows whether it happened. */
+/* One try. c->again afterwards says whether a new one makes sense: never once COMMIT was sent and
+ * its answer is lost, for nobody knows whether it happened. */
 static enum err closure_try(struct db_conn *conn, db_closure *fn, void *arg)
 {
     struct pg_conn *c = conn->handle;
@@ -425,7 +441,8 @@ static enum err closure_try(struct db_conn *conn, db_closure *fn, void *arg)
     enum err e = pg_conn_is_good(c) ? ERR_OK : pg_conn_open(conn->db, c);
     c->again = false;
     if (e == ERR_OK)
-        e = pg_conn_simple(c, "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE", PG_STATEMENT_MS, NULL);
+        e = pg_conn_simple(c, "BEGIN ISOLATION LEVEL SERIALIZABLE READ WRITE", PG_STATEMENT_MS,
+                           NULL);
     if (e != ERR_OK)
         return e;
     e = db_closure_run(conn, fn, arg);
@@ -507,6 +524,11 @@ static void pg_stop(struct db *db)
     free(pool);
 }
 
-const struct db_engine_ops db_pg_ops = {
-    .connect = pg_connect, .disconnect = pg_disconnect, .run = pg_run, .script = pg_script,
-    .write = pg_write, .start = pg_start, .stop = pg_stop, .lock = pg_lock};
+const struct db_engine_ops db_pg_ops = {.connect = pg_connect,
+                                        .disconnect = pg_disconnect,
+                                        .run = pg_run,
+                                        .script = pg_script,
+                                        .write = pg_write,
+                                        .start = pg_start,
+                                        .stop = pg_stop,
+                                        .lock = pg_lock};

@@ -1,6 +1,6 @@
-/* PostgreSQL: connections, waiting with a limit, and what its errors mean. libpq's own calls wait for
- * ever on a server that has stopped answering, so results are waited for here; and it would ask the
- * system's resolver, which the sandbox has not, so names are resolved here too. */
+/* PostgreSQL: connections, waiting with a limit, and what its errors mean. libpq's own calls wait
+ * for ever on a server that has stopped answering, so results are waited for here; and it would ask
+ * the system's resolver, which the sandbox has not, so names are resolved here too. */
 #include "data/db_pg.h"
 
 #include <arpa/inet.h>
@@ -16,7 +16,7 @@
 
 enum { SETTINGS_MAX = 64, LIST_BYTES_MAX = 2048, IDLE_IN_TRANSACTION_MS = 120000, GRACE_MS = 5000 };
 
-/* --- where and how ------------------------------------------------------------------------------- */
+/* --- where and how ---------------------------------------------------------------------------- */
 
 struct target {
     const char *keys[SETTINGS_MAX + 1], *values[SETTINGS_MAX + 1];
@@ -103,8 +103,8 @@ static bool hosts_resolve(struct arena *a, struct target *t, bool *outside)
     return good;
 }
 
-/* The URL's settings, and ours where it says nothing. Outside this machine that means TLS to a server
- * whose name is checked. */
+/* The URL's settings, and ours where it says nothing. Outside this machine that means TLS to a
+ * server whose name is checked. */
 static enum err target_read(struct arena *a, const char *url, struct target *t)
 {
     PQconninfoOption *options = PQconninfoParse(url, NULL);
@@ -133,7 +133,7 @@ static enum err target_read(struct arena *a, const char *url, struct target *t)
     return ERR_OK;
 }
 
-/* --- opening and closing ------------------------------------------------------------------------- */
+/* --- opening and closing ---------------------------------------------------------------------- */
 
 static void say_nothing(void *arg, const char *message)
 {
@@ -207,7 +207,7 @@ bool pg_conn_is_good(const struct pg_conn *c)
     return c->pg && PQstatus(c->pg) == CONNECTION_OK;
 }
 
-/* --- waiting ------------------------------------------------------------------------------------- */
+/* --- waiting ---------------------------------------------------------------------------------- */
 
 /* False when the time is over. */
 static bool wait_once(struct pg_conn *c, bool unsent, int64_t until_ms)
@@ -266,7 +266,7 @@ enum err pg_conn_simple(struct pg_conn *c, const char *sql, int timeout_ms, char
     return pg_conn_finish(c, sql, timeout_ms, tag);
 }
 
-/* --- what errors mean ---------------------------------------------------------------------------- */
+/* --- what errors mean ------------------------------------------------------------------------- */
 
 /* By the beginning of the SQLSTATE; the first that fits. */
 static const struct meaning {
@@ -274,18 +274,20 @@ static const struct meaning {
     enum err e;
     bool again;
 } meanings[] = {
-    {"23505", ERR_EXISTS, false},      {"23", ERR_INVALID, false}, /* other constraints */
-    {"22", ERR_INVALID, false},                                    /* data */
-    {"40001", ERR_CONFLICT, true},     {"40P01", ERR_CONFLICT, true}, /* serialisation, deadlock */
-    {"40", ERR_CONFLICT, false},       {"55P03", ERR_UNAVAILABLE, false}, /* locked too long */
-    {"57P0", ERR_UNAVAILABLE, true},   {"57", ERR_UNAVAILABLE, false}, /* ended; took too long */
-    {"08P01", ERR_INTERNAL, false},    /* not as many values as parameters */
-    {"08", ERR_UNAVAILABLE, false},    {"25P03", ERR_UNAVAILABLE, false},
-    {"53100", ERR_FULL, false},        {"53", ERR_UNAVAILABLE, false},
-    {"58", ERR_IO, false},             {"XX001", ERR_CORRUPT, false},
-    {"XX002", ERR_CORRUPT, false},     {"25006", ERR_IO, false}, /* as SQLite's read-only */
-    {"26000", ERR_INTERNAL, true},     /* the prepared statement is gone */
-    {"0A000", ERR_INTERNAL, true},     /* its plan no longer fits the table */
+    {"23505", ERR_EXISTS, false},    {"23", ERR_INVALID, false}, /* other constraints */
+    {"22", ERR_INVALID, false},                                  /* data */
+    {"40001", ERR_CONFLICT, true},                               /* not in order with the others */
+    {"40P01", ERR_CONFLICT, true},                               /* a deadlock */
+    {"40", ERR_CONFLICT, false},     {"55P03", ERR_UNAVAILABLE, false}, /* locked too long */
+    {"57P0", ERR_UNAVAILABLE, true}, /* the server, or this connection, is ended */
+    {"57", ERR_UNAVAILABLE, false},  /* the statement took too long */
+    {"08P01", ERR_INTERNAL, false},  /* not as many values as parameters */
+    {"08", ERR_UNAVAILABLE, false},  {"25P03", ERR_UNAVAILABLE, false},
+    {"53100", ERR_FULL, false},      {"53", ERR_UNAVAILABLE, false},
+    {"58", ERR_IO, false},           {"XX001", ERR_CORRUPT, false},
+    {"XX002", ERR_CORRUPT, false},   {"25006", ERR_IO, false}, /* as SQLite's read-only */
+    {"26000", ERR_INTERNAL, true},                             /* the prepared statement is gone */
+    {"0A000", ERR_INTERNAL, true}, /* its plan no longer fits the table */
 };
 
 enum err pg_conn_fault(struct pg_conn *c, const PGresult *r, const char *sql)
@@ -304,8 +306,8 @@ enum err pg_conn_fault(struct pg_conn *c, const PGresult *r, const char *sql)
             break;
         }
     /* Only class 42, errors of the statement itself, speaks of nothing but the statement. */
-    const char *why = strncmp(state, "42", 2) == 0 ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY)
-                                                   : "";
+    const char *why =
+        strncmp(state, "42", 2) == 0 ? PQresultErrorField(r, PG_DIAG_MESSAGE_PRIMARY) : "";
     log_error("sql_failed", "state", state, "why", why, "sql", sql);
     return ERR_INTERNAL;
 }

@@ -59,7 +59,7 @@ static enum err run_text(sqlite3 *h, const char *sql)
     return err_of(h, sqlite3_exec(h, sql, NULL, NULL, NULL), sql);
 }
 
-/* --- connections --------------------------------------------------------------------------------- */
+/* --- connections ------------------------------------------------------------------------------ */
 
 static enum err handle_open(const char *path, bool writes, bool create, sqlite3 **out)
 {
@@ -127,7 +127,8 @@ static enum err still_there(struct db_conn *c, bool writes)
 {
     int moved = 0;
     sqlite3 *fresh;
-    if (sqlite3_file_control(c->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK || !moved)
+    if (sqlite3_file_control(c->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
+        !moved)
         return ERR_OK;
     if (handle_open(c->db->url, writes, false, &fresh) != ERR_OK)
         return ERR_UNAVAILABLE;
@@ -137,7 +138,7 @@ static enum err still_there(struct db_conn *c, bool writes)
     return ERR_OK;
 }
 
-/* --- statements ---------------------------------------------------------------------------------- */
+/* --- statements ------------------------------------------------------------------------------- */
 
 /* *once: not from the cache, to be finalized: the cached one is being stepped by who called us, or
  * the cache is full. */
@@ -249,7 +250,7 @@ static enum err sqlite_script(struct db_conn *c, const char *sql)
     return run_text(c->handle, sql);
 }
 
-/* ---- the writer -------------------------------------------------------------------------------- */
+/* ---- the writer ------------------------------------------------------------------------------ */
 struct job {
     db_closure *fn;
     void *arg;
@@ -311,7 +312,8 @@ static enum err run_together(struct db_conn *c, struct job *list)
 }
 
 /* What one closure did to all is its own: after a full disk each runs again alone, and those that
- * still fit are kept. A database that is locked or gone is so for all: nobody waits for it twice. */
+ * still fit are kept. A database that is locked or gone is so for all: nobody waits for it twice.
+ */
 static void run_group(struct db_conn *c, struct job *list)
 {
     enum err e = run_together(c, list);
@@ -428,7 +430,7 @@ static void sqlite_stop(struct db *db)
     db->writer = NULL;
 }
 
-/* --- backup -------------------------------------------------------------------------------------- */
+/* --- backup ----------------------------------------------------------------------------------- */
 
 static enum err copy_all(sqlite3 *from, sqlite3 *to)
 {
@@ -463,6 +465,10 @@ enum err db_backup_file(struct db *db, const char *path)
     return e;
 }
 
-const struct db_engine_ops db_sqlite_ops = {
-    .connect = sqlite_connect, .disconnect = sqlite_disconnect, .run = sqlite_run,
-    .script = sqlite_script, .write = sqlite_write, .start = sqlite_start, .stop = sqlite_stop};
+const struct db_engine_ops db_sqlite_ops = {.connect = sqlite_connect,
+                                            .disconnect = sqlite_disconnect,
+                                            .run = sqlite_run,
+                                            .script = sqlite_script,
+                                            .write = sqlite_write,
+                                            .start = sqlite_start,
+                                            .stop = sqlite_stop};

@@ -10,7 +10,7 @@
 
 enum { THREADS = 16 };
 
-/* --- values -------------------------------------------------------------------------------------- */
+/* --- values ----------------------------------------------------------------------------------- */
 
 struct row {
     struct str id, s, b;
@@ -20,8 +20,8 @@ struct row {
 static enum err row_insert(struct db_conn *c, void *row)
 {
     const struct row *r = row;
-    return db_exec(c, "INSERT INTO t(id, n, s, b) VALUES($1, $2, $3, $4)", "sisb", r->id, r->n, r->s,
-                   r->b);
+    return db_exec(c, "INSERT INTO t(id, n, s, b) VALUES($1, $2, $3, $4)", "sisb", r->id, r->n,
+                   r->s, r->b);
 }
 
 static void values_come_back_as_they_went(void **state)
@@ -47,7 +47,8 @@ static void values_come_back_as_they_went(void **state)
         assert_int_equal(strlen(db_z(&fix.r, 0, 1)), r.s.n);          /* NUL-terminated */
         assert_true(str_eq(db_str(&fix.r, 0, 3), r.id));
     }
-    assert_int_equal(READ("SELECT n FROM t WHERE n = $1 AND b = $2", "ib", INT64_MAX, rows[1].b), ERR_OK);
+    assert_int_equal(READ("SELECT n FROM t WHERE n = $1 AND b = $2", "ib", INT64_MAX, rows[1].b),
+                     ERR_OK);
     assert_true(str_eq_z(db_str(&fix.r, 0, 0), "9223372036854775807")); /* a number is text too */
 }
 
@@ -90,7 +91,8 @@ static void sums_and_counts_are_numbers(void **state)
 {
     (void)state;
     make_table();
-    assert_int_equal(WRITE("INSERT INTO t(id, n) VALUES('a', 4000000000), ('b', 5000000000)"), ERR_OK);
+    assert_int_equal(WRITE("INSERT INTO t(id, n) VALUES('a', 4000000000), ('b', 5000000000)"),
+                     ERR_OK);
     assert_true(read_i64("SELECT sum(n) FROM t") == 9000000000);
     assert_int_equal(read_i64("SELECT count(*) FROM t"), 2);
     assert_true(read_i64("SELECT max(n) FROM t") == 5000000000);
@@ -127,14 +129,15 @@ static void text_that_is_none_is_refused(void **state)
     assert_int_equal(read_i64("SELECT count(*) FROM t"), 0);
 }
 
-/* --- rules --------------------------------------------------------------------------------------- */
+/* --- rules ------------------------------------------------------------------------------------ */
 
 static void what_breaks_a_rule_is_refused_by_name(void **state)
 {
     (void)state;
     make_table();
     assert_int_equal(WRITE("INSERT INTO t(id) VALUES('a'), ('b')",
-                           "INSERT INTO child(t_id, x) VALUES('a', '1')"), ERR_OK);
+                           "INSERT INTO child(t_id, x) VALUES('a', '1')"),
+                     ERR_OK);
     assert_int_equal(WRITE("INSERT INTO t(id) VALUES('a')"), ERR_EXISTS);
     assert_int_equal(WRITE("UPDATE t SET id = 'a' WHERE id = 'b'"), ERR_EXISTS);
     assert_int_equal(WRITE("INSERT INTO child(t_id, x) VALUES('b', '1')"), ERR_EXISTS);
@@ -167,12 +170,13 @@ static enum err count_changes(struct db_conn *c, void *arg)
     struct db_result r;
     struct arena a;
     arena_init(&a);
-    enum err e = db_exec_count(c, &n->updated, "UPDATE t SET n = n + 1 WHERE n < $1", "i", (int64_t)3);
+    enum err e =
+        db_exec_count(c, &n->updated, "UPDATE t SET n = n + 1 WHERE n < $1", "i", (int64_t)3);
     if (e == ERR_OK)
         e = db_exec_count(c, &n->none, "UPDATE t SET n = 0 WHERE id = 'none'", "");
     if (e == ERR_OK)
-        e = db_query_one(c, &a, &r, "INSERT INTO t(id, n) VALUES($1, $2) RETURNING n, id", "zi", "new",
-                         (int64_t)9);
+        e = db_query_one(c, &a, &r, "INSERT INTO t(id, n) VALUES($1, $2) RETURNING n, id", "zi",
+                         "new", (int64_t)9);
     if (e == ERR_OK) {
         n->returned = db_i64(&r, 0, 0);
         snprintf(n->id, sizeof n->id, "%s", db_z(&r, 0, 1));
@@ -231,7 +235,7 @@ static void a_reading_connection_does_not_write(void **state)
     assert_int_equal(read_i64("SELECT count(*) FROM t"), 0);
 }
 
-/* --- many rows ----------------------------------------------------------------------------------- */
+/* --- many rows -------------------------------------------------------------------------------- */
 
 static enum err many_insert(struct db_conn *c, void *arg)
 {
@@ -293,8 +297,8 @@ static int nested_row(void *arg, const struct db_value *row, size_t n_cols)
     (void)n_cols;
     enum err e = READ("SELECT n + 1 FROM t WHERE n = $1", "i", row[0].i);
     if (e == ERR_OK) /* the statement that is under way, once more */
-        e = db_each(db_read(fix.db), count_row, &inner, "SELECT n FROM t WHERE n >= $1 ORDER BY n", "i",
-                    row[0].i);
+        e = db_each(db_read(fix.db), count_row, &inner, "SELECT n FROM t WHERE n >= $1 ORDER BY n",
+                    "i", row[0].i);
     w->nested += e == ERR_OK && db_i64(&fix.r, 0, 0) == row[0].i + 1 ? (int64_t)inner.n : -1000000;
     return ++w->n == w->stop_at;
 }
@@ -339,12 +343,12 @@ static void one_row_wanted(void **state)
     assert_int_equal(READ("SELECT id FROM t ORDER BY id", ""), ERR_OK);
     assert_string_equal(db_z(&fix.r, 0, 0), "a");
     assert_int_equal(fix.r.n_rows, 1);
-    assert_int_equal(db_query(db_read(fix.db), &fix.a, &fix.r, "SELECT id FROM t WHERE id = 'z'", ""),
-                     ERR_OK);
+    assert_int_equal(
+        db_query(db_read(fix.db), &fix.a, &fix.r, "SELECT id FROM t WHERE id = 'z'", ""), ERR_OK);
     assert_int_equal(fix.r.n_rows, 0);
 }
 
-/* --- closures ------------------------------------------------------------------------------------ */
+/* --- closures --------------------------------------------------------------------------------- */
 
 static enum err goes_on_after_an_error(struct db_conn *c, void *arg)
 {
@@ -402,7 +406,8 @@ static void *write_many(void *arg)
             struct db_result r;
             arena_init(&a);
             struct db_conn *c = db_read(fix.db);
-            if (!c || db_query_one(c, &a, &r, "SELECT id FROM t WHERE id = $1", "z", in.id) != ERR_OK)
+            if (!c ||
+                db_query_one(c, &a, &r, "SELECT id FROM t WHERE id = $1", "z", in.id) != ERR_OK)
                 w->good -= 1000000;
             arena_free(&a);
         }
@@ -478,10 +483,12 @@ static void closures_happen_one_after_the_other(void **state)
     assert_int_equal(read_i64("SELECT n FROM counter"), good);
 }
 
-/* --- migrations ---------------------------------------------------------------------------------- */
+/* --- migrations ------------------------------------------------------------------------------- */
 
 static const struct db_migration steps[] = {
-    {"m", 1, "CREATE TABLE a(id TEXT PRIMARY KEY, blob_n BIGINT, x BLOB); INSERT INTO a VALUES('1', 2, NULL);"},
+    {"m", 1,
+     "CREATE TABLE a(id TEXT PRIMARY KEY, blob_n BIGINT, x BLOB); INSERT INTO a VALUES('1', 2, "
+     "NULL);"},
     {"m", 2, "ALTER TABLE a ADD COLUMN y TEXT NOT NULL DEFAULT 'BLOBs'; CREATE INDEX a_y ON a(y);"},
     {"m", 3, "CREATE TABLE b(id BIGINT PRIMARY KEY); -- the last\n"},
 };
@@ -524,7 +531,8 @@ static void a_migration_that_fails_leaves_nothing(void **state)
 {
     (void)state;
     const struct db_migration bad[] = {
-        steps[0], {"m", 2, "CREATE TABLE half(x TEXT); INSERT INTO half VALUES('x'); CREATE TABL c"}};
+        steps[0],
+        {"m", 2, "CREATE TABLE half(x TEXT); INSERT INTO half VALUES('x'); CREATE TABL c"}};
     int applied;
     assert_int_equal(db_migrate(fix.db, bad, 2, &applied), ERR_INTERNAL);
     assert_int_equal(applied, 1);
@@ -559,13 +567,14 @@ static void nodes_that_start_together_take_turns(void **state)
     assert_int_equal(applied, 3);
 }
 
-/* --- in the sandbox, and copies ------------------------------------------------------------------ */
+/* --- in the sandbox, and copies --------------------------------------------------------------- */
 
 static int use_in_sandbox(void)
 {
     const char *read_paths[] = {"/etc/hosts", "/etc/resolv.conf", "/proc/self", NULL};
     const char *write_paths[] = {fix.dir, NULL};
-    const struct sandbox s = {SANDBOX_NET | SANDBOX_FILES | SANDBOX_THREADS, read_paths, write_paths};
+    const struct sandbox s = {SANDBOX_NET | SANDBOX_FILES | SANDBOX_THREADS, read_paths,
+                              write_paths};
     size_t n = 5000;
     if (sandbox_enter(&s) != ERR_OK || db_open(fix.url, &fix.db) != ERR_OK)
         return 1;

@@ -85,8 +85,8 @@ static int fix_setup(void **state)
     if (pg) {
         snprintf(sql, sizeof sql, "CREATE SCHEMA %s", fix.schema);
         pg_do_once(sql);
-        snprintf(fix.url, sizeof fix.url, "%s%sapplication_name=%s&options=-csearch_path%%3D%s", pg_url(),
-                 strchr(pg_url(), '?') ? "&" : "?", fix.schema, fix.schema);
+        snprintf(fix.url, sizeof fix.url, "%s%sapplication_name=%s&options=-csearch_path%%3D%s",
+                 pg_url(), strchr(pg_url(), '?') ? "&" : "?", fix.schema, fix.schema);
     } else {
         snprintf(fix.url, sizeof fix.url, "sqlite:%s/t.db", fix.dir);
     }
@@ -126,9 +126,11 @@ static int fix_run(const char *group, const struct db_case *cases, size_t n)
     return _cmocka_run_group_tests(group, tests, count, NULL, NULL);
 }
 
+/* clang-format off */
 #define CASE(fn, where) {#fn, fn, where}
+/* clang-format on */
 
-/* --- short forms --------------------------------------------------------------------------------- */
+/* --- short forms ------------------------------------------------------------------------------ */
 
 struct script {
     const char *sql[8];

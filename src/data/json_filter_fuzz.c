@@ -9,8 +9,11 @@ static struct json_filter *filter, *asking;
 
 static void start(void)
 {
-    static const struct str paths[] = {{"a", 1}, {"b.c", 3}, {"children.given_name", 19},
-                                       {"b.d.e", 5}, {"long_name_of_a_member", 21}};
+    static const struct str paths[] = {{"a", 1},
+                                       {"b.c", 3},
+                                       {"children.given_name", 19},
+                                       {"b.d.e", 5},
+                                       {"long_name_of_a_member", 21}};
     if (json_filter_new(paths, COUNT_OF(paths), &filter) != ERR_OK)
         __builtin_trap();
     static const struct str asked[] = {{"a>=10", 5}, {"b.c?", 4}, {"children.age<=18", 16}};

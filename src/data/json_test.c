@@ -1,4 +1,5 @@
-/* JSON: bad documents are refused with a place and a reason; what the emitter writes is read back. */
+/* JSON: bad documents are refused with a place and a reason; what the emitter writes is read back.
+ */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,6 +11,7 @@
 
 #include "data/json.h"
 
+/* clang-format off */
 static const struct {
     const char *text;
     size_t n;
@@ -35,6 +37,7 @@ static const struct {
     /* numbers that do not fit */
     BAD("9223372036854775808"), BAD("-9223372036854775809"), BAD("1e400"),
 };
+/* clang-format on */
 
 static void bad_documents_are_refused_with_a_reason(void **state)
 {
@@ -99,8 +102,9 @@ static void members_have_defaults(void **state)
 {
     (void)state;
     json_t *v;
-    assert_int_equal(json_read(STR("{\"s\":\"é\",\"i\":-5,\"b\":true,\"n\":null,\"r\":1.5,\"o\":{}}"), &v, NULL),
-                     ERR_OK);
+    assert_int_equal(
+        json_read(STR("{\"s\":\"é\",\"i\":-5,\"b\":true,\"n\":null,\"r\":1.5,\"o\":{}}"), &v, NULL),
+        ERR_OK);
     assert_true(str_eq(json_get_str(v, "s"), STR("é")));
     assert_int_equal(json_get_str(v, "i").n, 0);
     assert_int_equal(json_get_str(v, "none").n, 0);
@@ -169,9 +173,10 @@ static void the_emitter_sets_its_commas(void **state)
     jw_obj(&w);
     jw_end(&w);
     jw_end(&w);
-    assert_true(str_eq(buf_str(&b),
-                       STR("{\"a\\\"\":\"x\",\"min\":-9223372036854775808,\"max\":9223372036854775807,"
-                           "\"t\":true,\"n\":null,\"l\":[{},[],0,null,false,{\"r\":1}],\"o\":{}}")));
+    assert_true(
+        str_eq(buf_str(&b),
+               STR("{\"a\\\"\":\"x\",\"min\":-9223372036854775808,\"max\":9223372036854775807,"
+                   "\"t\":true,\"n\":null,\"l\":[{},[],0,null,false,{\"r\":1}],\"o\":{}}")));
     buf_free(&b);
 }
 
@@ -183,7 +188,8 @@ static void trees_are_written_compact(void **state)
     struct json_pool pool = {0};
     json_t *v;
     arena_init(&a);
-    assert_int_equal(json_read(STR(" { \"b\" : [ 1 , 2.5 ] , \"a\" : \"\\u00e9\\n\" } "), &v, NULL), ERR_OK);
+    assert_int_equal(json_read(STR(" { \"b\" : [ 1 , 2.5 ] , \"a\" : \"\\u00e9\\n\" } "), &v, NULL),
+                     ERR_OK);
     assert_ptr_equal(json_own(&pool, v), v);
     assert_null(json_own(&pool, NULL));
     assert_true(str_eq(json_text(&a, v), STR("{\"b\":[1,2.5],\"a\":\"é\\n\"}")));

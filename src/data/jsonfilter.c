@@ -10,7 +10,7 @@ enum { DEPTH_MAX = 64, NODES_MAX = JSON_FILTER_PATHS * JSON_FILTER_LEVELS + 1 };
 
 typedef const unsigned char *at; /* a place in the document; NULL: it is not JSON */
 
-/* --- what JSON is (RFC 8259) --------------------------------------------------------------------- */
+/* --- what JSON is (RFC 8259) ------------------------------------------------------------------ */
 
 static inline at spaces(at p, at end)
 {
@@ -29,8 +29,8 @@ static inline unsigned plain_run(at p)
     memcpy(&x, p, 8);
     x = le64toh(x);
     uint64_t quote = x ^ ones * '"', back = x ^ ones * '\\';
-    uint64_t marks = (x | ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) |
-                      ((back - ones) & ~back)) & tops;
+    uint64_t marks =
+        (x | ((x - ones * 0x20) & ~x) | ((quote - ones) & ~quote) | ((back - ones) & ~back)) & tops;
     return marks ? (unsigned)__builtin_ctzll(marks) / 8 : 8;
 }
 
@@ -209,7 +209,7 @@ static at value_end(at p, at end, unsigned depth)
     }
 }
 
-/* --- the allow list: a tree of names ------------------------------------------------------------- */
+/* --- the allow list: a tree of names ---------------------------------------------------------- */
 
 struct node {
     uint64_t lengths;      /* bit n: a child's name has n bytes, modulo 64 */
@@ -349,8 +349,8 @@ static enum err children_add(struct json_filter *f, uint16_t parent, struct clim
         const struct node *known = child_find(f, up, name.p, name.n);
         uint16_t here = known ? (uint16_t)(known - f->nodes) : (uint16_t)f->n++;
         if (!known) {
-            f->nodes[here] = (struct node){.path = -1, .n = (uint16_t)name.n, .name = name.p,
-                                           .head = head_of(name.p, name.n)};
+            f->nodes[here] = (struct node){
+                .path = -1, .n = (uint16_t)name.n, .name = name.p, .head = head_of(name.p, name.n)};
             up->count++;
             up->lengths |= (uint64_t)1 << (name.n & 63);
         }
@@ -428,7 +428,7 @@ void json_filter_free(struct json_filter *f)
     free(f);
 }
 
-/* --- a run --------------------------------------------------------------------------------------- */
+/* --- a run ------------------------------------------------------------------------------------ */
 
 struct run {
     const struct json_filter *f;

@@ -38,11 +38,11 @@ void json_filter_free(struct json_filter *f);
  * it was told is thrown away too when the run fails. NULL when nobody asks. */
 typedef void json_filter_seen(void *arg, size_t path_index, struct str raw_value);
 
-/* Filters a whole document, appended to out (its ceiling holds: ERR_LIMIT). ERR_INVALID for anything
- * that is not one strict RFC 8259 document (UTF-8, no half of a surrogate pair, depth 64, no
- * duplicate member in one object among the allowed names, however its name is escaped); then out is
- * to be thrown away. A document that is a text, a number or a literal becomes null. Allowed values
- * are copied as they were written, spaces too. */
+/* Filters a whole document, appended to out (its ceiling holds: ERR_LIMIT). ERR_INVALID for
+ * anything that is not one strict RFC 8259 document (UTF-8, no half of a surrogate pair, depth 64,
+ * no duplicate member in one object among the allowed names, however its name is escaped); then out
+ * is to be thrown away. A document that is a text, a number or a literal becomes null. Allowed
+ * values are copied as they were written, spaces too. */
 enum err json_filter_run(const struct json_filter *f, struct str in, struct buf *out,
                          json_filter_seen *seen, void *arg) MUST_CHECK;
 

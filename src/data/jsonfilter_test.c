@@ -31,7 +31,7 @@ static enum err run(const struct json_filter *f, struct str in)
     return json_filter_run(f, in, &out, NULL, NULL);
 }
 
-/* --- by example ---------------------------------------------------------------------------------- */
+/* --- by example ------------------------------------------------------------------------------- */
 
 static void gives(const char *paths, const char *in, const char *want)
 {
@@ -70,7 +70,8 @@ static void only_what_is_allowed_is_kept(void **state)
 static void arrays_are_seen_through(void **state)
 {
     (void)state;
-    gives("c.n", "{\"c\":[{\"n\":1,\"x\":9},{\"x\":9},{\"n\":2}]}", "{\"c\":[{\"n\":1},{},{\"n\":2}]}");
+    gives("c.n", "{\"c\":[{\"n\":1,\"x\":9},{\"x\":9},{\"n\":2}]}",
+          "{\"c\":[{\"n\":1},{},{\"n\":2}]}");
     gives("c.n", "{\"c\":[[{\"n\":1}],[],[[{\"n\":2,\"m\":3}]]]}",
           "{\"c\":[[{\"n\":1}],[],[[{\"n\":2}]]]}");
     gives("n", "[{\"n\":1,\"x\":2},{\"n\":3}]", "[{\"n\":1},{\"n\":3}]");
@@ -143,11 +144,12 @@ static void a_name_is_the_same_however_it_is_written(void **state)
     gives("é 😀", "{\"\\u00E9\":1,\"\\ud83d\\uDE00\":2,\"\\u20ac\":3}",
           "{\"\\u00E9\":1,\"\\ud83d\\uDE00\":2}");
     gives("a/b", "{\"a\\/b\":1}", "{\"a\\/b\":1}");
-    gives("nine_bytes nine_bytez", "{\"nine_bytes\":1,\"nine_byte\":2,\"nine_bytex\":3,\"nine_byt\\u0065z\":4}",
+    gives("nine_bytes nine_bytez",
+          "{\"nine_bytes\":1,\"nine_byte\":2,\"nine_bytex\":3,\"nine_byt\\u0065z\":4}",
           "{\"nine_bytes\":1,\"nine_byt\\u0065z\":4}");
 }
 
-/* --- what was seen ------------------------------------------------------------------------------- */
+/* --- what was seen ---------------------------------------------------------------------------- */
 
 static char seen_text[256];
 
@@ -165,16 +167,18 @@ static void each_value_kept_is_told(void **state)
     struct json_filter *f = compile(paths, 3);
     buf_free(&out);
     buf_init(&out, 1000);
-    struct str in = STR("{\"a\": {\"x\" :1} ,\"c\":[{\"n\":\"\\u0041\"},{\"n\": 2 },{\"m\":3}],\"b\":null}");
+    struct str in =
+        STR("{\"a\": {\"x\" :1} ,\"c\":[{\"n\":\"\\u0041\"},{\"n\": 2 },{\"m\":3}],\"b\":null}");
     seen_text[0] = '\0';
     assert_int_equal(json_filter_run(f, in, &out, note, &out), ERR_OK);
     assert_string_equal(seen_text, "2={\"x\" :1};1=\"\\u0041\";1=2;0=null;");
     json_filter_free(f);
 }
 
-/* --- what is refused ----------------------------------------------------------------------------- */
+/* --- what is refused -------------------------------------------------------------------------- */
 
 /* Values that are none, tried kept, dropped, on the way and in arrays. */
+/* clang-format off */
 static const char *const bad_values[] = {
     "",         "nul",        "nulll",     "True",       "tru",        "+1",       "01",
     "-",        "-a",         "1.",        ".5",         "1.e3",       "1e",       "1e+",
@@ -186,6 +190,7 @@ static const char *const bad_values[] = {
     "{\"a\":1,}", "{,}",      "{\"a\":1 \"b\":2}", "{\"a\":1]", "[1}", "{1:2}",    "1 2",
     "/**/1",    "1//",        "\xef\xbb\xbf" "1", "\v1", "\xc2\xa0" "1",
 };
+/* clang-format on */
 
 static void refuses(const struct json_filter *f, const char *fmt, const char *value)
 {
@@ -200,9 +205,15 @@ static void what_is_not_json_is_refused_wherever_it_stands(void **state)
 {
     (void)state;
     static const char *const paths[] = {"keep", "way.x"};
-    static const char *const places[] = {"%s", " %s ", "{\"keep\":%s}", "{\"drop\":%s}", "{\"way\":%s}",
-                                         "{\"way\":{\"x\":%s}}", "{\"drop\":[1,{\"a\":[%s]}],\"keep\":1}",
-                                         "[[%s]]", "{\"keep\":1,\"drop\":%s,\"keep2\":2}"};
+    static const char *const places[] = {"%s",
+                                         " %s ",
+                                         "{\"keep\":%s}",
+                                         "{\"drop\":%s}",
+                                         "{\"way\":%s}",
+                                         "{\"way\":{\"x\":%s}}",
+                                         "{\"drop\":[1,{\"a\":[%s]}],\"keep\":1}",
+                                         "[[%s]]",
+                                         "{\"keep\":1,\"drop\":%s,\"keep2\":2}"};
     struct json_filter *f = compile(paths, 2);
     for (size_t i = 0; i < COUNT_OF(bad_values); i++)
         for (size_t j = 0; j < COUNT_OF(places); j++) {
@@ -220,8 +231,9 @@ static void every_cut_is_refused(void **state)
     (void)state;
     static const char *const paths[] = {"a", "c.d"};
     struct json_filter *f = compile(paths, 2);
-    struct str in = STR("{\"a\":[-1.5e+3,\"\\u00e9\\ud83d\\ude00é\",true],\"b\":{\"x\":null,\"y\":false},"
-                        "\"c\":[{\"d\":\"long enough to be read by eights\"}]}");
+    struct str in =
+        STR("{\"a\":[-1.5e+3,\"\\u00e9\\ud83d\\ude00é\",true],\"b\":{\"x\":null,\"y\":false},"
+            "\"c\":[{\"d\":\"long enough to be read by eights\"}]}");
     assert_int_equal(run(f, in), ERR_OK);
     for (size_t n = 0; n < in.n; n++) {
         char *copy = malloc(n ? n : 1); /* so that reading behind it is noticed */
@@ -302,12 +314,13 @@ static void lists_out_of_bounds_are_refused(void **state)
     assert_int_equal(json_filter_new(&STR("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p"), 1, &f), ERR_OK);
     json_filter_free(f);
     assert_int_equal(json_filter_new(&STR("a.b.c.d.e.f.g.h.i.j.k.l.m.n.o.p.q"), 1, &f), ERR_LIMIT);
-    static const struct str bad[] = {{"", 0}, {".", 1}, {"a.", 2}, {".a", 2}, {"a..b", 4}, {"\xff", 1}};
+    static const struct str bad[] = {{"", 0},   {".", 1},    {"a.", 2},
+                                     {".a", 2}, {"a..b", 4}, {"\xff", 1}};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
         assert_int_equal(json_filter_new(&bad[i], 1, &f), ERR_INVALID);
 }
 
-/* --- against a plain one ------------------------------------------------------------------------- */
+/* --- against a plain one ---------------------------------------------------------------------- */
 
 static const char *const names[] = {"a", "b", "cc", "given_name", "given_nama", "é", "x\"y"};
 static uint64_t seed;
@@ -340,8 +353,9 @@ static void spell(struct buf *b, const char *z)
 
 static void generate(struct buf *b, unsigned depth)
 {
-    static const char *const scalars[] = {"null", "true", "false", "0", "-1.25e-2", "12345678", "\"\"",
-                                          "\"\\ud83d\\ude00 \\\\ \\\" é and then some more text\""};
+    static const char *const scalars[] = {
+        "null",     "true",     "false", "0",
+        "-1.25e-2", "12345678", "\"\"",  "\"\\ud83d\\ude00 \\\\ \\\" é and then some more text\""};
     unsigned kind = depth > 6 ? 2 : draw(4);
     bool comma = false;
     space(b);
@@ -400,7 +414,8 @@ static json_t *plain_filter(struct list *l, json_t *v, const char *path)
     }
     if (json_is_object(v)) {
         got = json_object();
-        json_object_foreach(v, name, member) {
+        json_object_foreach(v, name, member)
+        {
             char sub[512];
             snprintf(sub, sizeof sub, "%s%s%s", path, *path ? "." : "", name);
             if (is_listed(l, sub, false)) {

@@ -13,7 +13,7 @@
 
 enum { DEPTH_MAX = 32, ATTRS_MAX = 256 };
 
-/* --- before the parser --------------------------------------------------------------------------- */
+/* --- before the parser ------------------------------------------------------------------------ */
 
 static pthread_once_t once = PTHREAD_ONCE_INIT;
 
@@ -31,8 +31,8 @@ static void library_start(void)
     xmlSetExternalEntityLoader(load_nothing);
 }
 
-/* Counts what can be attributes (= and a quoted value) since the last '<', which cannot stand in one;
- * inside a tag that is exact. */
+/* Counts what can be attributes (= and a quoted value) since the last '<', which cannot stand in
+ * one; inside a tag that is exact. */
 static bool too_many_attributes(struct str text)
 {
     const char *end = text.p + text.n;
@@ -72,7 +72,7 @@ static bool is_known_encoding(const char *name)
     return !name;
 }
 
-/* --- the tree ------------------------------------------------------------------------------------ */
+/* --- the tree --------------------------------------------------------------------------------- */
 
 struct level {
     struct xml_node *node, *last_child;
@@ -205,7 +205,7 @@ enum err xml_read(struct arena *a, struct str text, size_t max_bytes, struct xml
     return e;
 }
 
-/* --- reading the tree ---------------------------------------------------------------------------- */
+/* --- reading the tree ------------------------------------------------------------------------- */
 
 const struct xml_node *xml_child(const struct xml_node *n, const char *name)
 {

@@ -27,14 +27,15 @@ static enum err read_z(const char *z)
 static void elements_texts_and_attributes_are_read(void **state)
 {
     (void)state;
-    assert_int_equal(read_z("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- c -->\n"
-                            "<f:foyer xmlns:f=\"urn:f\" xmlns=\"urn:d\" id='7' f:kind=\"a&amp;b\">\n"
-                            "  <nom>  Lef&#232;vre &lt;x&gt; </nom>\n"
-                            "  <f:enfant rang=\"1\"><prenom>Zo\xc3\xab</prenom></f:enfant>\n"
-                            "  <f:enfant rang=\"2\"/>\n"
-                            "  <note>a<b/>c<![CDATA[<d>]]><?pi x?></note>\n"
-                            "</f:foyer>\n"),
-                     ERR_OK);
+    assert_int_equal(
+        read_z("<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<!-- c -->\n"
+               "<f:foyer xmlns:f=\"urn:f\" xmlns=\"urn:d\" id='7' f:kind=\"a&amp;b\">\n"
+               "  <nom>  Lef&#232;vre &lt;x&gt; </nom>\n"
+               "  <f:enfant rang=\"1\"><prenom>Zo\xc3\xab</prenom></f:enfant>\n"
+               "  <f:enfant rang=\"2\"/>\n"
+               "  <note>a<b/>c<![CDATA[<d>]]><?pi x?></note>\n"
+               "</f:foyer>\n"),
+        ERR_OK);
     assert_string_equal(root->name, "foyer");
     assert_string_equal(root->text, "");
     assert_string_equal(xml_attr_get(root, "id"), "7");
@@ -62,6 +63,7 @@ static void latin_1_becomes_utf_8(void **state)
     assert_int_equal(read_z("\xef\xbb\xbf<a>\xc3\xa9</a>"), ERR_OK);
 }
 
+/* clang-format off */
 static const char *const bad[] = {
     "", " ", "x", "<", "<a", "<a>", "<a></b>", "<a/><b/>", "<a/>x", "x<a/>", "<a b=c/>", "<a b/>",
     "<a b='1' b='2'/>", "<a>&nbsp;</a>", "<a>&x;</a>", "<a>&#0;</a>", "<a>&#xFFFE;</a>", "<a>\x01</a>",
@@ -78,6 +80,7 @@ static const char *const bad[] = {
     "<?xml version='1.0' encoding='UTF-7'?><a/>", "<?xml version='1.0' encoding='IBM037'?><a/>",
     "<?xml version='1.0' encoding='windows-1252'?><a/>", "<?xml version='1.0' encoding='x'?><a/>",
 };
+/* clang-format on */
 
 static void what_is_not_well_formed_or_dangerous_is_refused(void **state)
 {
@@ -103,7 +106,8 @@ static void attacks_on_time_and_memory_fail(void **state)
     buf_init(&b, MAX);
     buf_add_z(&b, "<!DOCTYPE z [<!ENTITY a0 'lol'>");
     for (int i = 1; i < 30; i++)
-        buf_printf(&b, "<!ENTITY a%d '&a%d;&a%d;&a%d;&a%d;&a%d;'>", i, i - 1, i - 1, i - 1, i - 1, i - 1);
+        buf_printf(&b, "<!ENTITY a%d '&a%d;&a%d;&a%d;&a%d;&a%d;'>", i, i - 1, i - 1, i - 1, i - 1,
+                   i - 1);
     buf_add_z(&b, "]><z>&a29;</z>");
     assert_int_equal(xml_read(&a, buf_str(&b), MAX, &root), ERR_INVALID);
     buf_reset(&b);

@@ -45,7 +45,8 @@ static void message_reset(struct message *m)
     m->sent = m->answered = false;
 }
 
-/* ---- sending ---------------------------------------------------------------------------------- */
+/* ---- sending ----------------------------------------------------------------------------------
+ */
 static void send_waiting(struct journal_async *j)
 {
     bool room = true;
@@ -96,7 +97,8 @@ enum err journal_append_async(struct journal_async *j, const struct journal_reco
     return ERR_OK;
 }
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------
+ */
 static void hand_over(struct message *m, enum err status, struct str answer)
 {
     if (status == ERR_OK && answer.n != m->n * 8)

@@ -1,8 +1,8 @@
 /* A copy of a journal that is being written. `durable` lists files that no longer change; the
  * write-ahead log has the rest. So: the checkpoint first (it covers no more than what comes after),
  * then `durable`, the runs it lists held open, the write-ahead log from there; when `durable` is
- * still the same then, all of it belongs together. The tree's files follow: they never change. Last,
- * the copy's own files take in what its write-ahead log holds. */
+ * still the same then, all of it belongs together. The tree's files follow: they never change.
+ * Last, the copy's own files take in what its write-ahead log holds. */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -59,7 +59,8 @@ static enum err copy(struct backup *b, int from_dir, const char *path, uint64_t 
     return e;
 }
 
-/* ---- what belongs together ---------------------------------------------------------------------- */
+/* ---- what belongs together ----------------------------------------------------------------------
+ */
 /* Batches as they are, each at its place: what lies between them stays empty. */
 static enum err wal_copy(struct backup *b)
 {
@@ -119,7 +120,8 @@ static enum err heads_copy(struct backup *b)
     return e == ERR_OK && !str_eq(now, b->durable) ? ERR_AGAIN : e;
 }
 
-/* ---- the rest --------------------------------------------------------------------------------- */
+/* ---- the rest ---------------------------------------------------------------------------------
+ */
 static enum err runs_copy(struct backup *b, const char *dir, const struct runs *r)
 {
     char path[32];

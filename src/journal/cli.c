@@ -63,13 +63,14 @@ static int misused(const char *why, const char *what)
     return USAGE;
 }
 
-/* ---- verify ----------------------------------------------------------------------------------- */
+/* ---- verify -----------------------------------------------------------------------------------
+ */
 static json_t *verdict_json(const struct journal_verdict *v)
 {
     return json_pack("{s:b, s:s, s:I, s:I, s:I, s:s, s:s, s:s}", "good", v->err == ERR_OK, "error",
-                     v->err == ERR_OK ? "" : err_name(v->err), "entries",
-                     (json_int_t)v->entries, "unsealed", (json_int_t)v->unsealed, "index",
-                     (json_int_t)v->index, "file", v->file, "what", v->what, "origin", v->origin);
+                     v->err == ERR_OK ? "" : err_name(v->err), "entries", (json_int_t)v->entries,
+                     "unsealed", (json_int_t)v->unsealed, "index", (json_int_t)v->index, "file",
+                     v->file, "what", v->what, "origin", v->origin);
 }
 
 static void print_bad(const struct journal_verdict *v, const char *path)
@@ -136,7 +137,8 @@ static int verify(struct cli *c)
     return is_file ? verify_proof(c, path) : verify_folder(c, path);
 }
 
-/* ---- entries ---------------------------------------------------------------------------------- */
+/* ---- entries ----------------------------------------------------------------------------------
+ */
 static enum err find(struct cli *c, struct journal_at *at)
 {
     return journal_find(c->reader, str_from(c->argument), at);
@@ -165,9 +167,9 @@ static json_t *entry_json(struct cli *c, struct journal_at at, struct str leaf)
     uint8_t hash[SHA256_LEN];
     struct str parts[2] = {str_of("\0", 1), leaf};
     sha256_many(parts, 2, hash);
-    json_t *j = json_pack("{s:I, s:I, s:o}", "log", (json_int_t)at.log, "index",
-                          (json_int_t)at.index, "leaf_hash",
-                          jstr(codec_to_hex(&c->a, hash, sizeof hash)));
+    json_t *j =
+        json_pack("{s:I, s:I, s:o}", "log", (json_int_t)at.log, "index", (json_int_t)at.index,
+                  "leaf_hash", jstr(codec_to_hex(&c->a, hash, sizeof hash)));
     if (json_read(leaf, &entry, NULL) == ERR_OK)
         json_object_set_new(j, "entry", entry);
     return j;
@@ -226,7 +228,8 @@ static int list(struct cli *c)
     return e == ERR_OK ? 0 : failed(c, e);
 }
 
-/* ---- what others keep --------------------------------------------------------------------------- */
+/* ---- what others keep ---------------------------------------------------------------------------
+ */
 static int checkpoint(struct cli *c)
 {
     struct str note, key;
@@ -253,15 +256,19 @@ static int key(struct cli *c)
     return 0;
 }
 
-/* ---- the command line --------------------------------------------------------------------------- */
+/* ---- the command line ---------------------------------------------------------------------------
+ */
 static const struct action {
     const char *name;
     int (*fn)(struct cli *c);
     enum { NO_ARGUMENT, MAY_HAVE, MUST_HAVE } argument;
 } actions[] = {
-    {"verify", verify, MAY_HAVE},      {"prove", prove, MUST_HAVE},
-    {"show", show, MUST_HAVE},         {"list", list, NO_ARGUMENT},
-    {"checkpoint", checkpoint, NO_ARGUMENT}, {"key", key, NO_ARGUMENT},
+    {"verify", verify, MAY_HAVE},
+    {"prove", prove, MUST_HAVE},
+    {"show", show, MUST_HAVE},
+    {"list", list, NO_ARGUMENT},
+    {"checkpoint", checkpoint, NO_ARGUMENT},
+    {"key", key, NO_ARGUMENT},
 };
 
 static const struct action *action_find(const char *name)

@@ -1,4 +1,5 @@
-/* The client that waits, for handlers and commands: one call, one message, or as few as they fit. */
+/* The client that waits, for handlers and commands: one call, one message, or as few as they fit.
+ */
 #include <stdlib.h>
 #include "journal/wire.h"
 

@@ -116,8 +116,8 @@ enum err disk_replace(int folder, const char *path, struct str content, bool syn
         e = err_of(errno);
     if (fd >= 0 && close(fd) != 0 && e == ERR_OK)
         e = err_of(errno);
-    bool swapped = e == ERR_OK && !sync &&
-                   renameat2(folder, beside, folder, path, RENAME_EXCHANGE) == 0;
+    bool swapped =
+        e == ERR_OK && !sync && renameat2(folder, beside, folder, path, RENAME_EXCHANGE) == 0;
     if (e == ERR_OK && !swapped && renameat(folder, beside, folder, path) != 0)
         e = err_of(errno);
     if (e == ERR_OK && sync && fsync(folder) != 0) /* names without a slash only */
@@ -148,10 +148,10 @@ enum err disk_read(int folder, const char *path, struct arena *a, size_t max_byt
     int fd = openat(folder, path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
     if (fd < 0)
         return err_of(errno);
-    enum err e = fstat(fd, &st) != 0         ? err_of(errno)
-                 : !S_ISREG(st.st_mode)      ? ERR_CORRUPT
+    enum err e = fstat(fd, &st) != 0              ? err_of(errno)
+                 : !S_ISREG(st.st_mode)           ? ERR_CORRUPT
                  : (size_t)st.st_size > max_bytes ? ERR_LIMIT
-                                             : ERR_OK;
+                                                  : ERR_OK;
     if (e == ERR_OK) {
         char *p = arena_alloc(a, (size_t)st.st_size + 1);
         *out = str_of(p, (size_t)st.st_size);

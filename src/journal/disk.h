@@ -6,16 +6,17 @@
 #include "base/err.h"
 
 /* Writes a whole file, making folders on the way; the same content may be there already (after a
- * crash), so readers of it never see it shorter. *fd_out: open, for a later sync; NULL closes it. */
+ * crash), so readers of it never see it shorter. *fd_out: open, for a later sync; NULL closes it.
+ */
 enum err disk_put(int folder, const char *path, const struct str *parts, size_t n,
                   int *fd_out) MUST_CHECK;
 /* Opens a file to write it piece by piece, making it and its folders. */
 enum err disk_open(int folder, const char *path, int *fd) MUST_CHECK;
 /* disk_fault's answer, for those who write by themselves. */
 enum err disk_space(const char *path, size_t n) MUST_CHECK;
-/* Replaces a file whole. `sync`: durable when it returns; else only never seen half, and the version
- * before stays beside, as <path>.new, to be written over: to make and remove a file ten times a
- * second costs a file system more than all that is written into it. */
+/* Replaces a file whole. `sync`: durable when it returns; else only never seen half, and the
+ * version before stays beside, as <path>.new, to be written over: to make and remove a file ten
+ * times a second costs a file system more than all that is written into it. */
 enum err disk_replace(int folder, const char *path, struct str content, bool sync) MUST_CHECK;
 enum err disk_read(int folder, const char *path, struct arena *a, size_t max_bytes,
                    struct str *out) MUST_CHECK;

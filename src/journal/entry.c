@@ -7,7 +7,8 @@
 #include "journal/journal.h"
 #include "journal/leaf.h"
 
-/* ---- commitments ------------------------------------------------------------------------------ */
+/* ---- commitments ------------------------------------------------------------------------------
+ */
 static const char zero[1];
 
 void journal_field_salt(const uint8_t entry_salt[JOURNAL_SALT_LEN], struct str name,
@@ -40,8 +41,12 @@ void journal_field_commitment(const uint8_t field_salt[JOURNAL_SALT_LEN], struct
                               struct str value, char out[JOURNAL_COMMITMENT_LEN + 1])
 {
     uint8_t digest[SHA256_LEN];
-    struct str parts[] = {STR("socle/field/1"), str_of(zero, 1),
-                          str_of(field_salt, JOURNAL_SALT_LEN), name, str_of(zero, 1), value};
+    struct str parts[] = {STR("socle/field/1"),
+                          str_of(zero, 1),
+                          str_of(field_salt, JOURNAL_SALT_LEN),
+                          name,
+                          str_of(zero, 1),
+                          value};
     sha256_many(parts, COUNT_OF(parts), digest);
     base64url_32(digest, out);
 }
@@ -57,7 +62,8 @@ static void add_commitment(struct journal_entry *e, struct str name, struct str 
     buf_add_char(e->b, '"');
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------
+ */
 void journal_entry_start(struct journal_entry *e, struct buf *b, const char *id, int64_t at_ms,
                          const char *kind, const uint8_t *salt)
 {
@@ -154,16 +160,16 @@ enum err journal_entry_end(struct journal_entry *e)
     return e->b->err;
 }
 
-/* ---- ULIDs ------------------------------------------------------------------------------------ */
+/* ---- ULIDs ------------------------------------------------------------------------------------
+ */
 static const char ulid_digits[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
 /* Value + 1 of each digit; 0: none. */
 static const uint8_t ulid_values[256] = {
-    ['0'] = 1, ['1'] = 2, ['2'] = 3, ['3'] = 4, ['4'] = 5, ['5'] = 6, ['6'] = 7, ['7'] = 8,
-    ['8'] = 9, ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
-    ['G'] = 17, ['H'] = 18, ['J'] = 19, ['K'] = 20, ['M'] = 21, ['N'] = 22, ['P'] = 23,
-    ['Q'] = 24, ['R'] = 25, ['S'] = 26, ['T'] = 27, ['V'] = 28, ['W'] = 29, ['X'] = 30,
-    ['Y'] = 31, ['Z'] = 32,
+    ['0'] = 1,  ['1'] = 2,  ['2'] = 3,  ['3'] = 4,  ['4'] = 5,  ['5'] = 6,  ['6'] = 7,  ['7'] = 8,
+    ['8'] = 9,  ['9'] = 10, ['A'] = 11, ['B'] = 12, ['C'] = 13, ['D'] = 14, ['E'] = 15, ['F'] = 16,
+    ['G'] = 17, ['H'] = 18, ['J'] = 19, ['K'] = 20, ['M'] = 21, ['N'] = 22, ['P'] = 23, ['Q'] = 24,
+    ['R'] = 25, ['S'] = 26, ['T'] = 27, ['V'] = 28, ['W'] = 29, ['X'] = 30, ['Y'] = 31, ['Z'] = 32,
 };
 
 bool ulid_read(struct str text, uint8_t out[ULID_BYTES])
@@ -196,7 +202,8 @@ void ulid_write(const uint8_t id[ULID_BYTES], char out[ULID_LEN + 1])
     out[ULID_LEN] = '\0';
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 static bool take(struct str *rest, struct str text)
 {
     if (!str_starts(*rest, text))
@@ -215,8 +222,8 @@ static bool take_at(struct str *rest, int64_t *at_ms)
     size_t n = 0;
     while (n < rest->n && n < 16 && rest->p[n] >= '0' && rest->p[n] <= '9')
         n++;
-    bool good = n > 0 && n < 16 && (n == 1 || rest->p[0] != '0') &&
-                str_to_i64(str_sub(*rest, 0, n), at_ms);
+    bool good =
+        n > 0 && n < 16 && (n == 1 || rest->p[0] != '0') && str_to_i64(str_sub(*rest, 0, n), at_ms);
     *rest = str_after(*rest, n);
     return good;
 }

@@ -40,7 +40,8 @@ void merkle_perfect(const uint8_t *hashes, size_t n, uint8_t out[HASH_LEN])
     memcpy(out, work[0], HASH_LEN);
 }
 
-/* ---- making ----------------------------------------------------------------------------------- */
+/* ---- making -----------------------------------------------------------------------------------
+ */
 static unsigned log2_of(uint64_t power)
 {
     return (unsigned)__builtin_ctzll(power);
@@ -78,7 +79,8 @@ enum err merkle_root(const struct merkle_source *s, uint64_t size, uint8_t out[H
     return ERR_OK;
 }
 
-static enum err add_range(const struct merkle_source *s, uint64_t from, uint64_t to, struct buf *out)
+static enum err add_range(const struct merkle_source *s, uint64_t from, uint64_t to,
+                          struct buf *out)
 {
     uint8_t hash[HASH_LEN];
     enum err e = range_root(s, from, to, hash);
@@ -109,7 +111,8 @@ enum err merkle_inclusion(const struct merkle_source *s, uint64_t index, uint64_
     return e == ERR_OK ? out->err : e;
 }
 
-/* SUBPROOF(m, D[n], b) of RFC 6962 2.1.2, over leaves [from, to) of which those before m are old. */
+/* SUBPROOF(m, D[n], b) of RFC 6962 2.1.2, over leaves [from, to) of which those before m are old.
+ */
 static enum err subproof(const struct merkle_source *s, uint64_t m, uint64_t from, uint64_t to,
                          bool whole, struct buf *out)
 {
@@ -133,7 +136,8 @@ enum err merkle_consistency(const struct merkle_source *s, uint64_t from, uint64
     return e == ERR_OK ? out->err : e;
 }
 
-/* ---- checking: RFC 9162 2.1.3.2 and 2.1.4.2 ------------------------------------------------------ */
+/* ---- checking: RFC 9162 2.1.3.2 and 2.1.4.2
+ * ------------------------------------------------------ */
 static const uint8_t *nth(struct str proof, size_t i)
 {
     return (const uint8_t *)proof.p + i * HASH_LEN;

@@ -20,7 +20,8 @@ struct merkle_source {
     enum err (*node)(void *arg, unsigned level, uint64_t index, uint8_t out[HASH_LEN]);
     void *arg;
 };
-enum err merkle_root(const struct merkle_source *s, uint64_t size, uint8_t out[HASH_LEN]) MUST_CHECK;
+enum err merkle_root(const struct merkle_source *s, uint64_t size,
+                     uint8_t out[HASH_LEN]) MUST_CHECK;
 /* Appends hashes of 32 bytes. index < size; 0 < from <= to. */
 enum err merkle_inclusion(const struct merkle_source *s, uint64_t index, uint64_t size,
                           struct buf *out) MUST_CHECK;

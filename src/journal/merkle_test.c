@@ -1,5 +1,5 @@
-/* Hashes, proofs and their checks against the public vectors of transparency-dev/merkle, and against
- * a tree computed the slow way. */
+/* Hashes, proofs and their checks against the public vectors of transparency-dev/merkle, and
+ * against a tree computed the slow way. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -16,7 +16,8 @@
 static struct arena arena;
 static int n_vectors;
 
-/* ---- the vectors ------------------------------------------------------------------------------ */
+/* ---- the vectors ------------------------------------------------------------------------------
+ */
 static struct str base64_of(const json_t *v)
 {
     struct str raw = STR_NONE;
@@ -123,7 +124,8 @@ static void public_vectors(void **state)
     assert_true(n_vectors > 190);
 }
 
-/* ---- against the definition --------------------------------------------------------------------- */
+/* ---- against the definition ---------------------------------------------------------------------
+ */
 enum { LEAVES = 70 };
 static uint8_t leaves[LEAVES][HASH_LEN];
 
@@ -177,7 +179,8 @@ static void proofs_made_here_are_good(void **state)
             assert_int_equal(merkle_consistency(&s, from, size, &b), ERR_OK);
             slow_root(0, from, old);
             assert_true(merkle_check_consistency(from, size, old, root, buf_str(&b)));
-            assert_true(from == size || !merkle_check_consistency(from, size, root, old, buf_str(&b)));
+            assert_true(from == size ||
+                        !merkle_check_consistency(from, size, root, old, buf_str(&b)));
         }
     }
     buf_free(&b);

@@ -7,7 +7,8 @@
 #define DASH "\xe2\x80\x94 " /* U+2014 and a space */
 enum { ED25519 = 1, KEY_ID_LEN = 4, SIGNATURE_LEN = 64 };
 
-/* ---- keys ------------------------------------------------------------------------------------- */
+/* ---- keys -------------------------------------------------------------------------------------
+ */
 void note_key_make(struct str name, const uint8_t public_key[32], struct note_key *out)
 {
     static const char between[2] = {'\n', ED25519};
@@ -64,7 +65,8 @@ enum err note_key_read(struct arena *a, struct str text, struct note_key *out)
     return memcmp(out->id, id_bytes.p, KEY_ID_LEN) == 0 ? ERR_OK : ERR_INVALID;
 }
 
-/* ---- notes ------------------------------------------------------------------------------------ */
+/* ---- notes ------------------------------------------------------------------------------------
+ */
 /* Splits at the last empty line. */
 static bool note_split(struct str note, struct str *text, struct str *signatures)
 {
@@ -111,8 +113,7 @@ enum err checkpoint_read(struct arena *a, struct str note, struct checkpoint *ou
 {
     struct str rest, size, root, raw, line;
     *out = (struct checkpoint){0};
-    if (!note_split(note, &out->text, &out->signatures) ||
-        !signatures_are_good(a, out->signatures))
+    if (!note_split(note, &out->text, &out->signatures) || !signatures_are_good(a, out->signatures))
         return ERR_INVALID;
     rest = str_sub(out->text, 0, out->text.n - 1);
     if (!rest.n || !str_split(&rest, '\n', &out->origin) || !str_split(&rest, '\n', &size) ||

@@ -17,7 +17,8 @@ static bool is_there(int folder, const char *path)
     return faccessat(folder, path, F_OK, 0) == 0;
 }
 
-/* ---- the key ---------------------------------------------------------------------------------- */
+/* ---- the key ----------------------------------------------------------------------------------
+ */
 static enum err key_ask(struct sealer *s, uint8_t out[32])
 {
     enum err e = ERR_UNAVAILABLE;
@@ -34,7 +35,8 @@ static enum err key_write(struct sealer *s, struct str origin, const uint8_t pub
                         arena_printf(a, STR_FMT "\n", STR_ARG(note_key_line(a, &s->key))), true);
 }
 
-/* ---- what is in the folder ---------------------------------------------------------------------- */
+/* ---- what is in the folder ----------------------------------------------------------------------
+ */
 /* `durable`; when it is lost, `state` may be as good. */
 static enum err state_find(struct sealer *s, struct arena *a, struct state *out)
 {
@@ -119,7 +121,8 @@ static enum err check_sealed(struct sealer *s, struct arena *a)
     return compare(s, sealed, root);
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------
+ */
 struct opening {
     const char *origin;
     uint8_t public_key[32];
@@ -136,8 +139,8 @@ static enum err key_of_log(struct sealer *s, struct opening *o, struct arena *a)
     enum err e = disk_read(s->folder, "key", a, NOTE_KEY_MAX, &key);
     if (e == ERR_NOT_FOUND && s->tree.size == 0) {
         id_new(id);
-        struct str name = s->epoch == 1 ? str_from(o->origin)
-                                        : arena_printf(a, "%s/%s", o->origin, id);
+        struct str name =
+            s->epoch == 1 ? str_from(o->origin) : arena_printf(a, "%s/%s", o->origin, id);
         return key_write(s, name, o->public_key, a);
     }
     if (e != ERR_OK || note_key_read(a, key, &s->key) != ERR_OK)

@@ -44,7 +44,8 @@ uint32_t past_last(int folder)
     return last;
 }
 
-/* ---- moving ----------------------------------------------------------------------------------- */
+/* ---- moving -----------------------------------------------------------------------------------
+ */
 static enum err move_one(int folder, uint32_t epoch, const char *name)
 {
     char to[64];
@@ -135,8 +136,8 @@ enum err past_move(int folder, uint32_t epoch, const char *reason, bool with_wal
 {
     struct arena a;
     arena_init(&a);
-    enum err e = disk_replace(folder, "ending",
-                              arena_printf(&a, "%u %d %s", epoch, with_wal, reason), true);
+    enum err e =
+        disk_replace(folder, "ending", arena_printf(&a, "%u %d %s", epoch, with_wal, reason), true);
     if (e == ERR_OK)
         e = move(folder, epoch, reason, with_wal, &a);
     arena_free(&a);
@@ -162,7 +163,8 @@ enum err past_move_finish(int folder)
     return e;
 }
 
-/* ---- the first entry of the next log ------------------------------------------------------------ */
+/* ---- the first entry of the next log ------------------------------------------------------------
+ */
 struct ended {
     struct str reason, origin;
     struct checkpoint last;

@@ -44,7 +44,8 @@ static void view_unref(struct view *v)
     free(v);
 }
 
-/* ---- opening ---------------------------------------------------------------------------------- */
+/* ---- opening ----------------------------------------------------------------------------------
+ */
 enum err journal_reader_open(const char *folder, struct journal_reader **out)
 {
     struct journal_reader *r = calloc(1, sizeof *r);
@@ -153,9 +154,10 @@ static enum err view_get(struct journal_reader *r, struct view **out)
     return e;
 }
 
-/* ---- one log ---------------------------------------------------------------------------------- */
+/* ---- one log ----------------------------------------------------------------------------------
+ */
 struct log {
-    int folder;    /* to be closed when it is a past one */
+    int folder; /* to be closed when it is a past one */
     bool past;
     uint64_t size;
 };
@@ -193,7 +195,8 @@ static void log_put(const struct log *l)
         close(l->folder);
 }
 
-/* ---- entries ---------------------------------------------------------------------------------- */
+/* ---- entries ----------------------------------------------------------------------------------
+ */
 enum err journal_find(struct journal_reader *r, struct str id, struct journal_at *out)
 {
     uint8_t raw[ULID_BYTES];
@@ -217,8 +220,8 @@ static enum err leaf_read(const struct log *l, uint64_t index, struct arena *a, 
     uint64_t n = index / TILE_WIDTH;
     if (index >= l->size)
         return ERR_NOT_FOUND;
-    enum err e = tile_read(l->folder, TILE_ENTRIES, n, tile_width(TILE_ENTRIES, n, l->size), a,
-                           &bundle);
+    enum err e =
+        tile_read(l->folder, TILE_ENTRIES, n, tile_width(TILE_ENTRIES, n, l->size), a, &bundle);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_CORRUPT : e; /* it must be there */
     for (uint64_t i = n * TILE_WIDTH; i <= index; i++)
@@ -244,7 +247,8 @@ enum err journal_read(struct journal_reader *r, struct journal_at at, struct are
     return e;
 }
 
-/* ---- checkpoints ------------------------------------------------------------------------------ */
+/* ---- checkpoints ------------------------------------------------------------------------------
+ */
 static enum err note_and_key(const struct log *l, struct arena *a, struct str *note,
                              struct str *key)
 {
@@ -298,7 +302,8 @@ enum err journal_checkpoint(struct journal_reader *r, unsigned log, struct arena
     return e;
 }
 
-/* ---- proofs ----------------------------------------------------------------------------------- */
+/* ---- proofs -----------------------------------------------------------------------------------
+ */
 /* The log's last checkpoint, with the key and a tree of at least its size. */
 struct sealed_log {
     struct log log;
@@ -359,8 +364,7 @@ enum err journal_prove(struct journal_reader *r, struct journal_at at, struct ar
     uint64_t size, sealed;
     enum err e = sealed_get(r, at.log, a, &s);
     if (e == ERR_NOT_FOUND) /* no checkpoint yet, or no such log */
-        return journal_size(r, at.log, &size, &sealed) == ERR_OK && at.index < size ? ERR_AGAIN
-                                                                                    : e;
+        return journal_size(r, at.log, &size, &sealed) == ERR_OK && at.index < size ? ERR_AGAIN : e;
     if (e != ERR_OK)
         return e;
     e = prove(&s, at.index, a, proof);
@@ -387,7 +391,8 @@ enum err journal_consistency(struct journal_reader *r, unsigned log, uint64_t fr
     return e;
 }
 
-/* ---- side rows -------------------------------------------------------------------------------- */
+/* ---- side rows --------------------------------------------------------------------------------
+ */
 struct listing {
     const struct journal_side_query *q;
     const struct view *v;
@@ -440,7 +445,9 @@ static void row_take(struct listing *l, const struct side_key *k)
     struct journal_side_row *out = &l->rows[l->n++];
     *out = (struct journal_side_row){
         .at = {l->v->epoch - place_epoch(row.place), place_index(row.place)},
-        .kind = row.kind, .data = row.data, .at_ms = row.at_ms};
+        .kind = row.kind,
+        .data = row.data,
+        .at_ms = row.at_ms};
     ulid_write(row.id, out->id);
 }
 
@@ -470,7 +477,10 @@ enum err journal_side_list(struct journal_reader *r, const struct journal_side_q
             view_unref(v);
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     }
-    struct listing l = {.q = q, .v = v, .fd = r->rows_fd, .a = a,
+    struct listing l = {.q = q,
+                        .v = v,
+                        .fd = r->rows_fd,
+                        .a = a,
                         .rows = arena_array(a, struct journal_side_row, q->limit)};
     uint64_t before = UINT64_MAX;
     if (q->before && q->before->log < v->epoch)

@@ -14,8 +14,11 @@ static enum err run_make(struct sealer *s, const char *dir, struct buf *records,
     struct runs *next;
     int fd;
     size_t n = records->n / (*runs)->record_size;
-    struct runs_new new = {.folder = s->folder, .dir = dir, .name = s->next_run,
-                           .records = (uint8_t *)records->p, .n = n};
+    struct runs_new new = {.folder = s->folder,
+                           .dir = dir,
+                           .name = s->next_run,
+                           .records = (uint8_t *)records->p,
+                           .n = n};
     enum err e = n ? runs_add(*runs, &new, &fd, &next) : ERR_OK;
     if (n && e == ERR_OK) {
         close(fd); /* synced with the next durable point, by its name */
@@ -27,7 +30,8 @@ static enum err run_make(struct sealer *s, const char *dir, struct buf *records,
     return e;
 }
 
-/* ---- ids -------------------------------------------------------------------------------------- */
+/* ---- ids --------------------------------------------------------------------------------------
+ */
 static enum err ids_of_log(struct sealer *s, int folder, uint32_t epoch, uint64_t size,
                            struct buf *records)
 {
@@ -85,7 +89,8 @@ enum err rebuild_ids(struct sealer *s, uint64_t size)
     return e;
 }
 
-/* ---- side rows -------------------------------------------------------------------------------- */
+/* ---- side rows --------------------------------------------------------------------------------
+ */
 enum err rebuild_side(struct sealer *s, uint64_t length)
 {
     struct buf records;

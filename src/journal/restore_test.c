@@ -16,7 +16,8 @@ static void *append_run(void *journal)
     return NULL;
 }
 
-/* ---- backup, restore -------------------------------------------------------------------------- */
+/* ---- backup, restore --------------------------------------------------------------------------
+ */
 static size_t acked_at_backup; /* in shared memory: see client_backing_up */
 
 static int client_backing_up(struct proc *self, void *arg)
@@ -171,7 +172,8 @@ static void a_past_log_is_held_to_what_was_said_of_it(void **state)
     assert_int_equal(v.index, 0);
 }
 
-/* ---- other reasons ---------------------------------------------------------------------------- */
+/* ---- other reasons ----------------------------------------------------------------------------
+ */
 static int client_before(struct proc *self, void *arg)
 {
     (void)arg;
@@ -193,8 +195,9 @@ static void continues_after(int (*client)(struct proc *, void *))
 
 static void lost_or_altered_files_open_a_new_log(void **state)
 {
-    static const char *const names[] = {"tile/1/000.p/2", "tile/0/002.p/88", "tile/0/002.p/88",
-                                        "tile/entries/002.p/88", "durable", "key"};
+    static const char *const names[] = {"tile/1/000.p/2",  "tile/0/002.p/88",
+                                        "tile/0/002.p/88", "tile/entries/002.p/88",
+                                        "durable",         "key"};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(names); i++) {
         remove_all(data);

@@ -21,7 +21,8 @@ const char *run_path(const char *dir, uint64_t name, char out[32])
     return out;
 }
 
-/* ---- sets ------------------------------------------------------------------------------------- */
+/* ---- sets -------------------------------------------------------------------------------------
+ */
 static struct runs *runs_alloc(size_t record_size, size_t n)
 {
     struct runs *r = calloc(1, sizeof *r + n * sizeof r->list[0]);
@@ -71,7 +72,8 @@ static struct runs *runs_head(const struct runs *r, size_t n)
     return out;
 }
 
-/* ---- files ------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------
+ */
 static void head_write(char head[RUN_HEAD], size_t record_size, uint64_t n)
 {
     uint32_t size = htole32((uint32_t)record_size);
@@ -170,7 +172,8 @@ enum err runs_blank(int folder, const char *dir, const struct run *run, size_t r
     return e;
 }
 
-/* ---- merging ---------------------------------------------------------------------------------- */
+/* ---- merging ----------------------------------------------------------------------------------
+ */
 /* Records of one size, compared as bytes: qsort has no argument for the size, so there is one
  * function for each size there is. */
 static int cmp_24(const void *a, const void *b)
@@ -257,8 +260,8 @@ static void set_up(struct merge *m, const struct runs *r, const struct runs_new 
 {
     qsort(new->records, new->n, r->record_size, r->record_size == 24 ? cmp_24 : cmp_48);
     for (size_t i = r->n - k; i < r->n; i++)
-        m->cursors[m->n_cursors++] =
-            (struct cursor){r->list[i]->records, run_record(r->list[i], r->record_size, r->list[i]->n)};
+        m->cursors[m->n_cursors++] = (struct cursor){
+            r->list[i]->records, run_record(r->list[i], r->record_size, r->list[i]->n)};
     m->cursors[m->n_cursors++] =
         (struct cursor){new->records, new->records + new->n * r->record_size};
 }

@@ -1,7 +1,7 @@
-/* The sealer: follows the write-ahead log and turns it into files anyone can read and check. What it
- * holds in memory is always ahead of what `durable` says and never ahead of the write-ahead log; so
- * it can be killed anywhere, and starts from `durable` again. When the disk is full it waits: the
- * log keeps what it has not done yet. */
+/* The sealer: follows the write-ahead log and turns it into files anyone can read and check. What
+ * it holds in memory is always ahead of what `durable` says and never ahead of the write-ahead log;
+ * so it can be killed anywhere, and starts from `durable` again. When the disk is full it waits:
+ * the log keeps what it has not done yet. */
 #include "journal/writer.h"
 
 #include <errno.h>
@@ -15,17 +15,17 @@
 #include "sys/file.h"
 
 enum {
-    GATHER_MS = 40,   /* after the first entry of a quiet time */
-    CYCLE_MS = 100,   /* from one publication to the next */
-    APPLY_MS = 60,    /* at most, in one of them */
+    GATHER_MS = 40, /* after the first entry of a quiet time */
+    CYCLE_MS = 100, /* from one publication to the next */
+    APPLY_MS = 60,  /* at most, in one of them */
     RETRY_MS = 200,
     DURABLE_MS = 3000,
     DURABLE_BYTES = 2 * WAL_SEGMENT,
     SOON_BYTES = 4 * 1024 * 1024, /* so much behind: no waiting */
 };
-static const uint64_t SIDE_BIT = (uint64_t)1 << 63;
 
-/* ---- what the threads share --------------------------------------------------------------------- */
+/* ---- what the threads share ---------------------------------------------------------------------
+ */
 void shared_init(struct shared *s)
 {
     pthread_condattr_t attr;
@@ -47,7 +47,8 @@ void shared_free(struct shared *s)
     close(s->door);
 }
 
-/* ---- waiting ---------------------------------------------------------------------------------- */
+/* ---- waiting ----------------------------------------------------------------------------------
+ */
 static void wait_ms(struct sealer *s, int64_t ms, bool for_work)
 {
     struct timespec until;
@@ -95,7 +96,8 @@ static void space_is_back(struct sealer *s)
     s->shared->no_space = false;
 }
 
-/* ---- loading ---------------------------------------------------------------------------------- */
+/* ---- loading ----------------------------------------------------------------------------------
+ */
 struct sweep {
     struct sealer *s;
     const struct runs *runs;
@@ -135,7 +137,6 @@ static enum err indexes_load(struct sealer *s, const struct state *from)
 {
     bool ids = runs_load(s, "ids", from->ids, from->n_ids, ID_RECORD, &s->ids);
     bool side = runs_load(s, "side", from->side, from->n_side, SIDE_RECORD, &s->side_runs);
-    s->durable_run = s->next_run;
     enum err e = ids ? ERR_OK : rebuild_ids(s, from->size);
     return e == ERR_OK && !side ? rebuild_side(s, from->rows) : e;
 }
@@ -148,10 +149,9 @@ enum err sealer_load(struct sealer *s, const struct state *from)
     s->sealed = from->sealed;
     memcpy(s->root, from->root, HASH_LEN);
     s->durable_wal = from->wal;
-    s->durable_size = from->size;
     s->durable_at_ms = clock_mono_ms();
-    s->unsynced.folder = s->folder;
-    tree_init(&s->tree, s->folder, &s->unsynced);
+    tree_init(&s->tree, s->folder);
+    durable_init(&s->durable, s->folder);
     buf_init(&s->new_ids, 1 << 30);
     enum err e = disk_make_dirs(s->folder, "ids");
     if (e == ERR_OK)
@@ -168,6 +168,7 @@ enum err sealer_load(struct sealer *s, const struct state *from)
 
 void sealer_free(struct sealer *s)
 {
+    durable_free(&s->durable);
     tree_free(&s->tree);
     side_writer_close(&s->side);
     buf_free(&s->new_ids);
@@ -175,13 +176,11 @@ void sealer_free(struct sealer *s)
     runs_unref(s->ids);
     runs_unref(s->side_runs);
     wal_reader_free(&s->log);
-    enum err e = unsynced_sync(&s->unsynced);
-    (void)e; /* what is not durable stays in the log */
-    free(s->gone);
     arena_free(&s->work);
 }
 
-/* ---- publishing ------------------------------------------------------------------------------- */
+/* ---- publishing -------------------------------------------------------------------------------
+ */
 static struct run_name *run_list(struct arena *a, const struct runs *r)
 {
     struct run_name *list = arena_array(a, struct run_name, r->n + 1);
@@ -190,46 +189,47 @@ static struct run_name *run_list(struct arena *a, const struct runs *r)
     return list;
 }
 
-static enum err state_write(struct sealer *s, const char *path, bool sync)
+static void state_text(struct sealer *s, struct buf *out)
 {
-    struct buf b;
-    struct state st = {.epoch = s->epoch, .wal = s->log.position, .size = s->tree.size,
-                       .sealed = s->sealed, .rows = s->side.length, .n_ids = s->ids->n,
+    struct state st = {.epoch = s->epoch,
+                       .wal = s->log.position,
+                       .size = s->tree.size,
+                       .sealed = s->sealed,
+                       .rows = s->side.length,
+                       .n_ids = s->ids->n,
                        .n_side = s->side_runs->n};
     memcpy(st.root, s->root, HASH_LEN);
     st.ids = run_list(&s->work, s->ids);
     st.side = run_list(&s->work, s->side_runs);
-    buf_init(&b, STATE_MAX);
-    state_print(&st, &b);
-    enum err e = b.err == ERR_OK ? disk_replace(s->folder, path, buf_str(&b), sync) : b.err;
-    buf_free(&b);
+    buf_init(out, STATE_MAX);
+    state_print(&st, out);
     arena_reset(&s->work);
-    return e;
 }
 
-static void gone_add(struct sealer *s, uint64_t name)
+static enum err state_write(struct sealer *s)
 {
-    if (s->n_gone == s->cap_gone) {
-        s->cap_gone = s->cap_gone ? s->cap_gone * 2 : 64;
-        s->gone = realloc(s->gone, s->cap_gone * sizeof *s->gone);
-        if (!s->gone)
-            abort();
-    }
-    s->gone[s->n_gone++] = name;
+    struct buf b;
+    state_text(s, &b);
+    enum err e = b.err == ERR_OK ? disk_replace(s->folder, "state", buf_str(&b), false) : b.err;
+    buf_free(&b);
+    return e;
 }
 
 /* A run out of the new records; those that were merged into it are removed later. */
 static enum err run_publish(struct sealer *s, const char *dir, struct buf *records,
-                            struct runs **runs, uint64_t bit)
+                            struct runs **runs, bool side)
 {
     struct runs *next;
     int fd;
     size_t n = records->n / (*runs)->record_size;
     if (n == 0)
         return ERR_OK;
-    struct runs_new new = {.folder = s->folder, .dir = dir, .name = s->next_run,
-                           .records = (uint8_t *)records->p, .n = n,
-                           .drop = bit ? side_key_is_blank : NULL};
+    struct runs_new new = {.folder = s->folder,
+                           .dir = dir,
+                           .name = s->next_run,
+                           .records = (uint8_t *)records->p,
+                           .n = n,
+                           .drop = side ? side_key_is_blank : NULL};
     enum err e = runs_add(*runs, &new, &fd, &next);
     if (e != ERR_OK)
         return e;
@@ -237,7 +237,7 @@ static enum err run_publish(struct sealer *s, const char *dir, struct buf *recor
     s->next_run++;
     for (size_t i = 0; i < (*runs)->n; i++)
         if (i >= next->n || next->list[i] != (*runs)->list[i])
-            gone_add(s, (*runs)->list[i]->name | bit);
+            durable_gone(&s->durable, side, (*runs)->list[i]->name);
     runs_unref(*runs);
     *runs = next;
     buf_reset(records);
@@ -250,10 +250,10 @@ static enum err publish_once(struct sealer *s)
     if (e == ERR_OK)
         e = side_flush(&s->side);
     if (e == ERR_OK)
-        e = run_publish(s, "ids", &s->new_ids, &s->ids, 0);
+        e = run_publish(s, "ids", &s->new_ids, &s->ids, false);
     if (e == ERR_OK)
-        e = run_publish(s, "side", &s->side.keys, &s->side_runs, SIDE_BIT);
-    return e == ERR_OK ? state_write(s, "state", false) : e;
+        e = run_publish(s, "side", &s->side.keys, &s->side_runs, true);
+    return e == ERR_OK ? state_write(s) : e;
 }
 
 enum err sealer_publish(struct sealer *s)
@@ -274,53 +274,42 @@ enum err sealer_publish(struct sealer *s)
     return ERR_OK;
 }
 
-static void remove_gone(struct sealer *s)
+/* What was published is also what will be durable: nothing was applied since. */
+static enum err point_now(struct sealer *s)
 {
-    char path[32];
-    for (size_t i = 0; i < s->n_gone; i++)
-        unlinkat(s->folder,
-                 run_path(s->gone[i] & SIDE_BIT ? "side" : "ids", s->gone[i] & ~SIDE_BIT, path), 0);
-    s->n_gone = 0;
-}
-
-/* Those of a set that are younger than the last durable point. Ones that were merged away meanwhile
- * never need to reach the disk. */
-static enum err runs_sync(struct sealer *s, const char *dir, const struct runs *r)
-{
-    char path[32];
-    enum err e = ERR_OK;
-    for (size_t i = r->n; i-- > 0 && r->list[i]->name >= s->durable_run && e == ERR_OK;)
-        e = unsynced_add_path(&s->unsynced, run_path(dir, r->list[i]->name, path));
+    struct buf b;
+    state_text(s, &b);
+    enum err e = b.err == ERR_OK ? durable_now(&s->durable, buf_str(&b), s->log.position) : b.err;
+    buf_free(&b);
     return e;
 }
 
 enum err sealer_make_durable(struct sealer *s)
 {
-    enum err e = runs_sync(s, "ids", s->ids);
-    if (e == ERR_OK)
-        e = runs_sync(s, "side", s->side_runs);
-    if (e == ERR_OK)
-        e = tree_sync(&s->tree);
-    if (e == ERR_OK && fdatasync(s->side.fd) != 0)
-        e = file_err_from_errno(errno);
-    if (e != ERR_OK) /* what reached the disk is not known: a new process finds out */
-        return e == ERR_FULL ? ERR_IO : e;
+    enum err e;
     do
-        e = state_write(s, "durable", true);
+        e = point_now(s);
     while (again(s, e, "durable"));
-    if (e != ERR_OK)
-        return e;
-    s->durable_wal = s->log.position;
-    s->durable_size = s->tree.size;
-    s->durable_at_ms = clock_mono_ms();
-    s->durable_run = s->next_run;
-    remove_gone(s);
-    if (s->wal)
-        wal_release(s->wal, s->durable_wal);
-    return ERR_OK;
+    if (e == ERR_OK) {
+        s->durable_wal = s->log.position;
+        s->durable_at_ms = clock_mono_ms();
+    }
+    return e;
 }
 
-/* ---- the checkpoint --------------------------------------------------------------------------- */
+static void durable_in_time(struct sealer *s)
+{
+    struct buf b;
+    state_text(s, &b);
+    if (b.err == ERR_OK && durable_begin(&s->durable, buf_str(&b), s->log.position)) {
+        s->durable_wal = s->log.position;
+        s->durable_at_ms = clock_mono_ms();
+    }
+    buf_free(&b);
+}
+
+/* ---- the checkpoint ---------------------------------------------------------------------------
+ */
 static enum err sign_once(struct sealer *s, const uint8_t root[HASH_LEN])
 {
     struct str sig, text = checkpoint_text(&s->work, s->origin, s->tree.size, root);
@@ -328,8 +317,8 @@ static enum err sign_once(struct sealer *s, const uint8_t root[HASH_LEN])
     if (e == ERR_OK && sig.n != 64)
         e = ERR_INTERNAL;
     if (e == ERR_OK)
-        e = disk_replace(s->folder, "checkpoint",
-                         checkpoint_note(&s->work, text, &s->key, sig), false);
+        e = disk_replace(s->folder, "checkpoint", checkpoint_note(&s->work, text, &s->key, sig),
+                         false);
     arena_reset(&s->work);
     return e;
 }
@@ -354,7 +343,8 @@ enum err sealer_sign(struct sealer *s)
     return e;
 }
 
-/* ---- applying --------------------------------------------------------------------------------- */
+/* ---- applying ---------------------------------------------------------------------------------
+ */
 static enum err apply_entry(struct sealer *s, const struct wire_record *r)
 {
     struct leaf_head head;
@@ -372,7 +362,6 @@ static enum err apply_entry(struct sealer *s, const struct wire_record *r)
     buf_add(&s->new_ids, id, sizeof id);
     if (r->subject.n)
         side_add(&s->side, place, &head, r->subject, r->side);
-    s->last_at_ms = head.at_ms;
     return ERR_OK;
 }
 
@@ -397,8 +386,7 @@ static enum err finish_erasure(struct sealer *s, uint64_t n_rows)
         return e;
     pthread_mutex_lock(&sh->lock);
     if (sh->n_erased < ERASED_MAX)
-        sh->erased[sh->n_erased++] =
-            (struct erased){.position = s->log.position, .n_rows = n_rows};
+        sh->erased[sh->n_erased++] = (struct erased){.position = s->log.position, .n_rows = n_rows};
     pthread_mutex_unlock(&sh->lock);
     return file_write_all(sh->door, &one, sizeof one);
 }
@@ -432,7 +420,7 @@ enum err sealer_apply(struct sealer *s, int64_t most_ms)
     int64_t until_ms = clock_mono_ms() + most_ms;
     struct wal_batch b;
     enum err e = ERR_OK;
-    while (e == ERR_OK && clock_mono_ms() < until_ms && unsynced_has_room(&s->unsynced) &&
+    while (e == ERR_OK && clock_mono_ms() < until_ms &&
            (!s->wal || s->log.position < s->wal->end)) {
         e = wal_reader_next(&s->log, &b);
         if (e == ERR_NOT_FOUND)
@@ -443,15 +431,15 @@ enum err sealer_apply(struct sealer *s, int64_t most_ms)
     return e;
 }
 
-/* ---- the thread ------------------------------------------------------------------------------- */
-static bool durable_is_due(const struct sealer *s, bool stopping)
+/* ---- the thread -------------------------------------------------------------------------------
+ */
+static bool durable_is_due(const struct sealer *s)
 {
     uint64_t behind = s->log.position - s->durable_wal;
-    return behind && (stopping || behind >= DURABLE_BYTES || !unsynced_has_room(&s->unsynced) ||
-                      clock_mono_ms() - s->durable_at_ms >= DURABLE_MS);
+    return behind && (behind >= DURABLE_BYTES || clock_mono_ms() - s->durable_at_ms >= DURABLE_MS);
 }
 
-static enum err cycle(struct sealer *s, bool stopping)
+static enum err cycle(struct sealer *s, bool last)
 {
     uint64_t size = s->tree.size;
     enum err e = sealer_apply(s, APPLY_MS);
@@ -461,9 +449,11 @@ static enum err cycle(struct sealer *s, bool stopping)
         enum err unsigned_yet = sealer_sign(s);
         (void)unsigned_yet; /* said there, and tried again */
     }
-    if (e == ERR_OK && durable_is_due(s, stopping))
-        e = sealer_make_durable(s);
-    if (e == ERR_OK && !stopping) {
+    if (e == ERR_OK && last)
+        return s->log.position != s->durable_wal ? sealer_make_durable(s) : ERR_OK;
+    if (e == ERR_OK && durable_is_due(s))
+        durable_in_time(s);
+    if (e == ERR_OK) {
         enum err not_ready = wal_prepare(s->wal);
         (void)not_ready; /* the committer makes it itself, or says that the disk is full */
     }
@@ -472,11 +462,11 @@ static enum err cycle(struct sealer *s, bool stopping)
 
 static void wait_for_work(struct sealer *s, int64_t cycle_began_ms)
 {
-    int64_t idle_ms = s->tree.size != s->sealed                ? RETRY_MS
+    int64_t idle_ms = s->tree.size != s->sealed           ? RETRY_MS
                       : s->log.position != s->durable_wal ? DURABLE_MS / 2
                                                           : 3600 * 1000;
     int64_t pause_ms = cycle_began_ms + CYCLE_MS - clock_mono_ms();
-    if (s->wal->end - s->log.position > SOON_BYTES || !unsynced_has_room(&s->unsynced))
+    if (s->wal->end - s->log.position > SOON_BYTES)
         return;
     if (pause_ms > 0)
         wait_ms(s, pause_ms, false);

@@ -23,7 +23,8 @@ uint32_t side_kind(struct str kind)
     return (uint32_t)crc32_z(0, (const Bytef *)kind.p, kind.n);
 }
 
-/* ---- index records: big-endian, so that bytes sort as numbers ----------------------------------- */
+/* ---- index records: big-endian, so that bytes sort as numbers -----------------------------------
+ */
 static void key_write(uint8_t out[SIDE_RECORD], const uint8_t subject[SUBJECT_HASH],
                       const struct side_key *k)
 {
@@ -47,8 +48,10 @@ void side_key_read(const uint8_t *r, struct side_key *out)
     memcpy(&kind, r + 32, 4);
     memcpy(&length, r + 36, 4);
     memcpy(&offset, r + 40, 8);
-    *out = (struct side_key){.place = be64toh(place), .offset = be64toh(offset),
-                             .at_ms = (int64_t)be64toh(at), .kind = be32toh(kind),
+    *out = (struct side_key){.place = be64toh(place),
+                             .offset = be64toh(offset),
+                             .at_ms = (int64_t)be64toh(at),
+                             .kind = be32toh(kind),
                              .length = be32toh(length)};
 }
 
@@ -58,7 +61,8 @@ bool side_key_is_blank(const uint8_t *r)
     return memcmp(r + SUBJECT_HASH, zeros, SIDE_RECORD - SUBJECT_HASH) == 0;
 }
 
-/* ---- rows ------------------------------------------------------------------------------------- */
+/* ---- rows -------------------------------------------------------------------------------------
+ */
 static void put32(char *p, uint32_t v)
 {
     v = htole32(v);
@@ -143,12 +147,13 @@ enum err side_row_key(struct str b, uint64_t offset, uint8_t record[SIDE_RECORD]
     bool erased = memcmp(b.p, "SJR0", 4) == 0;
     memset(record, 0, SIDE_RECORD);
     *length = row_length(kind_n, data_n);
-    if ((!erased && memcmp(b.p, "SJR1", 4) != 0) || data_n > JOURNAL_SIDE_MAX || kind_n > KIND_MAX ||
-        (!erased && b.n < SIDE_ROW_HEAD + kind_n))
+    if ((!erased && memcmp(b.p, "SJR1", 4) != 0) || data_n > JOURNAL_SIDE_MAX ||
+        kind_n > KIND_MAX || (!erased && b.n < SIDE_ROW_HEAD + kind_n))
         return ERR_CORRUPT;
     if (erased)
         return ERR_OK;
-    struct side_key k = {.place = get64(b.p + 16), .offset = offset,
+    struct side_key k = {.place = get64(b.p + 16),
+                         .offset = offset,
                          .at_ms = (int64_t)get64(b.p + 24),
                          .kind = side_kind(str_of(b.p + SIDE_ROW_HEAD, kind_n)),
                          .length = (uint32_t)*length};
@@ -156,7 +161,8 @@ enum err side_row_key(struct str b, uint64_t offset, uint8_t record[SIDE_RECORD]
     return ERR_OK;
 }
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------
+ */
 enum err side_writer_open(struct side_writer *w, int folder, uint64_t length)
 {
     *w = (struct side_writer){.fd = -1, .length = length};
@@ -185,8 +191,11 @@ void side_add(struct side_writer *w, uint64_t place, const struct leaf_head *hea
     char *p = buf_room(&w->rows, n);
     row_write(p, place, head, hash, data);
     buf_grew(&w->rows, n);
-    struct side_key k = {.place = place, .offset = w->length, .at_ms = head->at_ms,
-                         .kind = side_kind(head->kind), .length = (uint32_t)n};
+    struct side_key k = {.place = place,
+                         .offset = w->length,
+                         .at_ms = head->at_ms,
+                         .kind = side_kind(head->kind),
+                         .length = (uint32_t)n};
     key_write(key, hash, &k);
     buf_add(&w->keys, key, sizeof key);
     w->length += n;
@@ -206,7 +215,8 @@ enum err side_flush(struct side_writer *w)
     return ERR_OK;
 }
 
-/* ---- looking up ------------------------------------------------------------------------------- */
+/* ---- looking up -------------------------------------------------------------------------------
+ */
 void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,
                bool (*fn)(void *arg, size_t run, uint64_t i, const uint8_t *record), void *arg)
 {
@@ -228,7 +238,8 @@ void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uin
     }
 }
 
-/* ---- erasing ---------------------------------------------------------------------------------- */
+/* ---- erasing ----------------------------------------------------------------------------------
+ */
 /* The head keeps its two lengths; the rest becomes zeros. */
 static enum err row_erase(int fd, const struct side_key *k)
 {
@@ -242,9 +253,9 @@ static enum err row_erase(int fd, const struct side_key *k)
     memcpy(head, "SJR0", 4);
     memcpy(head + 4, old + 4, 5);
     e = file_pwrite_all(fd, head, sizeof head, k->offset);
-    return e == ERR_OK ? file_pwrite_all(fd, zeros, k->length - SIDE_ROW_HEAD,
-                                         k->offset + SIDE_ROW_HEAD)
-                       : e;
+    return e == ERR_OK
+               ? file_pwrite_all(fd, zeros, k->length - SIDE_ROW_HEAD, k->offset + SIDE_ROW_HEAD)
+               : e;
 }
 
 struct erase {

@@ -19,7 +19,8 @@ uint32_t side_kind(struct str kind);
 bool side_key_is_blank(const uint8_t *record);
 void side_key_read(const uint8_t *record, struct side_key *out);
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------
+ */
 struct side_writer {
     int fd;          /* of the rows */
     uint64_t length; /* of all rows, those in `rows` included */
@@ -37,7 +38,8 @@ enum err side_flush(struct side_writer *w) MUST_CHECK;
 enum err side_erase(struct side_writer *w, int folder, const struct runs *runs, struct str subject,
                     uint64_t *n_rows) MUST_CHECK;
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 struct side_row {
     uint64_t place;
     int64_t at_ms;

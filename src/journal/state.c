@@ -68,8 +68,11 @@ static bool read_line(struct arena *a, struct str line, struct state *s, unsigne
     const struct {
         const char *word;
         uint64_t *to;
-    } numbers[] = {{"epoch", &v},        {"wal", &s->wal},   {"size", &s->size},
-                   {"sealed", &s->sealed}, {"rows", &s->rows}};
+    } numbers[] = {{"epoch", &v},
+                   {"wal", &s->wal},
+                   {"size", &s->size},
+                   {"sealed", &s->sealed},
+                   {"rows", &s->rows}};
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
         if (!line_is(line, numbers[i].word, &rest))
             continue;

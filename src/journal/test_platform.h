@@ -1,5 +1,6 @@
-/* For tests of the journal as it runs: keys, journal and a client under the supervisor, in processes
- * of their own. The client writes down in shared memory what it saw. Included once per test. */
+/* For tests of the journal as it runs: keys, journal and a client under the supervisor, in
+ * processes of their own. The client writes down in shared memory what it saw. Included once per
+ * test. */
 #ifndef JOURNAL_TEST_PLATFORM_H
 #define JOURNAL_TEST_PLATFORM_H
 
@@ -49,15 +50,16 @@ static inline void fault(const char *file, int line, const char *what)
         snprintf(seen->fault, sizeof seen->fault, "%s:%d: %s", file, line, what);
 }
 #define CHECK(cond) ((cond) ? (void)0 : fault(__FILE__, __LINE__, #cond))
-#define CHECK_OK(call)                                                                             \
-    do {                                                                                           \
-        enum err check_err = (call);                                                               \
-        if (check_err != ERR_OK)                                                                   \
-            fault(__FILE__, __LINE__, err_name(check_err));                                        \
+#define CHECK_OK(call)                                      \
+    do {                                                    \
+        enum err check_err = (call);                        \
+        if (check_err != ERR_OK)                            \
+            fault(__FILE__, __LINE__, err_name(check_err)); \
     } while (0)
 #define assert_ok(call) assert_string_equal(err_name(call), "ok")
 
-/* ---- processes -------------------------------------------------------------------------------- */
+/* ---- processes --------------------------------------------------------------------------------
+ */
 static int disk_is_full(const char *path, size_t n)
 {
     (void)path;
@@ -152,7 +154,8 @@ static inline void append_n(struct journal *j, size_t n, const char *subject)
     arena_free(&a);
 }
 
-/* ---- setup ------------------------------------------------------------------------------------ */
+/* ---- setup ------------------------------------------------------------------------------------
+ */
 static inline void remove_all(const char *path)
 {
     DIR *d = opendir(path);

@@ -10,18 +10,18 @@
 
 enum { TRIES = 5, RETRY_US = 500 };
 
-/* ---- paths ------------------------------------------------------------------------------------ */
+/* ---- paths ------------------------------------------------------------------------------------
+ */
 const char *tile_path(int level, uint64_t n, unsigned width, char out[TILE_PATH_MAX])
 {
-    size_t at = level == TILE_ENTRIES
-                    ? (size_t)snprintf(out, TILE_PATH_MAX, "tile/entries")
-                    : (size_t)snprintf(out, TILE_PATH_MAX, "tile/%d", level);
+    size_t at = level == TILE_ENTRIES ? (size_t)snprintf(out, TILE_PATH_MAX, "tile/entries")
+                                      : (size_t)snprintf(out, TILE_PATH_MAX, "tile/%d", level);
     uint64_t above = 1;
     while (n / above >= 1000)
         above *= 1000;
     for (; above > 1; above /= 1000)
-        at += (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/x%03u",
-                               (unsigned)(n / above % 1000));
+        at +=
+            (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/x%03u", (unsigned)(n / above % 1000));
     at += (size_t)snprintf(out + at, TILE_PATH_MAX - at, "/%03u", (unsigned)(n % 1000));
     if (width < TILE_WIDTH)
         snprintf(out + at, TILE_PATH_MAX - at, ".p/%u", width);
@@ -36,7 +36,8 @@ unsigned tile_width(int level, uint64_t n, uint64_t size)
     return hashes / TILE_WIDTH == n ? (unsigned)(hashes % TILE_WIDTH) : 0;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 bool bundle_next(struct str *rest, struct str *leaf)
 {
     if (rest->n < 2)
@@ -135,67 +136,8 @@ enum err tile_source_node(void *tile_source, unsigned level, uint64_t index, uin
     return ERR_OK;
 }
 
-/* ---- files to sync ---------------------------------------------------------------------------- */
-bool unsynced_has_room(const struct unsynced *u)
-{
-    return u->n + 32 < UNSYNCED_MAX && u->n_dirs + 40 < UNSYNCED_DIRS;
-}
-
-static void dir_add(struct unsynced *u, const char *dir)
-{
-    for (size_t i = 0; i < u->n_dirs; i++)
-        if (strcmp(u->dirs[i], dir) == 0)
-            return;
-    assert(u->n_dirs < UNSYNCED_DIRS);
-    snprintf(u->dirs[u->n_dirs++], TILE_PATH_MAX, "%s", dir);
-}
-
-void unsynced_add(struct unsynced *u, int fd, const char *path)
-{
-    char dir[TILE_PATH_MAX];
-    assert(u->n < UNSYNCED_MAX);
-    u->fds[u->n++] = fd;
-    /* Begun now, it is done when it is waited for. An error shows there. */
-    (void)sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
-    snprintf(dir, sizeof dir, "%s", path);
-    for (char *slash; (slash = strrchr(dir, '/')) != NULL;) {
-        *slash = '\0';
-        dir_add(u, dir);
-    }
-}
-
-enum err unsynced_add_path(struct unsynced *u, const char *path)
-{
-    int fd = openat(u->folder, path, O_RDONLY | O_CLOEXEC);
-    if (fd < 0)
-        return file_err_from_errno(errno);
-    unsynced_add(u, fd, path);
-    return ERR_OK;
-}
-
-static enum err dirs_sync(struct unsynced *u)
-{
-    enum err e = ERR_OK;
-    for (size_t i = 0; i < u->n_dirs && e == ERR_OK; i++)
-        e = disk_sync_dir(u->folder, u->dirs[i]);
-    u->n_dirs = 0;
-    return e;
-}
-
-enum err unsynced_sync(struct unsynced *u)
-{
-    enum err e = ERR_OK;
-    for (size_t i = 0; i < u->n; i++) {
-        if (e == ERR_OK && fsync(u->fds[i]) != 0)
-            e = file_err_from_errno(errno);
-        close(u->fds[i]);
-    }
-    u->n = 0;
-    enum err dirs = dirs_sync(u);
-    return e == ERR_OK ? dirs : e;
-}
-
-/* ---- the tree that grows ---------------------------------------------------------------------- */
+/* ---- the tree that grows ----------------------------------------------------------------------
+ */
 /* Brings the file to these bytes, which begin with those written before, and to the name of this
  * width. When that fails it may be done again. */
 static enum err grow(struct tree *t, struct growing *g, int level, uint64_t n, unsigned width,
@@ -232,7 +174,7 @@ static struct str level_bytes(const struct tree_level *l)
 static void grown(struct tree *t, struct growing *g, int level, uint64_t n)
 {
     char path[TILE_PATH_MAX];
-    unsynced_add(t->unsynced, g->fd, tile_path(level, n, TILE_WIDTH, path));
+    close(g->fd);
     *g = (struct growing){.fd = -1};
     *strrchr(tile_path(level, n, 1, path), '/') = '\0';
     disk_sweep(t->folder, path, NULL, NULL);
@@ -310,22 +252,6 @@ enum err tree_publish(struct tree *t)
     return e;
 }
 
-/* A file of its own for the sync, which closes it. */
-static enum err growing_sync(struct tree *t, const struct growing *g, int level, uint64_t n)
-{
-    char path[TILE_PATH_MAX];
-    return g->fd < 0 ? ERR_OK
-                     : unsynced_add_path(t->unsynced, tile_path(level, n, g->width, path));
-}
-
-enum err tree_sync(struct tree *t)
-{
-    enum err e = growing_sync(t, &t->bundle_file, TILE_ENTRIES, t->levels[0].tile);
-    for (int i = 0; i < TILE_LEVELS && e == ERR_OK; i++)
-        e = growing_sync(t, &t->levels[i].file, i, t->levels[i].tile);
-    return e == ERR_OK ? unsynced_sync(t->unsynced) : e;
-}
-
 /* Perfect subtrees from the smallest up: each one on the left of all smaller ones. */
 void tree_root(const struct tree *t, uint8_t out[HASH_LEN])
 {
@@ -363,9 +289,9 @@ static enum err level_load(struct tree *t, int i, struct arena *a)
     return e;
 }
 
-void tree_init(struct tree *t, int folder, struct unsynced *u)
+void tree_init(struct tree *t, int folder)
 {
-    *t = (struct tree){.folder = folder, .unsynced = u, .bundle_file = {.fd = -1}};
+    *t = (struct tree){.folder = folder, .bundle_file = {.fd = -1}};
     for (int i = 0; i < TILE_LEVELS; i++)
         t->levels[i].file.fd = -1;
     buf_init(&t->bundle, BUNDLE_MAX);

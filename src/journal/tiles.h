@@ -22,7 +22,8 @@ const char *tile_path(int level, uint64_t n, unsigned width, char out[TILE_PATH_
 /* Width of tile n of a level in a tree of `size`; 0: not there. Entry bundles are as level 0. */
 unsigned tile_width(int level, uint64_t n, uint64_t size);
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 /* The first `width` hashes of a tile, or entries of a bundle, out of that file or a wider one.
  * ERR_CORRUPT: cut short, longer than its name says, or no bundle; ERR_NOT_FOUND. */
 enum err tile_read(int folder, int level, uint64_t n, unsigned width, struct arena *a,
@@ -44,22 +45,8 @@ struct tile_source {
 enum err tile_source_node(void *tile_source, unsigned level, uint64_t index,
                           uint8_t out[HASH_LEN]) MUST_CHECK;
 
-/* ---- the tree that grows ---------------------------------------------------------------------- */
-/* Files that were written and are not synced yet, and the folders they are in. */
-enum { UNSYNCED_MAX = 600, UNSYNCED_DIRS = 64 };
-struct unsynced {
-    int folder;
-    int fds[UNSYNCED_MAX];
-    size_t n, n_dirs;
-    char dirs[UNSYNCED_DIRS][TILE_PATH_MAX];
-};
-/* It has room for what one entry, or one publication, adds. */
-bool unsynced_has_room(const struct unsynced *u);
-void unsynced_add(struct unsynced *u, int fd, const char *path);
-/* Opens a file that was closed already. */
-enum err unsynced_add_path(struct unsynced *u, const char *path) MUST_CHECK;
-enum err unsynced_sync(struct unsynced *u) MUST_CHECK; /* and closes them */
-
+/* ---- the tree that grows ----------------------------------------------------------------------
+ */
 /* The file of a tile under way. A wider tile begins with the bytes of the narrower one, so the file
  * grows and gets the name of its new width; when it is full it moves to its last name. */
 struct growing {
@@ -79,9 +66,8 @@ struct tree {
     struct tree_level levels[TILE_LEVELS];
     struct buf bundle; /* entries of the bundle under way */
     struct growing bundle_file;
-    struct unsynced *unsynced;
 };
-void tree_init(struct tree *t, int folder, struct unsynced *u); /* empty; may be freed */
+void tree_init(struct tree *t, int folder); /* empty; may be freed */
 /* Out of the files of a log that holds `size` entries. ERR_CORRUPT, ERR_NOT_FOUND. */
 enum err tree_load(struct tree *t, uint64_t size) MUST_CHECK;
 void tree_free(struct tree *t);
@@ -90,8 +76,6 @@ void tree_free(struct tree *t);
 enum err tree_add(struct tree *t, struct str leaf) MUST_CHECK;
 /* Writes the partial tiles of this size. */
 enum err tree_publish(struct tree *t) MUST_CHECK;
-/* What was published is on the disk when it returns. */
-enum err tree_sync(struct tree *t) MUST_CHECK;
 void tree_root(const struct tree *t, uint8_t out[HASH_LEN]);
 
 #endif

@@ -65,7 +65,8 @@ static enum err say_unreadable(struct check *c, int level, uint64_t n, unsigned 
     return say(c, e, index, path, "The file cannot be read.");
 }
 
-/* ---- the tree, level by level ------------------------------------------------------------------- */
+/* ---- the tree, level by level -------------------------------------------------------------------
+ */
 /* Compares a tile's file with what the level below gives, and hands its root on to the level above.
  * The hashes of the file go up, so that one alteration shows on one level only. */
 static enum err level_flush(struct check *c, int i)
@@ -117,7 +118,8 @@ static enum err tree_check(struct check *c)
     return e;
 }
 
-/* ---- who is right ----------------------------------------------------------------------------- */
+/* ---- who is right -----------------------------------------------------------------------------
+ */
 /* A root out of perfect subtrees that come from left to right. */
 struct fold {
     uint8_t hashes[64][HASH_LEN];
@@ -191,7 +193,8 @@ static enum err decide(struct check *c, int i)
 {
     struct mismatch m = c->levels[i].first;
     if (level_is_genuine(c, TILE_ENTRIES))
-        return say_tile(c, i, m.tile, m.at, "The tile was altered; the entries under it are genuine.");
+        return say_tile(c, i, m.tile, m.at,
+                        "The tile was altered; the entries under it are genuine.");
     for (int k = 0; k < TILE_LEVELS && c->checkpoint.size >> (8 * k); k++) {
         if (!level_is_genuine(c, k))
             continue;
@@ -202,8 +205,9 @@ static enum err decide(struct check *c, int i)
                         "The entry was altered, moved or replaced.");
     }
     uint64_t first = (m.tile * TILE_WIDTH + m.at) << (8 * i);
-    return say_tile(c, TILE_ENTRIES, first / TILE_WIDTH, (unsigned)(first % TILE_WIDTH),
-                    "The entry and the tiles over it disagree, and neither leads to the signed root.");
+    return say_tile(
+        c, TILE_ENTRIES, first / TILE_WIDTH, (unsigned)(first % TILE_WIDTH),
+        "The entry and the tiles over it disagree, and neither leads to the signed root.");
 }
 
 static enum err sealed_check(struct check *c)
@@ -228,7 +232,8 @@ static enum err sealed_check(struct check *c)
     return ERR_OK;
 }
 
-/* ---- behind the checkpoint ---------------------------------------------------------------------- */
+/* ---- behind the checkpoint ----------------------------------------------------------------------
+ */
 static enum err unsealed_check(struct check *c)
 {
     uint8_t hashes[TILE_BYTES];
@@ -347,7 +352,8 @@ static enum err wal_check_live(struct check *c)
     return e;
 }
 
-/* ---- one log ---------------------------------------------------------------------------------- */
+/* ---- one log ----------------------------------------------------------------------------------
+ */
 static enum err key_find(struct check *c, struct str given, struct arena *a, struct note_key *key)
 {
     struct str text = given;
@@ -370,7 +376,8 @@ static enum err checkpoint_get(struct check *c, const struct note_key *key, stru
     if (e != ERR_OK || checkpoint_read(a, note, &c->checkpoint) != ERR_OK)
         return say(c, ERR_CORRUPT, -1, "checkpoint", "The checkpoint is malformed.");
     if (!str_eq(c->checkpoint.origin, key->name))
-        return say(c, ERR_DENIED, -1, "checkpoint", "The checkpoint is of another log than the key.");
+        return say(c, ERR_DENIED, -1, "checkpoint",
+                   "The checkpoint is of another log than the key.");
     if (checkpoint_check(a, &c->checkpoint, key) != ERR_OK)
         return say(c, ERR_DENIED, -1, "checkpoint",
                    "The checkpoint was altered, or signed with another key.");
@@ -444,7 +451,8 @@ static enum err log_check(int folder, const char *prefix, struct str key, bool p
     return e;
 }
 
-/* ---- past logs -------------------------------------------------------------------------------- */
+/* ---- past logs --------------------------------------------------------------------------------
+ */
 /* What the first entry of a log says of the one before it. */
 struct link {
     bool there; /* else not written yet; a log without a first entry was found out before */
@@ -546,7 +554,8 @@ void journal_verify_folder(const char *folder, struct str key, struct journal_ve
         close(fd);
 }
 
-/* ---- a proof alone ------------------------------------------------------------------------------ */
+/* ---- a proof alone ------------------------------------------------------------------------------
+ */
 static enum err proof_check(struct arena *a, struct str text, struct str given, struct check *c,
                             struct proof *p)
 {

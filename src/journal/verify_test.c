@@ -1,5 +1,5 @@
-/* Whatever is changed in a journal is found and named; proofs stand alone; a restored backup opens a
- * new log. */
+/* Whatever is changed in a journal is found and named; proofs stand alone; a restored backup opens
+ * a new log. */
 #include "journal/test_platform.h"
 
 #include <pthread.h>
@@ -14,7 +14,8 @@ enum { ENTRIES = 1000, OLD_ENTRIES = 500 };
 static char live[128], copy[128]; /* copied while it ran; the one that is altered */
 static struct str old_note;       /* a good checkpoint of fewer entries */
 
-/* ---- files ------------------------------------------------------------------------------------ */
+/* ---- files ------------------------------------------------------------------------------------
+ */
 /* Without a sync: there are thousands. */
 static bool write_file(const char *path, struct str text)
 {
@@ -77,7 +78,8 @@ static void flip(const char *name, size_t at)
     put(name, text);
 }
 
-/* ---- the journal that is altered ---------------------------------------------------------------- */
+/* ---- the journal that is altered ----------------------------------------------------------------
+ */
 static int client_fill(struct proc *self, void *arg)
 {
     struct journal_reader *r;
@@ -179,8 +181,11 @@ static void a_file_shortened_lengthened_or_gone(void **state)
     static const struct {
         const char *name;
         int64_t index;
-    } files[] = {{"tile/entries/001", 256}, {"tile/entries/003.p/232", 768}, {"tile/0/002", 512},
-                 {"tile/0/003.p/232", 768}, {"tile/1/000.p/3", 0}};
+    } files[] = {{"tile/entries/001", 256},
+                 {"tile/entries/003.p/232", 768},
+                 {"tile/0/002", 512},
+                 {"tile/0/003.p/232", 768},
+                 {"tile/1/000.p/3", 0}};
     (void)state;
     for (size_t i = 0; i < COUNT_OF(files); i++) {
         fresh(data);
@@ -304,14 +309,12 @@ static void the_write_ahead_log(void **state)
 static void a_whole_tree_made_again(void **state)
 {
     struct tree tree;
-    static struct unsynced unsynced;
     struct str bundle, leaf;
     (void)state;
     fresh(data);
     int from = open(data, O_RDONLY | O_DIRECTORY), to = open(copy, O_RDONLY | O_DIRECTORY);
     remove_all(in_copy("tile"));
-    unsynced.folder = to;
-    tree_init(&tree, to, &unsynced);
+    tree_init(&tree, to);
     for (uint64_t i = 0; i < ENTRIES; i++) {
         if (i % 256 == 0)
             assert_ok(tile_read(from, TILE_ENTRIES, i / 256, tile_width(0, i / 256, ENTRIES),
@@ -325,7 +328,6 @@ static void a_whole_tree_made_again(void **state)
     }
     assert_ok(tree_publish(&tree));
     tree_free(&tree);
-    assert_ok(unsynced_sync(&unsynced));
     expect(ERR_CORRUPT, "checkpoint", -1);
     /* The tile over the entries is put back: then it is the one bundle. */
     struct str tile;
@@ -349,7 +351,8 @@ static void nothing_there(void **state)
     assert_int_equal(v.err, ERR_NOT_FOUND);
 }
 
-/* ---- proofs ----------------------------------------------------------------------------------- */
+/* ---- proofs -----------------------------------------------------------------------------------
+ */
 static void proofs_stand_alone(void **state)
 {
     struct journal_reader *r;
@@ -419,7 +422,8 @@ static void two_checkpoints_are_consistent(void **state)
     journal_reader_close(r);
 }
 
-/* ---- side rows -------------------------------------------------------------------------------- */
+/* ---- side rows --------------------------------------------------------------------------------
+ */
 static void side_rows_by_kind_time_and_page(void **state)
 {
     static const struct str odd[] = {{"test.odd", 8}};

@@ -29,7 +29,8 @@ const char *wal_segment_name(uint64_t segment, char out[32])
     return out;
 }
 
-/* ---- a batch's bytes -------------------------------------------------------------------------- */
+/* ---- a batch's bytes --------------------------------------------------------------------------
+ */
 static uint32_t batch_crc(const char *head, struct str records)
 {
     static const uint8_t zeros[4];
@@ -99,19 +100,26 @@ static void batch_write_head(char *p, const struct wal_batch *b)
     put32(p + AT_CRC, batch_crc(p, b->records));
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
+/* ---- reading ----------------------------------------------------------------------------------
+ */
 void wal_reader_init(struct wal_reader *r, int folder, uint64_t position)
 {
-    *r = (struct wal_reader){.folder = folder, .fd = -1, .position = position,
-                             .buf = malloc(READ_MAX)};
+    *r = (struct wal_reader){
+        .folder = folder, .fd = -1, .position = position, .buf = malloc(READ_MAX)};
     if (!r->buf)
         abort();
 }
 
-void wal_reader_free(struct wal_reader *r)
+static void segment_close(struct wal_reader *r)
 {
     if (r->fd >= 0)
         close(r->fd);
+    r->fd = -1;
+}
+
+void wal_reader_free(struct wal_reader *r)
+{
+    segment_close(r);
     free(r->buf);
     *r = (struct wal_reader){.fd = -1};
 }
@@ -121,8 +129,7 @@ static enum err segment_open(struct wal_reader *r, uint64_t segment)
     char name[32];
     if (r->fd >= 0 && r->segment == segment)
         return ERR_OK;
-    if (r->fd >= 0)
-        close(r->fd);
+    segment_close(r);
     r->segment = segment;
     r->fd = openat(r->folder, wal_segment_name(segment, name), O_RDONLY | O_CLOEXEC);
     return r->fd >= 0 ? ERR_OK : file_err_from_errno(errno);
@@ -158,9 +165,11 @@ enum err wal_reader_next(struct wal_reader *r, struct wal_batch *out)
         e = batch_at(r, position, out);
     }
     if (e == ERR_OK && r->known_last && out->previous != r->last)
-        return ERR_NOT_FOUND; /* one is missing in between */
-    if (e != ERR_OK)
+        e = ERR_NOT_FOUND; /* one is missing in between */
+    if (e != ERR_OK) {     /* under the same name there may be another file next time */
+        segment_close(r);
         return e;
+    }
     r->last = position;
     r->known_last = true;
     r->position = wal_batch_end(out);
@@ -187,7 +196,8 @@ bool wal_reader_looks_cut(struct wal_reader *r)
     return false;
 }
 
-/* ---- segments --------------------------------------------------------------------------------- */
+/* ---- segments ---------------------------------------------------------------------------------
+ */
 static void segment_remove(struct wal *w, uint64_t segment)
 {
     char name[32];
@@ -233,7 +243,10 @@ static enum err segment_make(struct wal *w, uint64_t segment, bool written)
 
 void wal_open(struct wal *w, int folder, uint64_t end, uint64_t last)
 {
-    *w = (struct wal){.folder = folder, .fd = -1, .at = end, .last = last,
+    *w = (struct wal){.folder = folder,
+                      .fd = -1,
+                      .at = end,
+                      .last = last,
                       .next = (end + WAL_SEGMENT - 1) / WAL_SEGMENT};
     w->oldest = w->next;
     atomic_init(&w->end, end);
@@ -300,7 +313,8 @@ enum err wal_commit(struct wal *w, char *room, const struct wal_batch *batch, bo
     return ERR_OK;
 }
 
-/* ---- the follower's part ---------------------------------------------------------------------- */
+/* ---- the follower's part ----------------------------------------------------------------------
+ */
 /* The lowest segment that may still be written to (lock held). */
 static uint64_t in_use(const struct wal *w)
 {
@@ -326,9 +340,8 @@ enum err wal_prepare(struct wal *w)
 static bool segment_reuse(struct wal *w, uint64_t old)
 {
     char name[32], from[32];
-    if (w->ready >= WAL_READY_MAX ||
-        renameat(w->folder, wal_segment_name(old, from), w->folder,
-                 wal_segment_name(w->next + w->ready, name)) != 0)
+    if (w->ready >= WAL_READY_MAX || renameat(w->folder, wal_segment_name(old, from), w->folder,
+                                              wal_segment_name(w->next + w->ready, name)) != 0)
         return false;
     w->ready++;
     w->ready_used = true;

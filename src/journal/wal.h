@@ -31,10 +31,11 @@ uint64_t wal_batch_end(const struct wal_batch *b);
 enum err wal_batch_read(struct str p, uint64_t position, struct wal_batch *out,
                         size_t *need) MUST_CHECK;
 
-/* ---- reading: any process --------------------------------------------------------------------- */
+/* ---- reading: any process ---------------------------------------------------------------------
+ */
 struct wal_reader {
     int folder, fd;
-    uint64_t segment; /* of fd */
+    uint64_t segment;        /* of fd */
     uint64_t position, last; /* of the next batch to read, and of the one before */
     bool known_last;
     char *buf;
@@ -48,7 +49,8 @@ enum err wal_reader_next(struct wal_reader *r, struct wal_batch *out) MUST_CHECK
 bool wal_reader_looks_cut(struct wal_reader *r);
 const char *wal_segment_name(uint64_t segment, char out[32]);
 
-/* ---- writing ---------------------------------------------------------------------------------- */
+/* ---- writing ----------------------------------------------------------------------------------
+ */
 struct wal {
     int folder;
     int fd;               /* of the segment under way; -1: the next batch begins one */
@@ -73,7 +75,8 @@ enum err wal_reserve(struct wal *w) MUST_CHECK;
  * process must end: what the disk holds is not known. */
 enum err wal_commit(struct wal *w, char *room, const struct wal_batch *batch, bool turn) MUST_CHECK;
 
-/* The follower: everything before `position` is safe elsewhere; old segments become the next ones. */
+/* The follower: everything before `position` is safe elsewhere; old segments become the next ones.
+ */
 void wal_release(struct wal *w, uint64_t position);
 /* Has the next segment ready before it is needed. ERR_FULL and others are no harm. */
 enum err wal_prepare(struct wal *w) MUST_CHECK;

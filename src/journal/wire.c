@@ -86,5 +86,5 @@ int64_t wire_answer_read(struct str answer, size_t i)
 
 enum err wire_answer_err(int64_t v)
 {
-    return v >= 0 ? ERR_OK : v > -ERR_COUNT ? (enum err)-v : ERR_INTERNAL;
+    return v >= 0 ? ERR_OK : v > -ERR_COUNT ? (enum err) - v : ERR_INTERNAL;
 }

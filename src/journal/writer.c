@@ -1,19 +1,19 @@
 /* The journal process: why it alone writes the journal.
  *
  * A journal is believed because nobody could have written it otherwise: not the one who acted, not
- * the one who was asked, not the operator afterwards. So the process that receives requests from the
- * network hands its entries over and cannot take them back: it has no right to this folder's files
- * but to read them. This process accepts one thing, "append this", and one more, "erase this
- * subject's side rows"; nothing it offers changes or removes an entry. It opens no socket, parses no
- * HTTP and no JSON beyond a leaf's fixed head, and does not hold the key that signs: it asks the keys
- * process for one signature a batch, over a channel that nobody else has.
+ * the one who was asked, not the operator afterwards. So the process that receives requests from
+ * the network hands its entries over and cannot take them back: it has no right to this folder's
+ * files but to read them. This process accepts one thing, "append this", and one more, "erase this
+ * subject's side rows"; nothing it offers changes or removes an entry. It opens no socket, parses
+ * no HTTP and no JSON beyond a leaf's fixed head, and does not hold the key that signs: it asks the
+ * keys process for one signature a batch, over a channel that nobody else has.
  *
  * What it says is durable is durable. Whatever waits on all channels is gathered into one write and
- * one sync of a file whose blocks were reserved before, and only then do the senders hear of it; the
- * more they send, the more share one sync. Tree, indexes and checkpoint are made behind, from that
- * same file, by the sealer (sealer.c). Killed at any moment, it reads the file to its last whole
- * batch and goes on; the senders send again what they got no answer to, and an id that is there
- * already is not written twice. */
+ * one sync of a file whose blocks were reserved before, and only then do the senders hear of it;
+ * the more they send, the more share one sync. Tree, indexes and checkpoint are made behind, from
+ * that same file, by the sealer (sealer.c). Killed at any moment, it reads the file to its last
+ * whole batch and goes on; the senders send again what they got no answer to, and an id that is
+ * there already is not written twice. */
 #include "journal/writer.h"
 
 #include <endian.h>
@@ -38,12 +38,12 @@ enum {
     LANE_TURN = 64,                 /* messages of one channel before the next one's */
     LAG_WAIT_MS = 5,
     PACE_RECORDS = 8, /* after a batch of so many, */
-    PACE_US = 300,    /* the next one waits so long for company: a sync costs as much as 50 entries */
+    PACE_US = 300, /* the next one waits so long for company: a sync costs as much as 50 entries */
     LOCK_TRIES = 100,
 };
 
 struct lane {
-    int fd; /* -1: closed */
+    int fd;          /* -1: closed */
     struct buf held; /* answers that found no room, with their heads */
 };
 
@@ -82,7 +82,8 @@ struct committer {
     char message[CHAN_MAX];
 };
 
-/* ---- answers ---------------------------------------------------------------------------------- */
+/* ---- answers ----------------------------------------------------------------------------------
+ */
 struct held_head {
     struct chan_head head;
     uint32_t n;
@@ -143,7 +144,8 @@ static void replies_send(struct committer *c)
     c->n_replies = c->n_results = 0;
 }
 
-/* ---- records ---------------------------------------------------------------------------------- */
+/* ---- records ----------------------------------------------------------------------------------
+ */
 /* In the index files: of this log, or of a past one (then the index is 0: written, elsewhere). */
 static bool find_written(const struct committer *c, const struct runs *ids,
                          const uint8_t id[ULID_BYTES], uint64_t *index)
@@ -269,7 +271,8 @@ static bool lane_take(struct committer *c, struct lane *l, const struct runs *id
     return true;
 }
 
-/* ---- a batch ---------------------------------------------------------------------------------- */
+/* ---- a batch ----------------------------------------------------------------------------------
+ */
 /* Space for whatever comes, or c->full. False: the sealer is far behind; wait. */
 static bool make_room(struct committer *c)
 {
@@ -312,8 +315,10 @@ static void wake_sealer(struct committer *c)
 static enum err commit(struct committer *c)
 {
     if (c->n_records) {
-        struct wal_batch b = {.first_index = c->next_index, .n_records = c->n_records,
-                              .epoch = c->epoch, .records = str_of(c->room + WAL_HEAD, c->used)};
+        struct wal_batch b = {.first_index = c->next_index,
+                              .n_records = c->n_records,
+                              .epoch = c->epoch,
+                              .records = str_of(c->room + WAL_HEAD, c->used)};
         b.first_index -= c->n_records - (c->ends ? 1u : 0u);
         enum err e = wal_commit(&c->wal, c->room, &b, c->ends);
         if (e != ERR_OK)
@@ -361,14 +366,17 @@ static void pace(const struct committer *c)
         usleep((useconds_t)left_us);
 }
 
-/* ---- the loop --------------------------------------------------------------------------------- */
+/* ---- the loop ---------------------------------------------------------------------------------
+ */
 static enum err turn(struct committer *c, int timeout_ms)
 {
     struct pollfd p[PROC_MAX_FDS + 2];
     bool lags = !make_room(c), any = false;
     for (size_t i = 0; i < c->n_lanes; i++)
         p[i] = (struct pollfd){.fd = c->lanes[i].fd,
-                               .events = c->lanes[i].held.n ? POLLOUT : lags ? 0 : POLLIN};
+                               .events = c->lanes[i].held.n ? POLLOUT
+                                         : lags             ? 0
+                                                            : POLLIN};
     p[c->n_lanes] = (struct pollfd){.fd = c->shared.door, .events = POLLIN};
     p[c->n_lanes + 1] = (struct pollfd){.fd = proc_stop_fd(), .events = POLLIN};
     if (poll(p, c->n_lanes + 2, lags ? LAG_WAIT_MS : timeout_ms) <= 0)
@@ -433,7 +441,8 @@ static enum err serve(struct committer *c, struct str opening)
     return e;
 }
 
-/* ---- start and end ---------------------------------------------------------------------------- */
+/* ---- start and end ----------------------------------------------------------------------------
+ */
 static enum err folder_open(const char *path, int *folder)
 {
     enum err e = file_make_dirs(path, 0700);
@@ -494,7 +503,8 @@ static enum err run(struct proc *self, struct committer *c, struct sealer *s,
     c->next_index = s->tree.size;
     wal_open(&c->wal, s->folder, o->end, o->last);
     s->wal = &c->wal;
-    if (pthread_create(&thread, NULL, sealer_main, s) != 0)
+    if (durable_start(&s->durable, &c->wal) != ERR_OK ||
+        pthread_create(&thread, NULL, sealer_main, s) != 0)
         return ERR_INTERNAL;
     proc_ready(self);
     enum err e = serve(c, o->opening);
@@ -507,7 +517,6 @@ static enum err run(struct proc *self, struct committer *c, struct sealer *s,
         _exit(1); /* what the disk holds is found out by the next one */
     }
     pthread_join(thread, NULL);
-    wal_close(&c->wal);
     return e;
 }
 
@@ -531,8 +540,10 @@ int journal_main(struct proc *self, void *journal_conf)
         e = run(self, c, &s, &opened);
     if (e != ERR_OK && !proc_stopping)
         log_error("journal_start_failed", "error", err_name(e));
-    if (s.work.head || s.ids)
+    if (s.epoch)
         sealer_free(&s);
+    if (s.wal)
+        wal_close(&c->wal);
     keys_close(s.keys);
     committer_free(c);
     arena_free(&a);

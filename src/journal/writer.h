@@ -1,13 +1,15 @@
-/* What the two threads of the journal process share. Private to this folder.
+/* What the threads of the journal process share. Private to this folder.
  *
  * The committer (writer.c) takes records from the channels, writes them to the write-ahead log and
  * answers. The sealer (sealer.c) follows the log and does all the rest: tree, indexes, side rows,
- * checkpoint. It also runs alone, at the start, before there is a committer. */
+ * checkpoint. It also runs alone, at the start, before there is a committer. A third one
+ * (durable.c) waits for the disk in the sealer's place, so that publishing goes on. */
 #ifndef JOURNAL_WRITER_H
 #define JOURNAL_WRITER_H
 
 #include <pthread.h>
 #include "crypto/keys.h"
+#include "journal/durable.h"
 #include "journal/journal.h"
 #include "journal/note.h"
 #include "journal/runs.h"
@@ -25,13 +27,13 @@ enum { ERASED_MAX = 64 };
 
 struct shared {
     pthread_mutex_t lock;
-    pthread_cond_t wake;     /* the sealer waits on it */
-    struct runs *ids;        /* the set that holds entries under `published` */
+    pthread_cond_t wake; /* the sealer waits on it */
+    struct runs *ids;    /* the set that holds entries under `published` */
     struct erased erased[ERASED_MAX];
     size_t n_erased;
     _Atomic uint64_t published;
     _Atomic bool stop, idle, no_space; /* idle, no_space: what the sealer waits for */
-    int door;                /* eventfd: the sealer rings, the committer looks */
+    int door;                          /* eventfd: the sealer rings, the committer looks */
 };
 
 struct sealer {
@@ -49,15 +51,13 @@ struct sealer {
     struct side_writer side;
     struct buf new_ids;
     struct runs *ids, *side_runs;
-    uint64_t next_run, durable_run; /* durable_run: those under it are durable */
+    uint64_t next_run;
     uint64_t sealed;
     uint8_t root[HASH_LEN];
-    struct unsynced unsynced;
 
-    uint64_t durable_wal, durable_size;
-    int64_t durable_at_ms, last_at_ms; /* last_at_ms: of the last entry applied */
-    uint64_t *gone; /* runs to remove after the next durable point; ids' bit 63 is 0, side's 1 */
-    size_t n_gone, cap_gone;
+    struct durable durable;
+    uint64_t durable_wal; /* where the last durable point, done or under way, stands */
+    int64_t durable_at_ms;
     bool sign_failed;
 };
 
@@ -69,7 +69,7 @@ enum err sealer_apply(struct sealer *s, int64_t most_ms) MUST_CHECK;
 /* Makes what was applied readable. */
 enum err sealer_publish(struct sealer *s) MUST_CHECK;
 enum err sealer_sign(struct sealer *s) MUST_CHECK;
-/* Everything published is safe; the write-ahead log before it may go. */
+/* Everything published is safe when it returns; the write-ahead log before it may go. */
 enum err sealer_make_durable(struct sealer *s) MUST_CHECK;
 void *sealer_main(void *sealer); /* the thread */
 
@@ -77,7 +77,8 @@ void *sealer_main(void *sealer); /* the thread */
 enum err rebuild_ids(struct sealer *s, uint64_t size) MUST_CHECK;
 enum err rebuild_side(struct sealer *s, uint64_t length) MUST_CHECK;
 
-/* ---- opening a folder (open.c) ------------------------------------------------------------------ */
+/* ---- opening a folder (open.c) ------------------------------------------------------------------
+ */
 /* Loads the log under way, applies its write-ahead log, checks it against its checkpoint, and opens
  * a new log where it must not be continued. *end, *last: of the write-ahead log. opening: the first
  * entry to write into a log that follows another one, else .p NULL. */

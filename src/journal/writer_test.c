@@ -7,7 +7,8 @@
 
 enum { KILLS = 20, THREADS = 3, LANE_CALLS = 64, KILL_EVERY_MS = 120 };
 
-/* ---- one entry -------------------------------------------------------------------------------- */
+/* ---- one entry --------------------------------------------------------------------------------
+ */
 static int client_one(struct proc *self, void *arg)
 {
     char id[ID_LEN + 1], second[ID_LEN + 1];
@@ -48,11 +49,14 @@ static void an_entry_gets_its_index_once(void **state)
     run_platform(client_one, 1);
 }
 
-/* ---- what is refused -------------------------------------------------------------------------- */
+/* ---- what is refused --------------------------------------------------------------------------
+ */
 static int client_bad(struct proc *self, void *arg)
 {
     static const char *const bad[] = {
-        "", "{}", "{\"v\":2,\"id\":\"01JD0000000000000000000000\",\"at\":1,\"kind\":\"a\"}",
+        "",
+        "{}",
+        "{\"v\":2,\"id\":\"01JD0000000000000000000000\",\"at\":1,\"kind\":\"a\"}",
         "{\"v\":1,\"id\":\"01JD000000000000000000000U\",\"at\":1,\"kind\":\"a\"}",
         "{\"v\":1,\"id\":\"01JD0000000000000000000000\",\"at\":-1,\"kind\":\"a\"}",
         "{\"v\":1,\"id\":\"01JD0000000000000000000000\",\"at\":1,\"kind\":\"A\"}",
@@ -76,8 +80,8 @@ static int client_bad(struct proc *self, void *arg)
     buf_init(&b, JOURNAL_LEAF_MAX);
     id_new(id);
     leaf_make(&b, id, 5, "test.one");
-    struct journal_record r = {.leaf = buf_str(&b), .subject = STR("p"),
-                               .side = str_of(big, JOURNAL_SIDE_MAX + 1)};
+    struct journal_record r = {
+        .leaf = buf_str(&b), .subject = STR("p"), .side = str_of(big, JOURNAL_SIDE_MAX + 1)};
     CHECK(journal_append(j, &r, WAIT_MS, NULL) == ERR_LIMIT);
     r.side.n--;
     r.subject = str_of(big, JOURNAL_SUBJECT_MAX + 1);
@@ -128,7 +132,8 @@ static void a_malformed_message_is_answered(void **state)
     run_platform(client_raw, 1);
 }
 
-/* ---- killed under load ------------------------------------------------------------------------ */
+/* ---- killed under load ------------------------------------------------------------------------
+ */
 struct lane {
     struct journal_async *client;
     struct loop *loop;
@@ -174,8 +179,8 @@ static void lane_tick(struct loop_timer *t)
         c->call.done = lane_done;
         id_new(c->id);
         leaf_make(&l->leaf, c->id, clock_now_ms(), "test.lane");
-        struct journal_record r = {.leaf = buf_str(&l->leaf), .subject = STR("p"),
-                                   .side = STR("side")};
+        struct journal_record r = {
+            .leaf = buf_str(&l->leaf), .subject = STR("p"), .side = STR("side")};
         CHECK_OK(journal_append_async(l->client, &r, &c->call));
         waits = true;
     }
@@ -327,7 +332,8 @@ static void killed_under_load_it_loses_nothing(void **state)
     assert_true(size >= seen->n_acked); /* more: an answer may have died on its way */
 }
 
-/* ---- a torn tail ------------------------------------------------------------------------------ */
+/* ---- a torn tail ------------------------------------------------------------------------------
+ */
 static int client_some(struct proc *self, void *arg)
 {
     (void)arg;
@@ -352,7 +358,9 @@ static void torn_batch_write(void)
     wal_open(&w, folder_fd, 0, 0);
     assert_ok(wal_reserve(&w));
     memset(room, 'x', sizeof room);
-    b = (struct wal_batch){.first_index = 1000, .n_records = 1, .epoch = 1,
+    b = (struct wal_batch){.first_index = 1000,
+                           .n_records = 1,
+                           .epoch = 1,
                            .records = str_of(room + WAL_HEAD, WAL_BLOCK + 100)};
     assert_ok(wal_commit(&w, room, &b, false));
     wal_close(&w);
@@ -376,9 +384,11 @@ static void a_torn_tail_is_cut(void **state)
     run_platform(client_some, 1);
     acked_are_there(&size);
     assert_int_equal(size, 310);
+    assert_int_equal(seen->starts, 2); /* it did not end by itself, too */
 }
 
-/* ---- a full disk ------------------------------------------------------------------------------ */
+/* ---- a full disk ------------------------------------------------------------------------------
+ */
 static int client_full(struct proc *self, void *arg)
 {
     char id[ID_LEN + 1];
@@ -395,8 +405,8 @@ static int client_full(struct proc *self, void *arg)
     for (int i = 0; i < 4000 && e == ERR_OK; i++) {
         id_new(id);
         leaf_make(&b, id, clock_now_ms(), "test.full");
-        struct journal_record r = {.leaf = buf_str(&b), .subject = STR("p2"),
-                                   .side = str_of(side, sizeof side)};
+        struct journal_record r = {
+            .leaf = buf_str(&b), .subject = STR("p2"), .side = str_of(side, sizeof side)};
         uint64_t index;
         e = journal_append(j, &r, WAIT_MS, &index);
         if (e == ERR_OK)
@@ -426,7 +436,8 @@ static void a_full_disk_is_said_and_survived(void **state)
     assert_int_equal(seen->starts, 1);
 }
 
-/* ---- erasure ---------------------------------------------------------------------------------- */
+/* ---- erasure ----------------------------------------------------------------------------------
+ */
 /* Is a byte sequence anywhere in the folder's files? */
 static bool folder_has(const char *path, struct str needle)
 {
@@ -457,8 +468,8 @@ static void append_told(struct journal *j, const char *subject, const char *told
     buf_init(&b, JOURNAL_LEAF_MAX);
     id_new(id);
     leaf_make(&b, id, clock_now_ms(), "test.told");
-    struct journal_record r = {.leaf = buf_str(&b), .subject = str_from(subject),
-                               .side = str_from(told)};
+    struct journal_record r = {
+        .leaf = buf_str(&b), .subject = str_from(subject), .side = str_from(told)};
     CHECK_OK(journal_append(j, &r, WAIT_MS, NULL));
     buf_free(&b);
 }

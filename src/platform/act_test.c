@@ -3,22 +3,19 @@
  * (test/integration). */
 #include "platform/act.h"
 
-#include "platform/testing.h"
+#include "platform/fixture.h"
 
 static bool postgres;
 
 static int open_platform(void **state)
 {
-    struct testing *t = test_malloc(sizeof *t);
-    testing_open(t, postgres);
-    *state = t;
-    return 0;
+    *state = fixture_open_on(postgres);
+    return *state ? 0 : -1;
 }
 
 static int close_platform(void **state)
 {
-    testing_close(*state);
-    test_free(*state);
+    fixture_close(*state);
     return 0;
 }
 
@@ -41,52 +38,52 @@ static struct act make(struct ctx *c, const char *told)
 
 static void change_and_proof_together(void **state)
 {
-    struct testing *t = *state;
+    struct fixture *t = *state;
     struct ctx *c = ctx_make(&t->pf, &t->arena);
     enum err after = ERR_OK;
     struct act act = make(c, "Canari");
     assert_int_equal(act_write(c, change_setting, &after, &act, 1), ERR_OK);
-    assert_int_equal(testing_count(t, "SELECT count(*) FROM setting WHERE name = 'canary'"), 1);
-    assert_true(str_eq(testing_value(t, "SELECT id FROM outbox"), act.record.id));
+    assert_int_equal(fixture_count(t, "SELECT count(*) FROM setting WHERE name = 'canary'"), 1);
+    assert_true(str_eq(fixture_value(t, "SELECT id FROM outbox"), act.record.id));
     ctx_free(c);
 }
 
 static void neither_when_the_change_fails(void **state)
 {
-    struct testing *t = *state;
+    struct fixture *t = *state;
     struct ctx *c = ctx_make(&t->pf, &t->arena);
     enum err after = ERR_CONFLICT;
     struct act act = make(c, "Canari");
     assert_int_equal(act_write(c, change_setting, &after, &act, 1), ERR_CONFLICT);
-    assert_int_equal(testing_count(t, "SELECT count(*) FROM setting WHERE name = 'canary'"), 0);
-    assert_int_equal(testing_count(t, "SELECT count(*) FROM outbox"), 0);
+    assert_int_equal(fixture_count(t, "SELECT count(*) FROM setting WHERE name = 'canary'"), 0);
+    assert_int_equal(fixture_count(t, "SELECT count(*) FROM outbox"), 0);
     ctx_free(c);
 }
 
 /* The same act twice is one act, and the second change is not made either. */
 static void neither_when_the_proof_is_there_already(void **state)
 {
-    struct testing *t = *state;
+    struct fixture *t = *state;
     struct ctx *c = ctx_make(&t->pf, &t->arena);
     enum err after = ERR_OK;
     struct act act = make(c, "Canari");
     assert_int_equal(act_write(c, NULL, NULL, &act, 1), ERR_OK);
     assert_int_equal(act_write(c, change_setting, &after, &act, 1), ERR_EXISTS);
-    assert_int_equal(testing_count(t, "SELECT count(*) FROM setting WHERE name = 'canary'"), 0);
+    assert_int_equal(fixture_count(t, "SELECT count(*) FROM setting WHERE name = 'canary'"), 0);
     ctx_free(c);
 }
 
 /* What the person reads is sealed under her key; the leaf only commits to it. */
 static void leaf_and_outbox_hold_nothing_personal(void **state)
 {
-    struct testing *t = *state;
+    struct fixture *t = *state;
     struct ctx *c = ctx_make(&t->pf, &t->arena);
     struct str plain;
     struct act act = make(c, "Canari");
     assert_int_equal(act_write(c, NULL, NULL, &act, 1), ERR_OK);
     assert_true(str_find(act.record.leaf, STR("Canari")) < 0);
     assert_true(str_find(act.record.leaf, STR("person-1")) < 0);
-    assert_true(str_find(testing_value(t, "SELECT side FROM outbox"), STR("Canari")) < 0);
+    assert_true(str_find(fixture_value(t, "SELECT side FROM outbox"), STR("Canari")) < 0);
     assert_int_equal(vault_open(c, STR("person-1"), "journal.side", act.record.side, &plain),
                      ERR_OK);
     assert_true(str_find(plain, STR("Canari")) >= 0);
@@ -111,5 +108,5 @@ static int run(const char *name, bool pg)
 int main(void)
 {
     int failed = run("act, sqlite", false);
-    return failed + (testing_has_pg() ? run("act, postgres", true) : 0);
+    return failed + (fixture_has_pg() ? run("act, postgres", true) : 0);
 }

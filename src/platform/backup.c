@@ -236,7 +236,7 @@ int restore_main(const struct settings *s, int argc, char **argv)
     if (e != ERR_OK)
         fprintf(stderr, "socle: the restore failed (%s)\n", err_name(e));
     else
-        printf("socle: restored into %s, %llu withdrawals replayed; start it with `socle serve "
+        printf("socle: restored into %s, %llu withdrawals and erasures obeyed anew; start it with `socle serve "
                "--data %s`\n", s->data, (unsigned long long)replayed, s->data);
     return e == ERR_OK ? 0 : 1;
 }

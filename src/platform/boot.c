@@ -220,6 +220,8 @@ int boot_jobs_main(struct proc *self, void *settings)
         enum err e = outbox_replay(&pf, false);
         if (e != ERR_OK)
             log_warn("outbox_replay_failed", "error", err_name(e));
+        if (vault_sweep(&pf) != ERR_OK)
+            log_warn("vault_sweep_failed");
         if (turn % 60 == 0 && session_sweep(&pf) != ERR_OK)
             log_warn("session_sweep_failed");
         proc_wait_stop(1000);

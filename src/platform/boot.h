@@ -30,6 +30,10 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
 
 /* Listens for erased subjects: before change_start. */
 void vault_start(struct platform *pf);
+/* In jobs: deletes from the journal what it keeps beside for erased subjects. */
+enum err vault_sweep(struct platform *pf) MUST_CHECK;
+/* Starts the poller and waits for its first turn: what was withdrawn is known before the first
+ * request. ERR_TIMEOUT. */
 enum err change_start(struct platform *pf) MUST_CHECK;
 void change_stop(void);
 

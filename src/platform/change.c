@@ -4,12 +4,13 @@
 #include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "platform/boot.h"
 #include "sys/proc.h"
 
-enum { SUBSCRIBERS_MAX = 8, POLL_MS = 200, BATCH = 1000 };
+enum { SUBSCRIBERS_MAX = 8, POLL_MS = 200, BATCH = 1000, START_MS = 10000 };
 
 static struct {
     change_fn *fn;
@@ -27,6 +28,9 @@ static struct {
 void change_subscribe(struct platform *pf, change_fn *fn, void *arg)
 {
     (void)pf;
+    for (size_t i = 0; i < n_subscribers; i++)
+        if (subscribers[i].fn == fn && subscribers[i].arg == arg)
+            return;
     if (n_subscribers == SUBSCRIBERS_MAX)
         abort();
     subscribers[n_subscribers].fn = fn;
@@ -150,7 +154,12 @@ static void *poll_run(void *arg)
 
 enum err change_start(struct platform *pf)
 {
-    return pthread_create(&poller.thread, NULL, poll_run, pf) == 0 ? ERR_OK : ERR_INTERNAL;
+    if (pthread_create(&poller.thread, NULL, poll_run, pf) != 0)
+        return ERR_INTERNAL;
+    for (int64_t until_ms = clock_mono_ms() + START_MS; clock_mono_ms() < until_ms; usleep(500))
+        if (change_confirmed_ms())
+            return ERR_OK;
+    return ERR_TIMEOUT;
 }
 
 void change_stop(void)

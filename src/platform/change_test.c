@@ -2,7 +2,7 @@
 
 #include <pthread.h>
 #include "base/clock.h"
-#include "platform/testing.h"
+#include "platform/fixture.h"
 
 static bool postgres;
 
@@ -56,7 +56,7 @@ static enum err add(struct db_conn *db, void *arg)
 
 static void *add_many(void *arg)
 {
-    struct testing *t = arg;
+    struct fixture *t = arg;
     for (int i = 0; i < 100; i++) {
         struct addition a = {.kind = "config"};
         snprintf(a.key, sizeof a.key, "%08d", i);
@@ -71,7 +71,7 @@ static void *add_many(void *arg)
 static void each_change_once(void **state)
 {
     enum { WRITERS = 4 };
-    struct testing *t = *state;
+    struct fixture *t = *state;
     pthread_t writers[WRITERS];
     int64_t now_ms = clock_now_ms();
     struct addition old = {.kind = "deny", .key = "old", .until_ms = now_ms - 1000};
@@ -112,16 +112,13 @@ static void each_change_once(void **state)
 
 static int open_platform(void **state)
 {
-    struct testing *t = test_malloc(sizeof *t);
-    testing_open(t, postgres);
-    *state = t;
-    return 0;
+    *state = fixture_open_on(postgres);
+    return *state ? 0 : -1;
 }
 
 static int close_platform(void **state)
 {
-    testing_close(*state);
-    test_free(*state);
+    fixture_close(*state);
     return 0;
 }
 
@@ -134,7 +131,7 @@ int main(int argc, char **argv)
     postgres = argc > 1 && strcmp(argv[1], "postgres") == 0;
     int failed = cmocka_run_group_tests_name(postgres ? "change, postgres" : "change, sqlite",
                                              tests, NULL, NULL);
-    if (!postgres && testing_has_pg() && failed == 0)
+    if (!postgres && fixture_has_pg() && failed == 0)
         execl(argv[0], argv[0], "postgres", (char *)NULL);
     return failed;
 }

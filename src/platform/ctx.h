@@ -124,6 +124,8 @@ enum err vault_open(struct ctx *c, struct str subject, const char *context, stru
                     struct str *plain) MUST_CHECK; /* ERR_NOT_FOUND: erased */
 enum err vault_key(struct ctx *c, struct str subject, uint8_t key[32]) MUST_CHECK;
 enum err vault_erase(struct ctx *c, struct str subject) MUST_CHECK;
+/* Inside a closure; caches hear of it by the change feed. */
+enum err vault_erase_in(struct db_conn *db, struct str subject) MUST_CHECK;
 /* Blind index for exact search: HMAC under a key that never leaves keys; hex. */
 enum err vault_blind(struct ctx *c, const char *context, struct str value, struct str *hex) MUST_CHECK;
 

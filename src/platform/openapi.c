@@ -48,13 +48,20 @@ static json_t *parameters(const char *path)
     return list;
 }
 
-static json_t *security(enum role role)
+/* Operations for a person's or an agent's token take their form as JSON (api.h). */
+static bool token_form(const struct route *r)
+{
+    return r->flags & ROUTE_API && (r->role == ROLE_USER || r->role == ROLE_AGENT);
+}
+
+static json_t *security(const struct route *r)
 {
     static const char *const schemes[ROLE_COUNT] = {[ROLE_USER] = "personSession",
                                                     [ROLE_AGENT] = "agentSession",
                                                     [ROLE_ADMIN] = "operatorSession",
                                                     [ROLE_CLIENT] = "client"};
-    return schemes[role] ? json_pack("[{s:[]}]", schemes[role]) : json_array();
+    const char *scheme = token_form(r) ? "accessToken" : schemes[r->role];
+    return scheme ? json_pack("[{s:[]}]", scheme) : json_array();
 }
 
 static json_t *responses(const struct route *r)
@@ -77,13 +84,14 @@ static json_t *operation(struct arena *a, const char *service, const struct rout
 {
     json_t *op = json_pack("{s:o, s:s, s:[s], s:o, s:o, s:o}", "operationId",
                            operation_id(a, service, r), "summary", r->help, "tags", service,
-                           "parameters", parameters(r->path), "security", security(r->role),
+                           "parameters", parameters(r->path), "security", security(r),
                            "responses", responses(r));
     if (strcmp(r->method, "POST") == 0)
         json_object_set_new(op, "requestBody",
                             json_pack("{s:{s:{s:{s:s}}}}", "content",
-                                      "application/x-www-form-urlencoded", "schema", "type",
-                                      "object"));
+                                      token_form(r) ? "application/json"
+                                                    : "application/x-www-form-urlencoded",
+                                      "schema", "type", "object"));
     return op;
 }
 

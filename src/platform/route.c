@@ -48,6 +48,7 @@ static void bucket_add(struct arena *a, const struct route *r)
 enum err route_table_start(struct arena *a)
 {
     const struct service *s;
+    map_free(&by_first); /* a command may have opened a platform before */
     map_init(&by_first);
     for (size_t i = 0; (s = boot_service(i)) != NULL; i++)
         for (size_t k = 0; k < s->n_routes; k++)

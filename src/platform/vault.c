@@ -138,17 +138,24 @@ enum err vault_open(struct ctx *c, struct str subject, const char *context, stru
     return e;
 }
 
-static enum err key_destroy(struct db_conn *db, void *arg)
+/* An empty row stays: the subject never gets another key. */
+enum err vault_erase_in(struct db_conn *db, struct str subject)
 {
-    struct str *subject = arg;
-    enum err e = db_exec(db, "UPDATE subject_key SET wrapped = $2 WHERE subject = $1", "sb",
-                         *subject, STR(""));
-    return e == ERR_OK ? change_add(db, "erase", *subject, 0) : e;
+    enum err e = db_exec(db,
+                         "INSERT INTO subject_key(subject, wrapped, created_at) VALUES($1, $2, $3) "
+                         "ON CONFLICT (subject) DO UPDATE SET wrapped = $2",
+                         "sbi", subject, STR(""), clock_now_ms());
+    return e == ERR_OK ? change_add(db, "erase", subject, 0) : e;
+}
+
+static enum err erase_write(struct db_conn *db, void *arg)
+{
+    return vault_erase_in(db, *(struct str *)arg);
 }
 
 enum err vault_erase(struct ctx *c, struct str subject)
 {
-    enum err e = db_write(c->pf->db, key_destroy, &subject);
+    enum err e = db_write(c->pf->db, erase_write, &subject);
     cache_put(subject, NULL);
     return e;
 }
@@ -161,6 +168,48 @@ static void on_change(struct platform *pf, const struct change *list, size_t n, 
     for (size_t i = 0; i < n; i++)
         if (str_eq_z(list[i].kind, "erase"))
             cache_put(list[i].key, NULL);
+}
+
+/* What the journal keeps beside for an erased person is deleted too, on each node by its own jobs: how
+ * far each has come is a setting of that node. */
+struct mark {
+    struct str name, value;
+};
+
+static enum err mark_write(struct db_conn *db, void *arg)
+{
+    struct mark *m = arg;
+    return db_exec(db,
+                   "INSERT INTO setting(name, value) VALUES($1, $2) "
+                   "ON CONFLICT (name) DO UPDATE SET value = $2",
+                   "ss", m->name, m->value);
+}
+
+enum err vault_sweep(struct platform *pf)
+{
+    struct arena a;
+    struct db_result r;
+    uint64_t done = 0;
+    arena_init(&a);
+    struct mark m = {arena_printf(&a, "erased:%s", pf->settings->journal_origin), STR("")};
+    struct db_conn *db = db_read(pf->db);
+    enum err e = !db ? ERR_UNAVAILABLE
+                     : db_query(db, &a, &r, "SELECT value FROM setting WHERE name = $1", "s", m.name);
+    if (e == ERR_OK && r.n_rows && !str_to_u64(db_str(&r, 0, 0), &done))
+        e = ERR_CORRUPT;
+    if (e == ERR_OK)
+        e = db_query(db, &a, &r,
+                     "SELECT seq, item FROM change WHERE kind = 'erase' AND seq > $1 ORDER BY seq "
+                     "LIMIT 100",
+                     "i", (int64_t)done);
+    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
+        e = journal_erase_subject(pf->journal, db_str(&r, i, 1), 5000, NULL);
+        m.value = arena_printf(&a, "%lld", (long long)db_i64(&r, i, 0));
+        if (e == ERR_OK)
+            e = db_write(pf->db, mark_write, &m);
+    }
+    arena_free(&a);
+    return e;
 }
 
 void vault_start(struct platform *pf)

@@ -1,27 +1,24 @@
 #include <pthread.h>
 
 #include "platform/change.h"
-#include "platform/testing.h"
+#include "platform/fixture.h"
 
 static bool postgres;
 
 static int open_platform(void **state)
 {
-    struct testing *t = test_malloc(sizeof *t);
-    testing_open(t, postgres);
-    *state = t;
-    return 0;
+    *state = fixture_open_on(postgres);
+    return *state ? 0 : -1;
 }
 
 static int close_platform(void **state)
 {
-    testing_close(*state);
-    test_free(*state);
+    fixture_close(*state);
     return 0;
 }
 
 /* Caches live as long as the process: each test has subjects of its own. */
-static struct str fresh(struct testing *t)
+static struct str fresh(struct fixture *t)
 {
     char *id = arena_alloc(&t->arena, ID_LEN + 1);
     id_new(id);
@@ -30,7 +27,7 @@ static struct str fresh(struct testing *t)
 
 static void opens_what_it_sealed(void **state)
 {
-    struct testing *t = *state;
+    struct fixture *t = *state;
     struct ctx *c = ctx_make(&t->pf, &t->arena);
     struct str who = fresh(t), sealed, plain;
     assert_int_equal(vault_seal(c, who, "dossier.fields", STR("1 rue du Canari"), &sealed), ERR_OK);
@@ -43,7 +40,7 @@ static void opens_what_it_sealed(void **state)
 /* A value moved to another place, or to another person's row, does not open. */
 static void place_and_person_are_bound(void **state)
 {
-    struct testing *t = *state;
+    struct fixture *t = *state;
     struct ctx *c = ctx_make(&t->pf, &t->arena);
     struct str who = fresh(t), sealed, plain;
     assert_int_equal(vault_seal(c, who, "consent", STR("x"), &sealed), ERR_OK);
@@ -54,32 +51,32 @@ static void place_and_person_are_bound(void **state)
 
 static void erased_never_opens_again(void **state)
 {
-    struct testing *t = *state;
+    struct fixture *t = *state;
     struct ctx *c = ctx_make(&t->pf, &t->arena);
     struct str who = fresh(t), sealed, plain;
     assert_int_equal(vault_seal(c, who, "consent", STR("x"), &sealed), ERR_OK);
     assert_int_equal(vault_erase(c, who), ERR_OK);
     assert_int_equal(vault_open(c, who, "consent", sealed, &plain), ERR_NOT_FOUND);
     assert_int_equal(vault_seal(c, who, "consent", STR("y"), &sealed), ERR_NOT_FOUND);
-    assert_int_equal(testing_count(t, "SELECT count(*) FROM change WHERE kind = 'erase'"), 1);
+    assert_int_equal(fixture_count(t, "SELECT count(*) FROM change WHERE kind = 'erase'"), 1);
     ctx_free(c);
 }
 
 static void table_holds_no_key(void **state)
 {
-    struct testing *t = *state;
+    struct fixture *t = *state;
     struct ctx *c = ctx_make(&t->pf, &t->arena);
     uint8_t key[32];
     struct str who = fresh(t);
     assert_int_equal(vault_key(c, who, key), ERR_OK);
-    struct str wrapped = testing_value(t, "SELECT wrapped FROM subject_key");
+    struct str wrapped = fixture_value(t, "SELECT wrapped FROM subject_key");
     assert_true(wrapped.n > sizeof key && str_find(wrapped, str_of(key, sizeof key)) < 0);
     ctx_free(c);
 }
 
 /* Many at once for one new person: all get the one key that was stored. */
 struct racer {
-    struct testing *t;
+    struct fixture *t;
     struct str who;
     uint8_t key[32];
     enum err e;
@@ -100,7 +97,7 @@ static void *race(void *arg)
 static void first_key_is_made_once(void **state)
 {
     enum { N = 8 };
-    struct testing *t = *state;
+    struct fixture *t = *state;
     struct racer r[N];
     pthread_t threads[N];
     struct str who = fresh(t);
@@ -118,7 +115,7 @@ static void first_key_is_made_once(void **state)
 
 static void blind_index_finds_and_hides(void **state)
 {
-    struct testing *t = *state;
+    struct fixture *t = *state;
     struct ctx *c = ctx_make(&t->pf, &t->arena);
     struct str a, again, other, elsewhere;
     assert_int_equal(vault_blind(c, "person", STR("MARTIN"), &a), ERR_OK);
@@ -148,5 +145,5 @@ static int run(const char *name, bool pg)
 int main(void)
 {
     int failed = run("vault, sqlite", false);
-    return failed + (testing_has_pg() ? run("vault, postgres", true) : 0);
+    return failed + (fixture_has_pg() ? run("vault, postgres", true) : 0);
 }

@@ -24,7 +24,7 @@ void resolve_set_servers(const char *csv)
     servers_csv = csv;
 }
 
-/* --- which addresses are inside ----------------------------------------------------------------- */
+/* --- which addresses are inside --------------------------------------------------------------- */
 
 struct range {
     uint8_t prefix[16];
@@ -50,21 +50,21 @@ static bool in_ranges(const uint8_t *addr, const struct range *r, size_t n)
 static bool ip4_is_inside(const uint8_t addr[4])
 {
     static const struct range inside[] = {
-        {{0}, 8},              /* this network */
-        {{10}, 8},             /* private */
-        {{100, 64}, 10},       /* shared, of carriers */
-        {{127}, 8},            /* loopback */
-        {{169, 254}, 16},      /* link-local; clouds' metadata */
-        {{172, 16}, 12},       /* private */
-        {{192, 0, 0}, 24},     /* protocol assignments */
-        {{192, 0, 2}, 24},     /* documentation */
-        {{192, 88, 99}, 24},   /* relays of 6to4 */
-        {{192, 168}, 16},      /* private */
-        {{198, 18}, 15},       /* benchmarks */
-        {{198, 51, 100}, 24},  /* documentation */
-        {{203, 0, 113}, 24},   /* documentation */
-        {{224}, 4},            /* multicast */
-        {{240}, 4},            /* reserved, broadcast */
+        {{0}, 8},             /* this network */
+        {{10}, 8},            /* private */
+        {{100, 64}, 10},      /* shared, of carriers */
+        {{127}, 8},           /* loopback */
+        {{169, 254}, 16},     /* link-local; clouds' metadata */
+        {{172, 16}, 12},      /* private */
+        {{192, 0, 0}, 24},    /* protocol assignments */
+        {{192, 0, 2}, 24},    /* documentation */
+        {{192, 88, 99}, 24},  /* relays of 6to4 */
+        {{192, 168}, 16},     /* private */
+        {{198, 18}, 15},      /* benchmarks */
+        {{198, 51, 100}, 24}, /* documentation */
+        {{203, 0, 113}, 24},  /* documentation */
+        {{224}, 4},           /* multicast */
+        {{240}, 4},           /* reserved, broadcast */
     };
     return in_ranges(addr, inside, COUNT_OF(inside));
 }
@@ -75,10 +75,10 @@ static bool ip6_is_inside(const uint8_t addr[16])
     static const struct range unicast = {{0x20}, 3}, nat64 = {{0, 0x64, 0xff, 0x9b}, 96},
                               mapped = {{[10] = 0xff, [11] = 0xff}, 96}, sixto4 = {{0x20, 2}, 16};
     static const struct range inside[] = {
-        {{0x20, 1, 0}, 23},           /* protocol assignments, Teredo, ORCHID */
-        {{0x20, 1, 0x0d, 0xb8}, 32},  /* documentation */
-        {{0x3f, 0xff, 0}, 20},        /* documentation */
-        {{0x3f, 0xfe}, 16},           /* the former test network */
+        {{0x20, 1, 0}, 23},          /* protocol assignments, Teredo, ORCHID */
+        {{0x20, 1, 0x0d, 0xb8}, 32}, /* documentation */
+        {{0x3f, 0xff, 0}, 20},       /* documentation */
+        {{0x3f, 0xfe}, 16},          /* the former test network */
     };
     if (in_range(addr, &mapped) || in_range(addr, &nat64))
         return ip4_is_inside(addr + 12);
@@ -103,7 +103,7 @@ bool resolve_is_inside(const struct sockaddr *addr)
     }
 }
 
-/* --- the answer --------------------------------------------------------------------------------- */
+/* --- the answer ------------------------------------------------------------------------------- */
 
 struct question {
     unsigned port;
@@ -178,7 +178,7 @@ static enum err err_of(const struct question *q)
     }
 }
 
-/* --- asking ------------------------------------------------------------------------------------- */
+/* --- asking ----------------------------------------------------------------------------------- */
 
 static void library_start(void)
 {
@@ -192,8 +192,8 @@ static size_t watched(ares_channel ch, struct pollfd fds[ARES_GETSOCK_MAXNUM])
     unsigned bits = (unsigned)ares_getsock(ch, sockets, ARES_GETSOCK_MAXNUM);
     size_t n = 0;
     for (int i = 0; i < ARES_GETSOCK_MAXNUM; i++) {
-        int events = (bits & 1u << i ? POLLIN : 0) |
-                     (bits & 1u << (i + ARES_GETSOCK_MAXNUM) ? POLLOUT : 0);
+        int events =
+            (bits & 1u << i ? POLLIN : 0) | (bits & 1u << (i + ARES_GETSOCK_MAXNUM) ? POLLOUT : 0);
         if (events)
             fds[n++] = (struct pollfd){.fd = sockets[i], .events = (short)events};
     }
@@ -245,7 +245,7 @@ static enum err ask(const char *name, struct question *q)
     return e;
 }
 
-/* --- the question ------------------------------------------------------------------------------- */
+/* --- the question ----------------------------------------------------------------------------- */
 
 /* Into z, without brackets and without the root's dot. */
 static bool host_read(struct str host, char z[HOST_MAX + 1])

@@ -1,5 +1,6 @@
 /* Names to addresses, by c-ares (no NSS plug-ins under seccomp), with the rule against request
- * forgery: an address inside (loopback, private, link-local, multicast) is refused unless allowed. */
+ * forgery: an address inside (loopback, private, link-local, multicast) is refused unless allowed.
+ */
 #ifndef SYS_RESOLVE_H
 #define SYS_RESOLVE_H
 

@@ -40,7 +40,7 @@ const char *sandbox_state(void)
     return state;
 }
 
-/* --- Landlock, by its system calls: Debian 12 has no library for it ---------------------------- */
+/* --- Landlock, by its system calls: Debian 12 has no library for it --------------------------- */
 
 /* Rights newer than Debian 12's headers, with the ABI that brought them. */
 enum {
@@ -157,6 +157,7 @@ enum { ALWAYS = 8 }; /* beside the flags of sandbox.h */
 
 #define CALL(name) SCMP_SYS(name)
 
+/* clang-format off */
 static const int always[] = {
     /* what is open */
     CALL(read), CALL(readv), CALL(pread64), CALL(preadv), CALL(preadv2), CALL(write), CALL(writev),
@@ -195,7 +196,7 @@ static const int with_files[] = {
     CALL(open), CALL(openat), CALL(creat), CALL(getdents64), CALL(mkdir), CALL(mkdirat),
     CALL(rmdir), CALL(unlink), CALL(unlinkat), CALL(rename), CALL(renameat), CALL(renameat2),
     CALL(link), CALL(linkat), CALL(truncate), CALL(flock), CALL(chmod), CALL(fchmod),
-    CALL(fchmodat), CALL(fchown), CALL(utimensat), CALL(statfs), CALL(fstatfs),
+    CALL(fchmodat), CALL(fchown), CALL(utimensat), CALL(statfs), CALL(fstatfs), CALL(syncfs),
 };
 
 static const int with_net[] = {
@@ -226,8 +227,10 @@ static const struct {
 };
 
 /* Calls whose arguments decide: allowed (or refused with an error) when (arg & mask) == value. */
-enum { NEW_NAMESPACES = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
-                        CLONE_NEWNET | CLONE_NEWCGROUP };
+enum {
+    NEW_NAMESPACES = CLONE_NEWNS | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
+                     CLONE_NEWNET | CLONE_NEWCGROUP
+};
 enum { SOCK_TYPE = 0xf }; /* without SOCK_NONBLOCK and SOCK_CLOEXEC */
 enum { PR_SET_VMA_NAME = 0x53564d41 };
 #define AN_INT  0xffffffffu /* the kernel does not look at the upper half */
@@ -281,6 +284,7 @@ static const struct judged {
     {CALL(fcntl), 0, ALWAYS, 1, AN_INT, F_ADD_SEALS, 0, 0, 0},
     {CALL(fcntl), 0, ALWAYS, 1, AN_INT, F_GET_SEALS, 0, 0, 0},
 };
+/* clang-format on */
 
 static int calls_allow(scmp_filter_ctx f, const int *calls, size_t n)
 {

@@ -6,7 +6,7 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
-import { Platform, engine, sleep } from '../lib/platform.mjs';
+import { Platform, engine, run, sleep, until } from '../lib/platform.mjs';
 import { Client } from '../lib/http.mjs';
 import { World, address, call, fileProcedure, tokensFor, walkSignIn } from '../lib/story.mjs';
 
@@ -86,14 +86,28 @@ test('[2.1.1.d2] the keys are readable by their owner only', () => {
   for (const d of ['keys', 'db', 'journal', 'spool'].map((n) => join(platform.data, n)).filter(existsSync)) assert.equal(statSync(d).mode & 0o077, 0, d);
 });
 
-test('[2.1.1.d2] erasing a person destroys her key: her data are gone, what the journal proved stays proved', { timeout: 60000 }, async () => {
-  const list = platform.json(['user', 'list']);
-  const people = (list.items ?? list).filter((u) => !String(u.id ?? u.person).startsWith('agent:'));
-  assert.ok(people.length >= 1, 'the people are listed by id, without their names');
-  assert.doesNotMatch(JSON.stringify(list), /Camille|MARTIN/);
-  platform.must(['user', 'erase', people[0].id ?? people[0].person, '--yes']);
-  await sleep(1500);
-  const again = await tokensFor(world, world.citizen, { scope: 'openid' });
-  assert.ok(again.access_token, 'she may come back as somebody new');
-  platform.must(['journal', 'verify', platform.journalFolder]);
+test('[2.1.1.d2] erasing a person destroys her key: what was hers opens no more, what was proved stays proved', { timeout: 60000 }, async () => {
+  const people = () => platform.json(['person', 'list']).items.filter((p) => p.state !== 'erased' && !p.id.startsWith('agent:'));
+  const before = people();
+  assert.equal(before.length, 1, 'one citizen signed in so far');
+  assert.doesNotMatch(JSON.stringify(platform.json(['person', 'list'])), /Camille|MARTIN|LEROY/, 'people are known by an identifier alone');
+  const her = await tokensFor(world, world.citizen);
+  assert.equal((await call(world, '/gw/famille/v1/foyer', her.access_token)).status, 200);
+  const uses = async (c) => {
+    const csv = `${platform.base}/account/uses?format=csv`;
+    await c.go(csv);
+    await walkSignIn(c, world.citizen);
+    return (await c.go(csv)).text.trim().split('\n').length - 1;
+  };
+  assert.ok(await uses(her.person) >= 3, 'she reads her uses');
+  assert.notEqual(platform.command(['person', 'erase', before[0].id]).code, 0, 'nobody is erased by a slip');
+  platform.must(['person', 'erase', before[0].id, '--yes']);
+  const refused = await until('her consent is over for the gateway', async () => { const r = await call(world, '/gw/famille/v1/foyer', her.access_token); return r.status !== 200 && r; }, { timeoutMs: 5000 });
+  assert.ok([401, 403].includes(refused.status), refused.text);
+  // Her sessions are over; who signs in with her account now is somebody new, with an empty past.
+  const again = await until('she may come back as somebody new', () => tokensFor(world, world.citizen, { scope: 'openid' }).catch(() => null));
+  assert.ok(people().every((p) => p.id !== before[0].id), 'under another identifier');
+  assert.ok(await uses(again.person) <= 2, 'nothing of before is shown');
+  await until('the journal verifies', () => run(['journal', 'verify', platform.journalFolder]).code === 0);
+  assert.deepEqual(search(known), []);
 });

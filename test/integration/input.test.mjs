@@ -215,7 +215,7 @@ test('a full disk: an error that says so, nothing half-written, and all is well 
     const other = newClient(small);
     publish(small, { client: other, port: provider.port });
     const t = await tokensFor(w, w.citizen, { client: other, scope: 'openid essai_lire' });
-    assert.equal((await call(w, '/gw/essai/v1/ok', t.access_token)).status, 200);
+    await until('the gateway knows the new API', async () => (await call(w, '/gw/essai/v1/ok', t.access_token)).status === 200);
     const old = small.pids();
     spawnSync('dd', ['if=/dev/zero', `of=${disk}/filler`, 'bs=64k']);
     const seen = new Map(), acknowledged = [];

@@ -268,6 +268,29 @@ test('[P5.2.3] the same acts by the API: begin, answer, send, decide', { timeout
   }
 });
 
+test('[P5.2.3] her account by the API: who used her data, with its proof; a consent withdrawn', { timeout: 240000 }, async () => {
+  const scope = 'openid profile birth famille_foyer adresse_fiscale';
+  const { access_token: towns } = await tokensFor(world, world.citizen, { client: world.town, scope });
+  await send(`${new URL(world.gateway).origin}/gw/famille/v1/foyer`, { headers: { authorization: `Bearer ${towns}` } });
+  const client = platform.json(['client', 'add', '--name', 'Mon compte de poche', '--redirect-uri', 'http://localhost:3000/callback', '--scopes', 'openid account']);
+  client.redirect_uris = ['http://localhost:3000/callback'];
+  const { access_token: token } = await tokensFor(world, world.citizen, { client, scope: 'openid account' });
+  const api = async (method, path) => { const r = await send(`${platform.base}/api/account${path}`, { method, headers: { authorization: `Bearer ${token}` } }); assert.equal(r.status, 200, `${path}: ${r.text}`); return r; };
+  assert.ok((await api('GET', '')).json.dossiers.length > 0);
+  const use = await until('the call is in her account', async () => (await api('GET', '/uses')).json.items.find((u) => u.kind === 'exchange.decision'));
+  assert.equal(use.salt, undefined);
+  for (const member of ['consumer', 'fields', 'purpose', 'legal_basis', 'at', 'provider']) assert.ok(use[member], member);
+  const one = await until('its proof', async () => { const v = (await api('GET', `/uses/${use.entry}`)).json; return v.proof.pending ? null : v; });
+  assert.equal(one.proof.checked, true);
+  assert.match((await api('GET', `/uses/${use.entry}/proof`)).text, /^c2sp\.org\/tlog-proof@v1/);
+  const consent = (await api('GET', '/consents')).json.items.find((c) => c.state === 'active');
+  assert.ok((await api('POST', `/consents/${consent.id}/withdraw`)).json.withdrawn_at > 0);
+  assert.equal((await api('GET', '/consents')).json.items.find((c) => c.id === consent.id).state, 'withdrawn');
+  const theirs = await send(`${platform.base}/api/account/consents/${consent.id}/withdraw`, { method: 'POST', headers: { authorization: `Bearer ${(await tokensFor(world, other(), { client, scope: 'openid account' })).access_token}` } });
+  assert.equal(theirs.status, 404, 'the consent of another');
+  assert.equal((await send(`${world.townUrl}/api/dossiers`, { headers: { authorization: `Bearer ${token}` } })).status, 403, 'and the town’s API is not this client’s');
+});
+
 test('[2.1.1.e] search in plain words: accents, plurals, slips, both languages', { timeout: 60000 }, async () => {
   const found = async (q) => (await send(`${platform.base}/api/search?q=${encodeURIComponent(q)}`)).json.items.map((x) => x.id);
   for (const q of ['je déménage', 'demenaje', 'nouvelles adresses', 'moving hous', 'chagement d’adresse', '']) assert.ok((await found(q)).includes('changement-adresse'), q);

@@ -22,6 +22,7 @@ call_handler identity_call_subs, identity_call_client;
 int identity_cli_client(struct platform *pf, int argc, char **argv);
 int identity_cli_provider(struct platform *pf, int argc, char **argv);
 int identity_cli_user(struct platform *pf, int argc, char **argv);
+int identity_cli_person(struct platform *pf, int argc, char **argv);
 
 void identity_tick(struct platform *pf, int64_t now_ms); /* sweeps; health of providers */
 

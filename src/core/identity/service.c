@@ -9,6 +9,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/identity/client.h"
+#include "core/identity/erase.h"
 #include "core/identity/provider.h"
 #include "sys/proc.h"
 
@@ -153,6 +154,7 @@ static const struct command commands[] = {
      identity_cli_client},
     {"provider", "add, list and disable identity providers", identity_cli_provider},
     {"user", "add, list and block operators", identity_cli_user},
+    {"person", "list who is known, by identifier; erase somebody", identity_cli_person},
 };
 
 const struct service service_identity = {
@@ -166,4 +168,6 @@ const struct service service_identity = {
     .commands = commands,
     .n_commands = COUNT_OF(commands),
     .tick = identity_tick,
+    .replay_kind = IDENTITY_ERASED,
+    .replay = identity_erase_again,
 };
