@@ -8,10 +8,10 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Platform, until } from '../lib/platform.mjs';
 import { Provider, publish, newClient } from '../lib/provider.mjs';
-import { World, call, machineToken } from '../lib/story.mjs';
-import { send } from '../lib/http.mjs';
+import { World, call, machineToken, tokensFor, walkSignIn } from '../lib/story.mjs';
+import { forms, send } from '../lib/http.mjs';
 import { text } from '../lib/text.mjs';
-import { Bodies, api, bodyKey, expect, hookHeaders, terms } from '../lib/contracts.mjs';
+import { Bodies, bodyKey, expect, hookHeaders, terms } from '../lib/contracts.mjs';
 
 let platform, world, provider, bodies, town, fund, client;
 before(async () => {
@@ -303,4 +303,47 @@ test('[F2.1.7] [P5.5.6] a reminder 30 days before the end, a yearly review list,
   expect(await act(fund, k.id, 'review'), 200);
   assert.ok(!expect(await fund('GET', `${R}?state=review`), 200).items.some((x) => x.id === k.id));
   await until('ended', async () => expect(await town('GET', `${R}/${short.id}`), 200).state === 'archived');
+});
+
+test('[P5.1.4.a] a service outside the gateway keeps, checks and ends a consent; after a withdrawal it deletes, and the person reads it', { timeout: 120000 }, async () => {
+  await platform.restart();
+  const shop = newClient(platform), other = newClient(platform);
+  const t = await tokensFor(world, world.citizen, { client: shop, scope: 'openid profile' });
+  const sub = JSON.parse(Buffer.from(t.access_token.split('.')[1], 'base64url')).sub;
+  const as = (k) => async (method, path, body) => {
+    const r = await send(`${platform.base}${path}`, { method, headers: { authorization: `Basic ${Buffer.from(`${k.client_id}:${k.client_secret}`).toString('base64')}`, ...(body ? { 'content-type': 'application/json' } : {}) }, body: body ? JSON.stringify(body) : undefined });
+    return { status: r.status, text: r.text, get json() { return JSON.parse(r.text); } };
+  };
+  const mine = as(shop), theirs = as(other);
+  const said = { sub, fields: ['Adresse de livraison'], purpose: { fr: 'Livrer', en: 'Deliver' }, legal_basis: { fr: 'Accord', en: 'Consent' }, recipients: [other.client_id], duration_days: 30 };
+  assert.equal((await as({ ...shop, client_secret: 'faux' })('POST', '/api/consents', said)).status, 401);
+  expect(await theirs('POST', '/api/consents', said), 404, 'CNS-404-SUB');
+  expect(await mine('POST', '/api/consents', { ...said, fields: [] }), 422, 'CNS-422-BODY');
+  const given = expect(await mine('POST', '/api/consents', said), 201);
+  assert.equal(JSON.parse(Buffer.from(given.receipt.split('.')[1], 'base64url')).event, 'given');
+  assert.equal(expect(await mine('GET', `/api/consents/${given.id}`), 200).state, 'active');
+  assert.equal((await theirs('GET', `/api/consents/${given.id}`)).status, 404, 'not another’s');
+  assert.equal(expect(await mine('GET', `/api/consents?sub=${encodeURIComponent(sub)}`), 200).items.length, 1);
+  // She finds it in her account, and withdraws it there.
+  const she = t.person;
+  await she.go(`${platform.base}/account/consents`);
+  await walkSignIn(she, world.citizen);
+  assert.ok(she.text.includes('Adresse de livraison'), she.text.slice(0, 1000));
+  await she.go(`${platform.base}/account/consents/${given.id}/withdraw`);
+  const f = forms(she.page.text).find((x) => x.action?.includes('/withdraw') || x.buttons.some((b) => /retire/i.test(b.text)));
+  await she.press(f.buttons[0].text);
+  assert.equal(expect(await mine('GET', `/api/consents/${given.id}`), 200).state, 'withdrawn');
+  // Both who had the data are told, and say that they deleted.
+  for (const k of [mine, theirs]) {
+    const { items } = expect(await k('GET', '/api/consents/notices'), 200);
+    assert.deepEqual(items.map((x) => x.consent), [given.id]);
+  }
+  expect(await theirs('POST', `/api/consents/notices/${given.id}/acknowledge`), 200);
+  assert.equal((await theirs('POST', `/api/consents/notices/${given.id}/acknowledge`)).status, 404, 'once');
+  await she.go(`${platform.base}/account/consents`);
+  assert.ok(she.text.includes(text('account', 'consents.deleted')));
+  assert.ok(she.text.includes(text('account', 'consents.told')));
+  // A service may end it too.
+  const again = expect(await mine('POST', '/api/consents', said), 201);
+  assert.equal(JSON.parse(Buffer.from(expect(await mine('POST', `/api/consents/${again.id}/withdraw`), 200).receipt.split('.')[1], 'base64url')).event, 'withdrawn');
 });

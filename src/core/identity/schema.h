@@ -17,7 +17,8 @@ route_handler identity_sign_in, identity_choose, identity_go, identity_back, ide
     identity_agree_post, identity_cancel, identity_sign_out, identity_signed_out,
     identity_sign_out_back, identity_operator, identity_operator_post;
 /* docs/CALLS.md */
-call_handler identity_call_subs, identity_call_client;
+call_handler identity_call_subs, identity_call_client, identity_call_authenticate,
+    identity_call_person;
 
 int identity_cli_client(struct platform *pf, int argc, char **argv);
 int identity_cli_provider(struct platform *pf, int argc, char **argv);
