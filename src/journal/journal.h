@@ -35,9 +35,9 @@ enum {
 
 /* The leaf begins {"v":1,"id":"<ULID>","at":<ms>,"kind":"<kind>" without blanks:
  * journal_entry_start writes that. `id` repeats the leaf's id (.p NULL: taken from the leaf).
- * subject and side may be empty. maybe_repeat: sent before, perhaps (outbox replay); the whole
- * index is asked then. An id that is already there is not written again, and its first index is the
- * answer. */
+ * subject and side may be empty. An id that is already there, in this log or one before a restore,
+ * is not written again: its first index is the answer (0 for one of an older log). maybe_repeat:
+ * sent before, perhaps (outbox replay); a hint, for the whole index is asked anyway. */
 struct journal_record {
     struct str id, leaf, subject, side;
     bool maybe_repeat;
@@ -72,7 +72,6 @@ void journal_async_close(struct journal_async *j); /* calls no `done` any more *
  * journal_append_async. `done` may be set to NULL meanwhile when nobody waits any more. */
 struct journal_call {
     void (*done)(struct journal_call *c, enum err e, uint64_t index);
-    struct journal_call *next; /* the client's own */
 };
 /* Copies the record: its slices are free at once. call NULL: nobody waits. ERR_LIMIT; ERR_INVALID;
  * ERR_UNAVAILABLE when too much waits already (answer 503): `done` will not be called then. */

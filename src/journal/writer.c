@@ -40,6 +40,7 @@ enum {
     PACE_RECORDS = 8, /* after a batch of so many, */
     PACE_US = 300, /* the next one waits so long for company: a sync costs as much as 50 entries */
     LOCK_TRIES = 100,
+    LAST_TURNS = 8,
 };
 
 struct lane {
@@ -436,7 +437,7 @@ static enum err serve(struct committer *c, struct str opening)
         answer(&c->lanes[i], &(struct chan_head){.op = CHAN_HELLO}, STR_NONE);
     while (!proc_stopping && e == ERR_OK && any_open(c))
         e = turn(c, proc_stop_fd() >= 0 ? -1 : 100);
-    if (e == ERR_OK)
+    for (int i = 0; i < LAST_TURNS && e == ERR_OK; i++)
         e = turn(c, 0); /* what came before the stop */
     return e;
 }

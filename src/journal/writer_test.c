@@ -332,6 +332,92 @@ static void killed_under_load_it_loses_nothing(void **state)
     assert_true(size >= seen->n_acked); /* more: an answer may have died on its way */
 }
 
+/* ---- a journal that does not answer -------------------------------------------------------------
+ */
+struct slow {
+    struct journal_call call;
+    size_t *n_done;
+};
+static size_t n_forgotten;
+
+static void slow_done(struct journal_call *call, enum err e, uint64_t index)
+{
+    (void)index;
+    CHECK_OK(e);
+    ++*((struct slow *)call)->n_done;
+}
+
+static void slow_forgotten(struct journal_call *call, enum err e, uint64_t index)
+{
+    (void)call;
+    (void)e;
+    (void)index;
+    n_forgotten++;
+}
+
+struct slow_wait {
+    struct loop_timer timer;
+    struct loop *loop;
+    size_t *n_done, wanted;
+    int turns;
+};
+
+static void slow_end(struct loop_timer *t)
+{
+    struct slow_wait *w = (struct slow_wait *)t;
+    if (*w->n_done >= w->wanted || ++w->turns > WAIT_MS / 10)
+        loop_stop(w->loop);
+    else
+        loop_timer_set(w->loop, t, 10);
+}
+
+static int client_slow(struct proc *self, void *arg)
+{
+    enum { CALLS = 400 };
+    static struct slow calls[CALLS];
+    static char side[JOURNAL_SIDE_MAX];
+    size_t n = 0, n_done = 0;
+    char id[ID_LEN + 1];
+    struct buf b;
+    struct loop *l = loop_new();
+    (void)arg;
+    struct journal_async *j = journal_async_connect(proc_fd(self, "journal"), l);
+    proc_ready(self);
+    CHECK(kill(seen->journal_pid, SIGSTOP) == 0);
+    buf_init(&b, JOURNAL_LEAF_MAX);
+    enum err e = ERR_OK;
+    while (e == ERR_OK && n < CALLS) { /* until all its messages are full */
+        id_new(id);
+        leaf_make(&b, id, 1, "test.slow");
+        calls[n] = (struct slow){{slow_done}, &n_done};
+        struct journal_record r = {
+            .leaf = buf_str(&b), .subject = STR("p"), .side = str_of(side, sizeof side)};
+        e = journal_append_async(j, &r, &calls[n].call);
+        n += e == ERR_OK;
+    }
+    CHECK(e == ERR_UNAVAILABLE);
+    CHECK(n > 60);
+    calls[3].call.done = slow_forgotten;
+    calls[4].call.done = NULL;
+    journal_flush(j);
+    CHECK(kill(seen->journal_pid, SIGCONT) == 0);
+    struct slow_wait w = {.timer = {.fn = slow_end}, .loop = l, .n_done = &n_done, .wanted = n - 2};
+    loop_timer_set(l, &w.timer, 0);
+    loop_run(l);
+    CHECK(n_done == n - 2);
+    CHECK(n_forgotten == 1);
+    journal_async_close(j);
+    loop_free(l);
+    buf_free(&b);
+    return stop_all();
+}
+
+static void a_journal_that_does_not_answer_is_waited_for_then_refused(void **state)
+{
+    (void)state;
+    run_platform(client_slow, 1);
+}
+
 /* ---- a torn tail ------------------------------------------------------------------------------
  */
 static int client_some(struct proc *self, void *arg)
@@ -535,6 +621,7 @@ int main(void)
         UNIT(a_bad_record_is_refused_and_leaves_nothing),
         UNIT(a_malformed_message_is_answered),
         UNIT(killed_under_load_it_loses_nothing),
+        UNIT(a_journal_that_does_not_answer_is_waited_for_then_refused),
         UNIT(a_torn_tail_is_cut),
         UNIT(a_full_disk_is_said_and_survived),
         UNIT(what_is_erased_is_nowhere),

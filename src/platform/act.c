@@ -251,8 +251,10 @@ static enum err seal_all(struct ctx *c, const struct act *acts, size_t n)
 enum err act_write(struct ctx *c, db_closure *fn, void *arg, const struct act *acts, size_t n)
 {
     struct act_job job = {fn, arg, acts, n, clock_now_ms()};
+    if (!c->pf->journal) /* a command: nobody else is about to send it, so it is due at once */
+        job.now_ms -= YOUNG_MS;
     enum err e = db_write(c->pf->db, act_closure, &job);
-    if (e != ERR_OK || !c->pf->journal || n == 0) /* a command: the running platform sends them */
+    if (e != ERR_OK || !c->pf->journal || n == 0) /* a command: the running platform sends it */
         return e;
     e = seal_all(c, acts, n);
     if (e == ERR_OK)

@@ -1,4 +1,4 @@
-/* socle contract list|show|suspend|resume|put, socle api list|put. */
+/* socle contract list|show|suspend|resume|put, socle api list|put (and cli_import.c). */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -21,7 +21,14 @@ static const char contract_help[] =
     "       socle contract replay DELIVERY              sends a delivery again\n";
 static const char api_help[] =
     "usage: socle api list [--json]\n"
-    "       socle api put FILE          publishes or replaces one; - reads standard input\n";
+    "       socle api check FILE [--json]   an OpenAPI description against the rules\n"
+    "       socle api import FILE --org ORG [--origin URL] [--circle 1|2|3] [--json]\n"
+    "                                   publishes it: page, data, sandbox, gateway\n"
+    "       socle api circle API 1|2|3 --reason TEXT [--refuse] [--json]\n"
+    "                                   decides in which circle an API stands\n"
+    "       socle api system ORG NAME [API]\n"
+    "                                   notes a body's system, with or without an API\n"
+    "       socle api put FILE          publishes a bare declaration; - reads standard input\n";
 
 struct run {
     struct arena arena;
@@ -167,14 +174,19 @@ static int api_run(struct run *r, int argc, char **argv)
     json_t *out;
     if (argc == 3 && strcmp(argv[1], "put") == 0)
         return exchange_cli_api_put(r->c, argv[2]);
+    int code = argc > 1 ? exchange_cli_api_import(r->c, argc - 1, argv + 1, r->json) : -1;
+    if (code >= 0)
+        return code;
     if (argc != 2 || strcmp(argv[1], "list") != 0) {
         fputs(api_help, stderr);
         return 2;
     }
-    enum err e = exchange_apis(r->c, NULL, &out);
+    enum err e = platform_call(r->c, "catalogue.apis", NULL, &out);
+    if (e == ERR_NOT_FOUND) /* no catalogue in this program */
+        e = platform_call(r->c, "exchange.apis", NULL, &out);
     if (e != ERR_OK)
         return failed("api list", e);
-    json_t *items = json_get(json_own(&r->c->pool, out), "items"), *v;
+    json_t *items = json_get(out, "items"), *v;
     size_t i;
     if (r->json) {
         print_json(r, items);
@@ -182,8 +194,9 @@ static int api_run(struct run *r, int argc, char **argv)
     }
     json_array_foreach(items, i, v)
     {
-        printf("%s/%s  scope %s  %s\n", json_get_z(v, "id", ""), json_get_z(v, "version", ""),
-               json_get_z(v, "scope", ""), json_get_z(json_get(v, "title"), "fr", ""));
+        printf("%s/%s  scope %s  %s%s\n", json_get_z(v, "id", ""), json_get_z(v, "version", ""),
+               json_get_z(v, "scope", ""), json_get_z(json_get(v, "title"), "fr", ""),
+               json_get_bool(v, "documented", true) ? "" : "  (not documented: not public)");
     }
     return 0;
 }

@@ -56,10 +56,11 @@ static struct quota *quota_of(void *gateway, struct str contract_id)
     struct gateway *g = gateway;
     struct quota_row *row = map_get(&g->quotas, contract_id);
     if (!row) {
-        row = calloc(1, sizeof *row + contract_id.n);
+        row = calloc(1, sizeof *row + contract_id.n + 1);
         if (!row)
             abort();
         memcpy(row->id, contract_id.p, contract_id.n);
+        usage_register(&row->usage, row->id);
         map_set(&g->quotas, str_of(row->id, contract_id.n), row);
     }
     return &row->quota;

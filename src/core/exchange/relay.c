@@ -97,6 +97,10 @@ static void outcome(struct gw_call *c, int status, const char *code, const struc
 {
     struct record_end end = {.k = c->k, .fields = f, .status = status, .code = code,
                              .bytes = c->bytes_out, .took_us = clock_mono_us() - c->began_us};
+    if (c->quota && c->k && !c->counted) {
+        c->counted = true;
+        usage_count(&((struct quota_row *)c->quota)->usage, !code && status != 0, c->bytes_out);
+    }
     if (!c->recorded)
         return;
     c->recorded = false;
