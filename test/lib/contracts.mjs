@@ -41,9 +41,9 @@ export class Bodies {
 
   // The demonstration's agents sign in at a higher level from now on.
   raiseLevel() {
-    const sql = `UPDATE identity_provider SET conf = replace(conf, '{', '{"acr":{"eidas2":"eidas1"},') WHERE id = 'agents-demo' AND conf LIKE '{%' AND conf NOT LIKE '%eidas2%'`;
+    const sql = `UPDATE identity_provider SET conf = (conf::jsonb || '{"acr":{"eidas2":"eidas1"}}'::jsonb)::text WHERE id = 'agents-demo'`;
     const r = this.platform.database
-      ? spawnSync('psql', ['-X', '-q', this.platform.database.url, '-c', sql.replace("replace(conf, '{', '{\"acr\":{\"eidas2\":\"eidas1\"},')", "'{\"acr\":{\"eidas2\":\"eidas1\"},' || substr(conf, 2)")], { encoding: 'utf8' })
+      ? spawnSync('psql', ['-X', '-q', this.platform.database.url, '-c', sql], { encoding: 'utf8' })
       : spawnSync('python3', ['-c', 'import sqlite3,sys,json\nd=sqlite3.connect(sys.argv[1],timeout=20)\nc=json.loads(d.execute("SELECT conf FROM identity_provider WHERE id=\'agents-demo\'").fetchone()[0])\nc["acr"]={"eidas2":"eidas1"}\nd.execute("UPDATE identity_provider SET conf=? WHERE id=\'agents-demo\'",(json.dumps(c),))\nd.commit()', join(this.platform.data, 'db/socle.db')], { encoding: 'utf8' });
     assert.equal(r.status, 0, r.stderr);
   }
