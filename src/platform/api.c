@@ -176,6 +176,8 @@ static void session_of(struct ctx *c, struct str token, const json_t *claims,
     c->session->data = json_pack("{s:s#,s:O?,s:s#,s:I}", "name", name.p, (int)name.n, "claims",
                                  pivot, "access_token", token.p, (int)token.n, "expires_at",
                                  (json_int_t)c->session->expires_ms);
+    if (json_get(claims, "acr"))
+        json_object_set(c->session->data, "acr", json_get(claims, "acr"));
     if (agent && !is_agent_here(c, pivot))
         c->session->role = ROLE_PUBLIC; /* an agent of elsewhere: POLICY refuses */
 }

@@ -10,7 +10,15 @@ static const char contract_help[] =
     "       socle contract show ID [--json]\n"
     "       socle contract suspend ID   every call under it is refused within 1 s\n"
     "       socle contract resume ID\n"
-    "       socle contract put FILE     makes or replaces one; - reads standard input\n";
+    "       socle contract put FILE     makes or replaces one; - reads standard input\n"
+    "  requests and agreements (docs/formats/contract.md):\n"
+    "       socle contract requests [--json]            all of them, with their state\n"
+    "       socle contract text ID                      the text that both sides sign\n"
+    "       socle contract key ORG FILE                 registers a body's public key (JWK)\n"
+    "       socle contract sign ID ORG FILE             a compact JWS over the text\n"
+    "       socle contract verify ID                    checks the archived text and signatures\n"
+    "       socle contract hook ORG in|out [URL]        a webhook; prints its secret\n"
+    "       socle contract replay DELIVERY              sends a delivery again\n";
 static const char api_help[] =
     "usage: socle api list [--json]\n"
     "       socle api check FILE [--json]   an OpenAPI description against the rules\n"
@@ -131,6 +139,17 @@ static int contract_set(struct run *r, const char *id, const char *state)
     return 0;
 }
 
+/* Requests and agreements are another service's: it takes what is not for us. -1: it does not either. */
+static int contract_elsewhere(struct run *r, int argc, char **argv)
+{
+    json_t *out, *list = json_array(), *args = json_pack("{s:b}", "json", r->json);
+    for (int i = 1; i < argc; i++)
+        json_array_append_new(list, json_string(argv[i]));
+    json_object_set_new(args, "args", list);
+    enum err e = platform_call(r->c, "contracts.command", json_own(&r->c->pool, args), &out);
+    return e == ERR_OK ? (int)json_get_i64(out, "code", -1) : -1;
+}
+
 static int contract_run(struct run *r, int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "list") == 0)
@@ -143,6 +162,9 @@ static int contract_run(struct run *r, int argc, char **argv)
         return contract_set(r, argv[2], "active");
     if (argc == 3 && strcmp(argv[1], "put") == 0)
         return exchange_cli_contract_put(r->c, argv[2]);
+    int code = contract_elsewhere(r, argc, argv);
+    if (code >= 0)
+        return code;
     fputs(contract_help, stderr);
     return 2;
 }

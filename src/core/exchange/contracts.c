@@ -273,11 +273,16 @@ enum err exchange_contract_state(struct ctx *c, struct str id, const char *state
 {
     struct state_job job = {id, state, clock_now_ms()};
     struct act act;
-    if (strcmp(state, "active") != 0 && strcmp(state, "suspended") != 0)
+    static const char *const known[][2] = {{"active", "exchange.contract.resumed"},
+                                           {"suspended", "exchange.contract.suspended"},
+                                           {"sandbox", "exchange.contract.sandbox"},
+                                           {"revoked", "exchange.contract.revoked"}};
+    size_t i = 0;
+    while (i < COUNT_OF(known) && strcmp(state, known[i][0]) != 0)
+        i++;
+    if (i == COUNT_OF(known))
         return ERR_INVALID;
-    struct act_info info = {.kind = strcmp(state, "active") == 0 ? "exchange.contract.resumed"
-                                                                 : "exchange.contract.suspended",
-                            .actor = actor_of(c), .object = id};
+    struct act_info info = {.kind = known[i][1], .actor = actor_of(c), .object = id};
     enum err e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, state_closure, &job, &act, 1) : e;
 }

@@ -54,6 +54,43 @@ enum err identity_call_client(struct ctx *c, const json_t *args, json_t **out)
     return ERR_OK;
 }
 
+/* Of the request under way. Without client_id: it was refused, and the answer is given. */
+enum err identity_call_authenticate(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct client *k;
+    json_t *one;
+    (void)args;
+    if (!c->rq)
+        return ERR_INVALID;
+    *out = json_object();
+    enum err e = client_authenticate(c, &k);
+    if (e != ERR_OK || !k)
+        return e;
+    json_object_set_new(*out, "client_id", json_stringn(k->id.p, k->id.n));
+    e = identity_call_client(c, *out, &one);
+    if (e == ERR_OK)
+        json_object_update(*out, json_own(&c->pool, one));
+    return e;
+}
+
+enum err identity_call_person(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct db_result r;
+    struct client *k;
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = client_get(c, json_get_str(args, "client_id"), &k);
+    if (e == ERR_OK)
+        e = db_query_one(db, c->arena, &r,
+                         "SELECT ps.person FROM person_sub ps JOIN person_client pc ON pc.person = "
+                         "ps.person AND pc.client_id = $1 WHERE ps.entity_id = $2 AND ps.sub = $3",
+                         "sss", k->id, k->entity_id, json_get_str(args, "sub"));
+    if (e == ERR_OK)
+        *out = json_pack("{s:s}", "person", db_z(&r, 0, 0));
+    return e;
+}
+
 /* ---- the clock's work --------------------------------------------------------------------------- */
 enum { SWEEP_EVERY_S = 60 };
 
@@ -183,6 +220,8 @@ static const struct call calls[] = {
     {"identity.grants", identity_call_grants, "Which clients may read while she is away."},
     {"identity.grant_end", identity_call_grant_end, "Ends one of them, within 1 s everywhere."},
     {"identity.client", identity_call_client, "A client's name and organisation."},
+    {"identity.authenticate", identity_call_authenticate, "Which client makes this request."},
+    {"identity.person", identity_call_person, "Whom a client means by a sub it was given."},
 };
 
 static const struct command commands[] = {
