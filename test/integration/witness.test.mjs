@@ -16,7 +16,7 @@ const outside = new Log('ailleurs.test/journal');
 let block, log, bodies = [], keys = [];
 
 const at = (n) => ({ base: block.base + n, release() {} });
-const get = async (p, path) => { const r = await fetch(`http://127.0.0.1:${p.port}${path}`, { headers: { host: `localhost:${p.port}` } }); return r; };
+const get = (p, path) => fetch(`${p.base}${path}`);
 const words = async (p, path) => { const r = await get(p, path); assert.equal(r.status, 200, `${path}: ${r.status}`); return r.text(); };
 const add = async (p, body) => {
   const r = await fetch(`${p.base}/witness/add-checkpoint`, { method: 'POST', body, headers: { 'content-type': 'text/plain' } });
