@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "demo/demo.h"
+#include "core/trust/trust.h"
 #include "journal/journal.h"
 #include "platform/backup.h"
 #include "platform/boot.h"
@@ -80,7 +81,20 @@ static int migrate(const struct settings *s, int argc, char **argv)
 
 static int journal(const struct settings *s, int argc, char **argv)
 {
+    static const struct {
+        const char *name;
+        int (*fn)(const struct settings *s, int argc, char **argv);
+    } more[] = {
+        {"monitor", trust_cli_monitor},
+        {"export", trust_cli_export},
+    };
     char folder[PATH_MAX];
+    for (size_t i = 0; i < COUNT_OF(more); i++)
+        if (argc > 1 && strcmp(argv[1], more[i].name) == 0)
+            return more[i].fn(s, argc, argv);
+    bool plain = argc == 2 || (argc == 3 && strcmp(argv[2], "--json") == 0);
+    if (plain && strcmp(argv[1], "checkpoint") == 0 && s->witnesses_text.n)
+        return trust_cli_checkpoint(s, argc, argv);
     snprintf(folder, sizeof folder, "%s/journal", s->data ? s->data : "");
     return journal_cli(folder, argc, argv);
 }

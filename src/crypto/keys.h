@@ -4,6 +4,7 @@
  * A key has a purpose and an algorithm; keys are made at first start. Purposes:
  *   "issuer"     ES256 and RS256: ID tokens, access tokens, signed userinfo (JWKS published)
  *   "journal"    Ed25519: checkpoints of this node
+ *   "witness"    Ed25519: cosignatures of other logs' checkpoints; made at its first use
  *   "client"     ES256: this platform as a client elsewhere (private_key_jwt)
  * Secrets, never leaving the process: MAC keys "pairwise", "blind", "client_secret"; wrapping key
  * "subject". Secrets handed to web at its start: "token-seal", "cookie" (shared by nodes).

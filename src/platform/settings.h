@@ -8,6 +8,7 @@
 #include <stdint.h>
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/str.h"
 
 struct settings {
     const char *data;       /* folder of everything that is kept */
@@ -16,6 +17,10 @@ struct settings {
     int64_t port;           /* 8080 */
     const char *base_url;   /* "http://localhost:8080": the portal and the issuer; no final '/' */
     const char *journal_origin; /* "localhost/socle-journal": the log's name in its checkpoints */
+    const char *witness_name;   /* this platform's name as a witness: "localhost/witness" */
+    const char *witness_logs;   /* file of the logs it cosigns; read once: see witness_logs_text */
+    const char *witnesses;      /* file of the witnesses of its own log */
+    struct str witness_logs_text, witnesses_text; /* what is in them: docs/formats/witness.md */
     int64_t loops;          /* 0: one per core */
     int64_t handlers;       /* 16 */
     const char *trusted_proxies;
