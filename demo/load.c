@@ -122,58 +122,53 @@ static enum err load_site_scopes(struct ctx *c)
 }
 
 /* ---- APIs -------------------------------------------------------------------------------------- */
-static const struct exchange_api_field family_fields[] = {
-    {"numero_allocataire", "Numéro d’allocataire", "Beneficiary number", 1},
-    {"foyer.adultes.nom", "Nom des adultes du foyer", "Names of the adults of the household", 1},
-    {"foyer.adultes.prenoms", "Prénoms des adultes du foyer",
-     "First names of the adults of the household", 1},
-    {"foyer.adultes.date_naissance", "Date de naissance des adultes du foyer",
-     "Dates of birth of the adults of the household", 1},
-    {"foyer.enfants.nom", "Nom des enfants du foyer", "Names of the children of the household", 2},
-    {"foyer.enfants.prenoms", "Prénoms des enfants du foyer",
-     "First names of the children of the household", 2},
-    {"foyer.enfants.date_naissance", "Date de naissance des enfants du foyer",
-     "Dates of birth of the children of the household", 2},
-    {"foyer.enfants.numero_securite_sociale", "Numéro de sécurité sociale des enfants",
-     "Social security numbers of the children", 3},
-    {"quotient_familial.valeur", "Quotient familial", "Family quotient", 2},
-    {"quotient_familial.annee", "Année du quotient familial", "Year of the family quotient", 1},
-    {"date_mise_a_jour", "Date de mise à jour", "Date of last update", 0},
-};
+static const struct {
+    const char *description, *org_id;
+    int port;
+} apis[] = {{"demo/data/famille.yaml", "caisse-familles-demo", DEMO_PORT_FAMILY},
+            {"demo/data/adresse.yaml", "impots-demo", DEMO_PORT_TAX}};
 
-static const struct exchange_api_field tax_fields[] = {
-    {"adresse.numero", "Numéro dans la voie", "Number in the street", 1},
-    {"adresse.voie", "Voie", "Street", 1},
-    {"adresse.code_postal", "Code postal", "Postcode", 1},
-    {"adresse.code_commune", "Code officiel de la commune", "Official code of the town", 1},
-    {"adresse.commune", "Commune", "Town", 1},
-    {"depuis", "Date d’entrée dans le logement", "Date of moving in", 1},
-    {"revenu_fiscal_reference", "Revenu fiscal de référence", "Reference tax income", 2},
-    {"date_mise_a_jour", "Date de mise à jour", "Date of last update", 0},
-};
-
+/* Published as any body publishes its own: from their descriptions. */
 static enum err load_apis(struct ctx *c)
 {
-    int port = (int)c->pf->settings->port;
-    struct exchange_api family = {
-        .id = "famille", .version = "v1", .org_id = "caisse-familles-demo",
-        .title_fr = "Composition du foyer", .title_en = "Members of the household",
-        .summary_fr = "Adultes et enfants du foyer, quotient familial.",
-        .summary_en = "Adults and children of the household, family quotient.",
-        .scope = "famille_foyer", .prefix = "/v1", .adapter = "json", .methods = "GET",
-        .circle = 3, .fields = family_fields, .n_fields = COUNT_OF(family_fields),
-        .origin = arena_printf(c->arena, "http://127.0.0.1:%d", port + DEMO_PORT_FAMILY).p};
-    struct exchange_api tax = {
-        .id = "adresse", .version = "v1", .org_id = "impots-demo",
-        .title_fr = "Adresse connue de l’administration fiscale",
-        .title_en = "Address known to the tax office",
-        .summary_fr = "Dernière adresse déclarée et date d’entrée dans le logement.",
-        .summary_en = "Last declared address and date of moving in.",
-        .scope = "adresse_fiscale", .prefix = "/v1", .adapter = "xml", .methods = "GET",
-        .circle = 3, .fields = tax_fields, .n_fields = COUNT_OF(tax_fields),
-        .origin = arena_printf(c->arena, "http://127.0.0.1:%d", port + DEMO_PORT_TAX).p};
-    enum err e = exchange_api_put(c, &family);
-    return e == ERR_OK ? exchange_api_put(c, &tax) : e;
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < COUNT_OF(apis) && e == ERR_OK; i++) {
+        json_t *out;
+        struct str text = asset_get(apis[i].description);
+        json_t *args = json_pack("{s:s%, s:s, s:o}", "text", text.p, text.n, "org_id",
+                                 apis[i].org_id, "origin",
+                                 json_sprintf("http://127.0.0.1:%d",
+                                              (int)c->pf->settings->port + apis[i].port));
+        e = platform_call(c, "catalogue.import", args, &out);
+        json_decref(args);
+        if (e == ERR_OK && !json_get_bool(out, "published", false)) {
+            log_error("demo_api_refused", "api", apis[i].description, "why",
+                      json_text(c->arena, out).p);
+            e = ERR_INVALID;
+        }
+    }
+    return e;
+}
+
+/* The application map that the rate of APIs is computed from. */
+static enum err load_systems(struct ctx *c)
+{
+    static const char *const systems[][3] = {
+        {"caisse-familles-demo", "Gestion des allocations", "famille"},
+        {"caisse-familles-demo", "Accueil et rendez-vous", ""},
+        {"impots-demo", "Adresses des contribuables", "adresse"},
+        {"impots-demo", "Recouvrement", ""},
+        {"impots-demo", "Cadastre", ""},
+        {"ville-de-nantes-demo", "État civil", ""},
+        {"ville-de-nantes-demo", "Inscriptions scolaires", ""}};
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < COUNT_OF(systems) && e == ERR_OK; i++) {
+        json_t *out, *args = json_pack("{s:s, s:s, s:s}", "org_id", systems[i][0], "name",
+                                       systems[i][1], "api", systems[i][2]);
+        e = platform_call(c, "catalogue.system_put", args, &out);
+        json_decref(args);
+    }
+    return e;
 }
 
 /* ---- contracts --------------------------------------------------------------------------------- */
@@ -341,7 +336,7 @@ static bool is_loaded(struct ctx *c)
 static enum err load_all(struct ctx *c)
 {
     static enum err (*const steps[])(struct ctx *c) = {
-        load_orgs, load_providers, load_clients, load_site_scopes, load_apis, load_contracts,
+        load_orgs, load_providers, load_clients, load_site_scopes, load_apis, load_contracts, load_systems,
         load_communes, write_registrations};
     enum err e = ERR_OK;
     for (size_t i = 0; i < COUNT_OF(steps) && e == ERR_OK; i++) {

@@ -93,11 +93,11 @@ static enum err view_make(struct journal_reader *r, struct str text, const struc
     v->epoch = st->epoch;
     v->size = st->size;
     v->rows = st->rows;
-    enum err e = runs_open(r->folder, "ids", st->ids, st->n_ids, ID_RECORD,
-                           r->view ? r->view->ids : NULL, &v->ids);
+    enum err e =
+        runs_open(r->folder, "ids", &st->ids, ID_RECORD, r->view ? r->view->ids : NULL, &v->ids);
     if (e == ERR_OK)
-        e = runs_open(r->folder, "side", st->side, st->n_side, SIDE_RECORD,
-                      r->view ? r->view->side : NULL, &v->side);
+        e = runs_open(r->folder, "side", &st->side, SIDE_RECORD, r->view ? r->view->side : NULL,
+                      &v->side);
     *out = v;
     if (e != ERR_OK)
         view_unref(v);
@@ -491,12 +491,10 @@ static void row_take(struct listing *l, const struct side_key *k)
     ulid_write(row.id, out->id);
 }
 
-static bool listing_key(void *arg, size_t run, uint64_t i, const uint8_t *record)
+static bool listing_key(void *arg, const uint8_t *record)
 {
     struct listing *l = arg;
     struct side_key k;
-    (void)run;
-    (void)i;
     side_key_read(record, &k);
     if (key_is_wanted(l, &k))
         row_take(l, &k);

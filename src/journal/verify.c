@@ -532,6 +532,16 @@ static void past_checks(int folder, struct journal_verdict *out, struct arena *a
         close(next);
 }
 
+/* `durable` alone is that of a log that has just begun: nothing was ever signed. */
+static bool is_journal(int folder)
+{
+    static const char *const names[] = {"key", "tile", "checkpoint", "past"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (faccessat(folder, names[i], F_OK, 0) == 0)
+            return true;
+    return false;
+}
+
 void journal_verify_folder(const char *folder, struct str key, struct journal_verdict *out)
 {
     struct arena a;
@@ -539,7 +549,7 @@ void journal_verify_folder(const char *folder, struct str key, struct journal_ve
     *out = (struct journal_verdict){.index = -1};
     struct check c = {.prefix = "", .out = out};
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || (faccessat(fd, "durable", F_OK, 0) != 0 && faccessat(fd, "key", F_OK, 0) != 0)) {
+    if (fd < 0 || !is_journal(fd)) {
         enum err e = say(&c, ERR_NOT_FOUND, -1, "", "There is no journal in this folder.");
         (void)e;
     } else {

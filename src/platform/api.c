@@ -8,6 +8,7 @@
 #include "base/codec.h"
 #include "crypto/jose.h"
 #include "crypto/seal.h"
+#include "platform/bound.h"
 
 enum { TOKEN_MAX = 8 * 1024, FIELDS_MAX = 1200 };
 static const struct fault f_token = {"SOC-401-TOKEN", 401, "platform", "Access Token Needed"};
@@ -112,11 +113,13 @@ static enum err not_denied(struct ctx *c, const json_t *claims)
         return ERR_UNAVAILABLE;
     enum err e = db_query_one(db, c->arena, &r,
                               "SELECT 1 FROM change WHERE kind = 'deny' AND until_ms > $1 AND "
-                              "(item = $2 OR item = $3)",
-                              "iss", clock_now_ms(),
+                              "(item = $2 OR item = $3 OR item = $4)",
+                              "isss", clock_now_ms(),
                               arena_printf(c->arena, "token:%s", json_get_z(claims, "jti", "")),
                               arena_printf(c->arena, "client:%s",
-                                           json_get_z(claims, "client_id", "")));
+                                           json_get_z(claims, "client_id", "")),
+                              arena_printf(c->arena, "family:%s",
+                                           json_get_z(claims, "family", "")));
     return e == ERR_NOT_FOUND ? ERR_OK : e == ERR_OK ? ERR_DENIED : e;
 }
 
@@ -173,6 +176,8 @@ static void session_of(struct ctx *c, struct str token, const json_t *claims,
     c->session->data = json_pack("{s:s#,s:O?,s:s#,s:I}", "name", name.p, (int)name.n, "claims",
                                  pivot, "access_token", token.p, (int)token.n, "expires_at",
                                  (json_int_t)c->session->expires_ms);
+    if (json_get(claims, "acr"))
+        json_object_set(c->session->data, "acr", json_get(claims, "acr"));
     if (agent && !is_agent_here(c, pivot))
         c->session->role = ROLE_PUBLIC; /* an agent of elsewhere: POLICY refuses */
 }
@@ -243,16 +248,20 @@ enum err access_token_read(struct ctx *c, struct str token, json_t **claims, jso
 
 enum err api_authenticate(struct ctx *c)
 {
-    struct str header = ctx_header(c, "Authorization");
     json_t *claims = NULL, *identity = NULL;
     const char *why = "none";
-    bool bearer = header.n > 7 && str_eq_nocase(str_sub(header, 0, 7), STR("Bearer "));
-    struct str token = bearer ? str_trim(str_after(header, 7)) : STR("");
+    bool dpop;
+    struct str token = bound_token(c, &dpop);
     if (!token.n || token.n > TOKEN_MAX)
         return ctx_fail(c, &f_token, ERR_DENIED, STR("send Authorization: Bearer <access token>"));
     enum err e = access_token_read(c, token, &claims, &identity, &why);
+    if (e == ERR_OK)
+        e = bound_check(c, claims, token, dpop, &why);
     if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT)
         return e;
+    if (e != ERR_OK && claims && json_get(json_get(claims, "cnf"), "jkt"))
+        web_header(c->rs, "WWW-Authenticate",
+                   STR("DPoP realm=\"socle\", error=\"invalid_token\", algs=\"" DPOP_ALGS "\""));
     if (e != ERR_OK)
         return ctx_fail(c, &f_token, ERR_DENIED, str_from(why));
     bool fits = c->site->kind == SITE_PORTAL

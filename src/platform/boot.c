@@ -389,7 +389,7 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
     size_t journal_at = proc_plan_add(plan, &journal_spec);
     size_t web_at = proc_plan_add(plan, &web_spec);
     size_t jobs_at = proc_plan_add(plan, &jobs_spec);
-    proc_plan_channel(plan, journal_at, keys_at, "keys");
+    proc_plan_channel(plan, journal_at, keys_at, "keys.journal"); /* signs checkpoints, alone */
     proc_plan_channel(plan, web_at, keys_at, "keys");
     proc_plan_channel(plan, jobs_at, keys_at, "keys");
     for (unsigned i = 0; i < n_loops_of(s) + 1; i++)

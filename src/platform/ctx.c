@@ -30,7 +30,7 @@ struct str ctx_path(const struct ctx *c, const char *name)
     const char *p = c->route ? c->route->path : "";
     size_t n = strlen(name);
     for (size_t i = 0; (p = strchr(p, '{')) != NULL && i < COUNT_OF(c->path_value); i++, p++)
-        if (strncmp(p + 1, name, n) == 0 && p[1 + n] == '}')
+        if (strncmp(p + 1, name, n) == 0 && (p[1 + n] == '}' || p[1 + n] == '*'))
             return c->path_value[i];
     return STR_NONE;
 }

@@ -43,7 +43,8 @@ static json_t *parameters(const char *path)
     for (const char *p = path; (p = strchr(p, '{')) != NULL; p++) {
         const char *end = strchr(p, '}');
         if (end)
-            json_array_append_new(list, parameter(p + 1, (size_t)(end - p - 1), "path"));
+            json_array_append_new(
+                list, parameter(p + 1, (size_t)(end - p - 1 - (end[-1] == '*')), "path"));
     }
     return list;
 }
@@ -119,7 +120,10 @@ static void add_routes(struct ctx *c, json_t *paths)
             for (; r->method[n] && n < sizeof method - 1; n++)
                 method[n] = (char)tolower((unsigned char)r->method[n]);
             method[n] = '\0';
-            json_object_set_new(path_item(paths, r->path), method, operation(c->arena, s->name, r));
+            char *path = arena_dupz(c->arena, str_from(r->path)), *star = strchr(path, '*');
+            if (star)
+                memmove(star, star + 1, strlen(star));
+            json_object_set_new(path_item(paths, path), method, operation(c->arena, s->name, r));
         }
     }
 }

@@ -47,7 +47,8 @@ enum {
 };
 typedef enum err route_handler(struct ctx *c);
 struct route {
-    const char *method, *path; /* "/dossiers/{id}": one segment a name */
+    const char *method, *path; /* "/dossiers/{id}": one segment a name; "{rest*}"
+                                  at the end: all that follows */
     enum site_kind site;
     enum role role;
     unsigned flags;

@@ -60,9 +60,16 @@ static bool path_matches(struct str pattern, struct str path, struct str values[
 {
     size_t n = 0;
     struct str want, have;
-    if (pattern.n && path.n && pattern.p[pattern.n - 1] != '/' && path.p[path.n - 1] == '/')
+    bool open = str_ends(pattern, STR("*}"));
+    if (!open && pattern.n && path.n && pattern.p[pattern.n - 1] != '/' &&
+        path.p[path.n - 1] == '/')
         return false;
     while (str_split(&pattern, '/', &want)) {
+        bool is_rest = want.n > 3 && want.p[0] == '{' && want.p[want.n - 2] == '*';
+        if (is_rest && n < 8) {
+            values[n] = path.p ? path : STR("");
+            return true;
+        }
         if (!str_split(&path, '/', &have))
             return false;
         bool is_name = want.n > 2 && want.p[0] == '{';

@@ -75,7 +75,8 @@ static enum err start(struct ctx *c, bool agent)
     url = url_with(c->arena, url, "redirect_uri", ctx_url(c, "/oidc/retour"));
     url = url_with(c->arena, url, "scope",
                    agent ? STR("openid given_name usual_name uid siret email") : scope);
-    url = url_with(c->arena, url, "acr_values", STR("eidas1"));
+    bool high = str_eq_z(ctx_query(c, "niveau"), "substantiel"); /* for acts that ask for it */
+    url = url_with(c->arena, url, "acr_values", high ? STR("eidas2") : STR("eidas1"));
     url = url_with(c->arena, url, "state", str_from(state));
     url = url_with(c->arena, url, "nonce", str_from(nonce));
     url = url_with(c->arena, url, "code_challenge", codec_to_base64url(c->arena, hash, 32));
@@ -215,6 +216,10 @@ static enum err finish(struct ctx *c, json_t *state, json_t *tokens, json_t *cla
                         json_integer(clock_now_ms() +
                                      json_get_i64(tokens, "expires_in", 60) * 1000));
     json_object_set(data, "sub", json_get(claims, "sub"));
+    if (json_get(claims, "acr"))
+        json_object_set(data, "acr", json_get(claims, "acr"));
+    if (json_get(claims, "amr"))
+        json_object_set(data, "amr", json_get(claims, "amr"));
     e = session_start(c, sub, agent ? ROLE_AGENT : ROLE_USER, data);
     if (e != ERR_OK)
         return e;

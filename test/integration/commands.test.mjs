@@ -2,10 +2,10 @@
 // restoring. The platform serves meanwhile.
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
-import { spawnSync } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { cpSync, existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Platform, engine, root, run, sleep, until } from '../lib/platform.mjs';
+import { Platform, engine, portBlock, processesOf, root, run, sleep, until } from '../lib/platform.mjs';
 import { World, call, fileProcedure, tokensFor, walkSignIn } from '../lib/story.mjs';
 import { Client, send } from '../lib/http.mjs';
 import { text } from '../lib/text.mjs';
@@ -238,4 +238,31 @@ test('health: /healthz, /readyz, /metrics, /openapi.json', async () => {
   const o = (await send(`${platform.base}/openapi.json`)).json;
   assert.match(o.openapi, /^3\./);
   assert.ok(Object.keys(o.paths).length > 5);
+});
+
+test('[2.1.1] make run: one command, then a citizen signs in, a datum moves under contract and consent, and she finds its trace', { timeout: 240000 }, async () => {
+  const ports = await portBlock(), data = join(platform.folder, 'run');
+  const child = spawn('make', ['-s', 'run', `PORT=${ports.base}`, `DATA=${data}`], { cwd: root, detached: true, stdio: ['ignore', 'pipe', 'ignore'] });
+  const ended = new Promise((done) => child.once('close', (code, signal) => done({ code, signal })));
+  try {
+    let out = '';
+    child.stdout.on('data', (d) => { out += d; });
+    await until('it is ready', () => out.includes('socle: ready '), { timeoutMs: 180000 });
+    assert.equal(out.trim().split('\n').pop(), `socle: ready http://localhost:${ports.base}`, 'the last line says where');
+    assert.match(out, /camille\.martin\s+\S+/, 'the accounts are said');
+    const w = new World({ port: ports.base, describe: () => JSON.parse(run(['demo', 'describe', '--json', '--data', data, '--port', String(ports.base)]).stdout) });
+    const t = await tokensFor(w, w.citizen);
+    const r = await call(w, '/gw/famille/v1/foyer', t.access_token);
+    assert.equal(r.status, 200, r.text);
+    await t.person.go(`${w.issuer}/account/uses`);
+    await walkSignIn(t.person, w.citizen);
+    await until('she finds the trace', async () => (await t.person.go(`${w.issuer}/account/uses`)).text.includes(r.headers['socle-entry']));
+  } finally {
+    process.kill(-child.pid, 'SIGINT');
+    await Promise.race([ended, sleep(30000)]);
+    const left = processesOf(child.pid);
+    for (const p of left) process.kill(p.pid, 'SIGKILL');
+    ports.release();
+    assert.deepEqual(left.map((p) => p.title), [], 'Ctrl-C leaves nothing');
+  }
 });

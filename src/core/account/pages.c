@@ -78,6 +78,29 @@ json_t *account_dossiers(struct ctx *c)
     return list;
 }
 
+/* Whoever was told to delete what it received, and when it said that it did. */
+static json_t *notices_json(struct ctx *c, const json_t *list)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *n = json_array_get(list, i);
+        json_t *client = NULL, *args = json_pack("{s:O}", "client_id", json_get(n, "client_id"));
+        enum err e = platform_call(c, "identity.client", args, &client);
+        json_decref(args);
+        int64_t done_ms = json_get_i64(n, "acknowledged_at", 0);
+        json_t *j = json_pack("{s:s,s:o}", "to",
+                              e == ERR_OK ? account_text(c, json_get(client, "name"))
+                                          : json_get_z(n, "client_id", ""),
+                              "told", jstr(clock_in_words(c->arena, json_get_i64(n, "told_at", 0),
+                                                          c->lang, false)));
+        if (done_ms)
+            json_object_set_new(j, "deleted",
+                                jstr(clock_in_words(c->arena, done_ms, c->lang, false)));
+        json_array_append_new(out, j);
+    }
+    return out;
+}
+
 /* {to, provider, what, why, given, until ...} of one consent. */
 static json_t *consent_json(struct ctx *c, const json_t *item)
 {
@@ -106,6 +129,7 @@ static json_t *consent_json(struct ctx *c, const json_t *item)
     json_object_set_new(j, "withdrawn", json_boolean(strcmp(state, "withdrawn") == 0));
     if (strcmp(state, "ended") == 0)
         json_object_set(j, "ended", json_get(j, "until"));
+    json_object_set_new(j, "notices", notices_json(c, json_get(item, "notices")));
     json_object_set_new(j, "withdraw_url",
                         jstr(arena_printf(c->arena, "/account/consents/%s/withdraw",
                                           json_get_z(item, "id", ""))));

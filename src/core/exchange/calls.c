@@ -37,23 +37,22 @@ static enum err contracts_of(struct ctx *c, struct str client_id, struct str sco
                           "ssii", client_id, scope, now_ms, now_ms);
 }
 
-static bool list_has(struct str list, struct str name)
+static json_t *label_of(struct ctx *c, struct str name, struct str fr, struct str en)
 {
-    struct str part;
-    if (str_eq_z(list, "*"))
-        return true;
-    while (list.n && str_split(&list, ' ', &part))
-        if (str_eq(part, name))
-            return true;
-    return false;
+    exchange_field_label(c->arena, name, "fr", &fr);
+    exchange_field_label(c->arena, name, "en", &en);
+    return json_pack("{s:s%, s:s%}", "fr", fr.p, fr.n, "en", en.p, en.n);
 }
 
-/* Labels come from the API's description; a path that it does not describe names itself. */
+/* Labels come from the API's description; a path that it does not describe names itself. Of a
+ * question ("income>=20000") it is the value's label, with what is asked. */
 static enum err fields_of(struct ctx *c, const struct db_result *r, size_t row, json_t **out)
 {
     struct db_result f;
     struct db_conn *db = db_read(c->pf->db);
-    struct str wanted = db_str(r, row, 14), rest = wanted, part;
+    struct str rest = db_str(r, row, 14), part, path;
+    struct json_filter_ask ask;
+    bool all = str_eq_z(rest, "*");
     enum err e = !db ? ERR_UNAVAILABLE
                      : db_query(db, c->arena, &f,
                                 "SELECT path, label_fr, label_en FROM api_field WHERE api = $1 "
@@ -62,18 +61,21 @@ static enum err fields_of(struct ctx *c, const struct db_result *r, size_t row, 
     if (e != ERR_OK)
         return e;
     json_t *list = json_array();
-    for (size_t i = 0; i < f.n_rows; i++)
-        if (list_has(wanted, db_str(&f, i, 0)))
-            json_array_append_new(list, json_pack("{s:o, s:o}", "name", jstr(&f, i, 0), "label",
-                                                  two(&f, i, 1)));
-    while (!str_eq_z(wanted, "*") && rest.n && str_split(&rest, ' ', &part)) {
-        bool described = part.n == 0;
-        for (size_t i = 0; i < f.n_rows; i++)
-            described |= str_eq(part, db_str(&f, i, 0));
-        if (!described)
-            json_array_append_new(list, json_pack("{s:s%, s:{s:s%, s:s%}}", "name", part.p, part.n,
-                                                  "label", "fr", part.p, part.n, "en", part.p,
-                                                  part.n));
+    for (size_t i = 0; all && i < f.n_rows; i++)
+        json_array_append_new(list, json_pack("{s:o, s:o}", "name", jstr(&f, i, 0), "label",
+                                              two(&f, i, 1)));
+    while (!all && rest.n && str_split(&rest, ' ', &part)) {
+        if (part.n == 0)
+            continue;
+        if (json_filter_ask_read(part, &path, &ask) != ERR_OK)
+            path = part;
+        size_t i = 0;
+        while (i < f.n_rows && !str_eq(path, db_str(&f, i, 0)))
+            i++;
+        bool known = i < f.n_rows;
+        json_array_append_new(list, json_pack("{s:s%, s:o}", "name", part.p, part.n, "label",
+                                              label_of(c, part, known ? db_str(&f, i, 1) : path,
+                                                       known ? db_str(&f, i, 2) : path)));
     }
     *out = list;
     return ERR_OK;

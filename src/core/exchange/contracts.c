@@ -34,6 +34,11 @@ const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS] = {
      " created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL);"
      "CREATE INDEX contract_client ON contract(client_id, state);"
      "CREATE INDEX contract_state ON contract(state);"},
+    {"exchange", 2,
+     "CREATE TABLE exchange_usage("
+     " contract TEXT NOT NULL, day BIGINT NOT NULL, delivered BIGINT NOT NULL,"
+     " refused BIGINT NOT NULL, bytes BIGINT NOT NULL, last_at BIGINT NOT NULL,"
+     " PRIMARY KEY(contract, day));"},
 };
 
 enum { NAME_MAX_LEN = 64, TEXT_MAX = 2000, DEFAULT_DURATION_DAYS = 90 };
@@ -121,12 +126,27 @@ static enum err api_closure(struct db_conn *db, void *arg)
     return e == ERR_OK ? change_add(db, "config", str_from(a->id), 0) : e;
 }
 
+/* A private body consumes; what the core and the commons provide is a public body's to answer for. */
+static bool circle_is_closed(struct ctx *c, const struct exchange_api *api)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    return api->circle < 3 &&
+           (!db || db_query_one(db, c->arena, &r,
+                                "SELECT 1 FROM organisation WHERE id = $1 AND "
+                                "kind IN ('private', 'partner')", "z", api->org_id) != ERR_NOT_FOUND);
+}
+
 enum err exchange_api_put(struct ctx *c, const struct exchange_api *api)
 {
     struct api_job job = {api, clock_now_ms()};
     const char *fault = api_fault(api);
     if (fault)
         return wrong("api_refused", api->id, fault);
+    if (circle_is_closed(c, api)) {
+        log_warn("api_refused", "id", api->id, "member", "circle");
+        return ERR_DENIED;
+    }
     struct act_info info = {.kind = "exchange.api.put", .actor = actor_of(c),
                             .object = arena_printf(c->arena, "%s/%s", api->id, api->version)};
     struct act act;
@@ -253,11 +273,16 @@ enum err exchange_contract_state(struct ctx *c, struct str id, const char *state
 {
     struct state_job job = {id, state, clock_now_ms()};
     struct act act;
-    if (strcmp(state, "active") != 0 && strcmp(state, "suspended") != 0)
+    static const char *const known[][2] = {{"active", "exchange.contract.resumed"},
+                                           {"suspended", "exchange.contract.suspended"},
+                                           {"sandbox", "exchange.contract.sandbox"},
+                                           {"revoked", "exchange.contract.revoked"}};
+    size_t i = 0;
+    while (i < COUNT_OF(known) && strcmp(state, known[i][0]) != 0)
+        i++;
+    if (i == COUNT_OF(known))
         return ERR_INVALID;
-    struct act_info info = {.kind = strcmp(state, "active") == 0 ? "exchange.contract.resumed"
-                                                                 : "exchange.contract.suspended",
-                            .actor = actor_of(c), .object = id};
+    struct act_info info = {.kind = known[i][1], .actor = actor_of(c), .object = id};
     enum err e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, state_closure, &job, &act, 1) : e;
 }

@@ -46,7 +46,7 @@ enum err exchange_api_put(struct ctx *c, const struct exchange_api *api) MUST_CH
  * API. */
 enum err exchange_contract_put(struct ctx *c, const struct exchange_contract_terms *t,
                                struct str *id_out) MUST_CHECK;
-/* "active" or "suspended"; ERR_NOT_FOUND. */
+/* "active"; or "suspended", "sandbox" (no token, no call), "revoked". ERR_NOT_FOUND. */
 enum err exchange_contract_state(struct ctx *c, struct str id, const char *state) MUST_CHECK;
 
 #endif

@@ -20,6 +20,14 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
                           "Ask the issuer for a new one.", "invalid_token", 0},
     [GW_TOKEN_REVOKED] = {"EXC-401-REVOKED", 401, "The access token was revoked",
                           "Ask the issuer for a new one.", "invalid_token", 0},
+    [GW_TOKEN_BOUND] = {"EXC-401-BOUND", 401, "The access token is bound to a key or a certificate",
+                        "Send it as Authorization: DPoP with a proof in the header DPoP (RFC 9449), "
+                        "or over TLS with the client certificate it was given to (RFC 8705).",
+                        "invalid_token", 0},
+    [GW_PROOF] = {"EXC-401-PROOF", 401, "The DPoP proof does not hold",
+                  "A proof is signed by the key of the token, for this method and address, less than "
+                  "a minute ago, with the token's digest, and is sent once.",
+                  "invalid_dpop_proof", 0},
     [GW_SCOPE] = {"EXC-403-SCOPE", 403, "The token does not cover this API",
                   "Ask the issuer for a token with this API's scope.", "insufficient_scope", 0},
     [GW_CONTRACT] = {"EXC-403-CONTRACT", 403, "No active contract covers this call",

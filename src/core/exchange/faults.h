@@ -12,6 +12,8 @@ enum gw_code {
     GW_TOKEN_INVALID,
     GW_TOKEN_EXPIRED,
     GW_TOKEN_REVOKED,
+    GW_TOKEN_BOUND,   /* sent without what it is bound to */
+    GW_PROOF,         /* a DPoP proof that does not hold */
     GW_SCOPE,         /* 403 */
     GW_CONTRACT,
     GW_CONSENT,

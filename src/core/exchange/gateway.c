@@ -9,11 +9,13 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "core/exchange/call.h"
+#include "core/exchange/proof.h"
 #include "core/exchange/stages.h"
 #include "platform/change.h"
 
 enum {
     TOKENS_MAX = 4096,
+    PROOFS_MAX = 1 << 19, /* in one life of a proof: 7,500 a second of a loop */
     STALE_MS = 1000,
     VERIFIES_PER_SECOND = 5000, /* of a loop: a third of its time */
     FAILURES_PER_SECOND = 20,   /* of an address */
@@ -56,10 +58,11 @@ static struct quota *quota_of(void *gateway, struct str contract_id)
     struct gateway *g = gateway;
     struct quota_row *row = map_get(&g->quotas, contract_id);
     if (!row) {
-        row = calloc(1, sizeof *row + contract_id.n);
+        row = calloc(1, sizeof *row + contract_id.n + 1);
         if (!row)
             abort();
         memcpy(row->id, contract_id.p, contract_id.n);
+        usage_register(&row->usage, row->id);
         map_set(&g->quotas, str_of(row->id, contract_id.n), row);
     }
     return &row->quota;
@@ -78,6 +81,7 @@ void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
     g->lane = record_lane_new(pf, l, index);
     g->upstreams = upstreams_new(l, 256);
     token_cache_init(&g->tokens, TOKENS_MAX);
+    dpop_seen_init(&g->proofs, PROOFS_MAX);
     deny_init(&g->deny);
     map_init(&g->quotas);
     map_init(&g->floods);
@@ -170,18 +174,34 @@ static enum gw_code token_learn(struct gateway *g, struct fast *x, struct str te
     return GW_OK;
 }
 
+/* PROOF. Those that do not hold count as bad tokens do. */
+static enum gw_code possession(struct gateway *g, struct fast *x, struct token *t, bool dpop,
+                               int64_t now_ms)
+{
+    struct flood_row *flood = flood_of(g, fast_remote(x));
+    if (!flood || flood->failures >= FAILURES_PER_SECOND)
+        return GW_TOKEN_FLOOD;
+    enum gw_code code = token_possessed(g, x, t, dpop, now_ms);
+    flood->failures += code != GW_OK;
+    return code;
+}
+
 static enum gw_code token_find(struct gateway *g, struct fast *x, int64_t now_ms, struct token **out)
 {
     struct str h = http_header_get(fast_head(x), "Authorization"), signature;
     if (!h.p)
         return GW_TOKEN_MISSING;
-    if (h.n < 8 || !str_eq_nocase(str_sub(h, 0, 7), STR("Bearer ")))
+    bool bearer = h.n > 7 && str_eq_nocase(str_sub(h, 0, 7), STR("Bearer "));
+    if (!bearer && !(h.n > 5 && str_eq_nocase(str_sub(h, 0, 5), STR("DPoP "))))
         return GW_TOKEN_MISSING;
-    struct str text = str_trim(str_after(h, 7));
+    struct str text = str_trim(str_after(h, bearer ? 7 : 5));
     if (!token_is_formed(text, &signature))
         return GW_TOKEN_INVALID;
     *out = token_cache_get(&g->tokens, text, signature);
-    return *out ? GW_OK : token_learn(g, x, text, now_ms, out);
+    enum gw_code code = *out ? GW_OK : token_learn(g, x, text, now_ms, out);
+    if (code != GW_OK || (bearer && !(*out)->jkt.n && !(*out)->x5t.n))
+        return code;
+    return possession(g, x, *out, !bearer, now_ms);
 }
 
 /* ---- PURPOSE ------------------------------------------------------------------------------------ */
@@ -335,6 +355,7 @@ bool gateway_explain(struct str method, struct str path)
         {"FRESH", &gateway_at_admit, "the change feed was confirmed within 1 s"},
         {"ROUTE", &gateway_at_admit, "api and version in the snapshot; a plain path"},
         {"TOKEN", &gateway_at_token, "known to the loop, or verified once"},
+        {"PROOF", &gateway_at_proof, "of a token bound to a key: signed for this call, sent once"},
         {"DECIDE", &gateway_at_decide, "contract, consent, denials, times"},
         {"METHOD", &gateway_at_admit, "open on this API"},
         {"PURPOSE", &gateway_at_purpose, "context, object, recipient where needed"},

@@ -97,6 +97,10 @@ static void outcome(struct gw_call *c, int status, const char *code, const struc
 {
     struct record_end end = {.k = c->k, .fields = f, .status = status, .code = code,
                              .bytes = c->bytes_out, .took_us = clock_mono_us() - c->began_us};
+    if (c->quota && c->k && !c->counted) {
+        c->counted = true;
+        usage_count(&((struct quota_row *)c->quota)->usage, !code && status != 0, c->bytes_out);
+    }
     if (!c->recorded)
         return;
     c->recorded = false;
@@ -207,11 +211,20 @@ static struct str why_in_detail(struct gw_call *c, enum gw_code code)
                         clock_rfc3339(a, c->denied_at_ms, false).p);
 }
 
-static struct str authenticate(struct gw_call *c, const struct gw_fault *f)
+static bool under_dpop(struct gw_call *c, enum gw_code code)
+{
+    struct str h = http_header_get(fast_head(c->x), "Authorization");
+    return code == GW_PROOF || code == GW_TOKEN_BOUND ||
+           (h.n > 5 && str_eq_nocase(str_sub(h, 0, 5), STR("DPoP ")));
+}
+
+static struct str authenticate(struct gw_call *c, enum gw_code code, const struct gw_fault *f)
 {
     struct arena *a = fast_arena(c->x);
     if (!f->oauth)
         return STR_NONE;
+    if (f->status == 401 && f->oauth[0] && under_dpop(c, code))
+        return arena_printf(a, "DPoP realm=\"socle\", error=\"%s\", algs=\"" DPOP_ALGS "\"", f->oauth);
     if (!f->oauth[0])
         return STR("Bearer realm=\"socle\"");
     if (f->status == 403 && c->route)
@@ -245,7 +258,7 @@ void call_fail(struct gw_call *c, enum gw_code code)
                  c->route ? c->route->key.p : "");
     common_headers(c, &h);
     header(&h, "Content-Type", STR("application/problem+json"));
-    header(&h, "WWW-Authenticate", authenticate(c, f));
+    header(&h, "WWW-Authenticate", authenticate(c, code, f));
     if (code == GW_METHOD)
         header(&h, "Allow", c->route->allow);
     unsigned retry_s = code == GW_QUOTA ? quota_retry_s(c->quota) : f->retry_s;

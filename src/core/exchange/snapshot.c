@@ -1,4 +1,5 @@
 #include "core/exchange/snapshot.h"
+#include "core/exchange/schema.h"
 
 #include <stdlib.h>
 #include "base/codec.h"
@@ -178,11 +179,18 @@ static void fields_fill(struct build *b, struct exchange_contract *k, struct str
             k->active = false;
             return;
         }
-        const struct exchange_field *f = field_of(known, part);
+        struct str path;
+        struct json_filter_ask ask;
+        enum err asked = json_filter_ask_read(part, &path, &ask);
+        const struct exchange_field *f = field_of(known, asked == ERR_OK ? path : part);
         struct exchange_field *mine = &k->fields[k->n_fields];
         mine->path = arena_dup(&b->s->arena, part);
         mine->label_fr = f ? f->label_fr : mine->path;
         mine->label_en = f ? f->label_en : mine->path;
+        if (f) {
+            exchange_field_label(&b->s->arena, mine->path, "fr", &mine->label_fr);
+            exchange_field_label(&b->s->arena, mine->path, "en", &mine->label_en);
+        }
         paths[k->n_fields++] = mine->path;
     }
     if (json_filter_new(paths, k->n_fields, &k->filter) != ERR_OK) {

@@ -10,6 +10,7 @@
 #include "core/exchange/faults.h"
 #include "core/exchange/quota.h"
 #include "core/exchange/snapshot.h"
+#include "crypto/dpop.h"
 
 enum { TOKEN_TEXT_MAX = 8 * 1024, TOKEN_GRANTS_MAX = 64 };
 
@@ -26,7 +27,9 @@ struct token_grant {
 struct token {
     struct arena arena; /* wiped: holds the subject's key */
     struct str text, signature;
-    struct str jti, client_id;
+    struct str jti, client_id, family; /* family: of a refresh token; "" none */
+    struct str jkt, x5t;       /* what it is bound to (cnf); "" none */
+    struct dpop_key proof_key; /* read once: later proofs cost their signature alone */
     int64_t expires_ms;
     bool has_subject;
     struct str person;       /* names the side rows; never sent anywhere */

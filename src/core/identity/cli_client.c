@@ -28,11 +28,16 @@ static const char help[] =
     "  --entity ID               clients of one entity know a person by the same sub\n"
     "  --scopes \"A B\"            what it may ask for; default: any\n"
     "  --providers \"A B\"         identity providers it accepts; default: all\n"
-    "  --auth \"M N\"              client_secret_basic, client_secret_post, private_key_jwt\n"
+    "  --auth \"M N\"              client_secret_basic, client_secret_post, private_key_jwt,\n"
+    "                            self_signed_tls_client_auth (certificate in its keys as x5t#S256)\n"
     "  --jwks FILE               its public keys, for private_key_jwt\n"
     "  --id-token-alg A          ES256 (default) or RS256\n"
     "  --userinfo-alg A          none, ES256 or RS256\n"
     "  --pkce                    refuse requests without PKCE\n"
+    "  --par                     refuse requests that were not pushed (RFC 9126); so with fapi\n"
+    "  --bound B                 dpop or mtls: its tokens must be bound so (fapi: one of both)\n"
+    "  --backchannel-logout-uri URI   told when a session ends\n"
+    "  --data-provider           may ask whom a token is about (checktoken)\n"
     "  --id ID                   instead of a drawn one\n"
     "\n"
     "The secret is printed once: only its digest is kept.\n";
@@ -43,6 +48,8 @@ static const struct cli_option options[] = {
     {"--org", false},       {"--entity", false},       {"--scopes", false},
     {"--providers", false}, {"--auth", false},         {"--jwks", false},
     {"--id-token-alg", false}, {"--userinfo-alg", false}, {"--pkce", true}, {"--id", false},
+    {"--par", true},        {"--bound", false},        {"--backchannel-logout-uri", false},
+    {"--data-provider", true},
 };
 
 static json_t *jstr(struct str s)
@@ -84,7 +91,10 @@ static int add(struct cli *r)
         .auth_methods = cli_value(r, "--auth", jwks.p ? "private_key_jwt" : NULL),
         .jwks = jwks.p ? arena_dupz(&r->arena, jwks) : NULL,
         .id_token_alg = cli_value(r, "--id-token-alg", NULL),
-        .userinfo_alg = cli_value(r, "--userinfo-alg", NULL), .pkce = cli_has(r, "--pkce")};
+        .userinfo_alg = cli_value(r, "--userinfo-alg", NULL), .pkce = cli_has(r, "--pkce"),
+        .par = cli_has(r, "--par"), .bound = cli_value(r, "--bound", NULL),
+        .logout_uri = cli_value(r, "--backchannel-logout-uri", NULL),
+        .data_provider = cli_has(r, "--data-provider")};
     enum err e = identity_client_put(r->c, &in, &id, &secret, &why);
     if (e != ERR_OK)
         return cli_failed(r, why ? why : "add", e);
@@ -94,7 +104,8 @@ static int add(struct cli *r)
 /* ---- list, show --------------------------------------------------------------------------------- */
 #define CLIENT_SQL                                                                           \
     "SELECT id, name_fr, name_en, profile, realm, org_id, entity_id, auth_methods, "         \
-    "id_token_alg, userinfo_alg, scopes, providers, pkce, state, created_at FROM client "
+    "id_token_alg, userinfo_alg, scopes, providers, pkce, state, created_at, par, bound, "               \
+    "logout_uri, data_provider FROM client "
 
 static json_t *uris(struct cli *r, const char *id, const char *kind)
 {
@@ -112,7 +123,8 @@ static json_t *uris(struct cli *r, const char *id, const char *kind)
 static json_t *client_json(struct cli *r, const struct db_result *rows, size_t i)
 {
     const char *id = db_z(rows, i, 0);
-    return json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:o,s:o}",
+    return json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:o,s:o,"
+                     "s:b,s:s,s:s,s:b}",
                      "client_id", id, "name", "fr", db_z(rows, i, 1), "en", db_z(rows, i, 2),
                      "profile", db_z(rows, i, 3), "realm", db_z(rows, i, 4), "org",
                      db_z(rows, i, 5), "entity", db_z(rows, i, 6), "auth_methods",
@@ -120,7 +132,9 @@ static json_t *client_json(struct cli *r, const struct db_result *rows, size_t i
                      db_z(rows, i, 9), "scopes", db_z(rows, i, 10), "providers", db_z(rows, i, 11),
                      "pkce", db_i64(rows, i, 12) != 0, "state", db_z(rows, i, 13), "created_at",
                      (json_int_t)db_i64(rows, i, 14), "redirect_uris", uris(r, id, "redirect"),
-                     "post_logout_redirect_uris", uris(r, id, "post_logout"));
+                     "post_logout_redirect_uris", uris(r, id, "post_logout"), "par", db_i64(rows, i, 15) != 0, "bound",
+                     db_z(rows, i, 16), "backchannel_logout_uri", db_z(rows, i, 17),
+                     "data_provider", db_i64(rows, i, 18) != 0);
 }
 
 static int list(struct cli *r)

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "core/identity/cli.h"
 #include "core/identity/identity.h"
+#include "core/identity/presets.h"
 #include "platform/change.h"
 #include "sys/file.h"
 
@@ -32,9 +33,12 @@ static struct str line_read(struct cli *r)
 /* ---- provider ----------------------------------------------------------------------------------- */
 static const char provider_help[] =
     "usage: socle provider add --id ID --name NAME --issuer URL --client-id ID [options]\n"
+    "       socle provider add --preset P --client-id ID --secret-stdin --url URL\n"
     "       socle provider list [--json]\n"
     "       socle provider disable ID\n"
     "\n"
+    "  --preset P         franceconnect, franceconnect+ or proconnect, at --url; the other options\n"
+    "                     change what it brings\n"
     "  --id ID            letters, digits and '-': stands in the return address\n"
     "  --name NAME        shown to people; --name-en NAME, --hint TEXT, --hint-en TEXT\n"
     "  --issuer URL       its metadata is read below it\n"
@@ -49,11 +53,32 @@ static const struct cli_option provider_options[] = {
     {"--id", false},        {"--name", false},  {"--name-en", false}, {"--hint", false},
     {"--hint-en", false},   {"--issuer", false}, {"--client-id", false}, {"--secret-stdin", true},
     {"--realm", false},     {"--min-acr", false}, {"--conf", false},  {"--position", false},
+    {"--preset", false},    {"--url", false},
 };
+
+/* What was said wins over what the preset brings. */
+static void preset_apply(struct cli *r, const struct preset *p, struct identity_provider *in)
+{
+    struct str url = str_from(cli_value(r, "--url", ""));
+    while (str_ends(url, STR("/")))
+        url = str_sub(url, 0, url.n - 1);
+    bool whole = str_ends(url, str_from(p->path));
+    in->id = in->id ? in->id : p->id;
+    in->realm = in->realm ? in->realm : p->realm;
+    in->name_fr = in->name_fr ? in->name_fr : p->name_fr;
+    in->name_en = in->name_en ? in->name_en : p->name_en;
+    in->min_acr = in->min_acr ? in->min_acr : p->min_acr;
+    in->conf = in->conf ? in->conf : p->conf;
+    if (!in->issuer && url.n)
+        in->issuer = arena_printf(&r->arena, STR_FMT "%s", STR_ARG(url), whole ? "" : p->path).p;
+}
 
 static int provider_add(struct cli *r)
 {
     const char *why = NULL, *file = cli_value(r, "--conf", NULL);
+    const struct preset *preset = NULL;
+    if (cli_has(r, "--preset") && !(preset = preset_find(cli_value(r, "--preset", ""))))
+        return cli_failed(r, "--preset", ERR_INVALID);
     struct str conf = STR_NONE, secret = STR_NONE;
     uint64_t position = 0;
     if (file && file_read(&r->arena, file, FILE_LIMIT, &conf) != ERR_OK)
@@ -70,6 +95,8 @@ static int provider_add(struct cli *r)
         .secret = secret.p ? arena_dupz(&r->arena, secret) : NULL,
         .conf = conf.p ? arena_dupz(&r->arena, conf) : NULL,
         .min_acr = cli_value(r, "--min-acr", NULL), .position = (int)position};
+    if (preset)
+        preset_apply(r, preset, &in);
     enum err e = identity_provider_put(r->c, &in, &why);
     if (e != ERR_OK)
         return cli_failed(r, why ? why : "add", e);
@@ -141,7 +168,8 @@ static int provider_disable(struct cli *r)
 
 static int provider_run(struct cli *r)
 {
-    if (cli_is(r, "add", 1) && cli_has(r, "--id") && cli_has(r, "--issuer"))
+    if (cli_is(r, "add", 1) && ((cli_has(r, "--id") && cli_has(r, "--issuer")) ||
+                               (cli_has(r, "--preset") && cli_has(r, "--url"))))
         return provider_add(r);
     if (cli_is(r, "list", 1))
         return provider_list_print(r);

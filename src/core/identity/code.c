@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "crypto/digest.h"
+#include "core/identity/refresh.h"
 #include "crypto/seal.h"
 #include "platform/change.h"
 
@@ -35,6 +36,10 @@ static json_t *data_json(const struct code_data *d)
     set(v, "scope", d->scope);
     set(v, "claims", d->claims);
     set(v, "challenge", d->challenge);
+    if (d->id_claims.n)
+        set(v, "id_claims", d->id_claims);
+    if (d->dpop_jkt.p)
+        set(v, "jkt", d->dpop_jkt);
     if (d->nonce.p)
         set(v, "nonce", d->nonce);
     for (size_t i = 0; i < COUNT_OF(of_session); i++)
@@ -138,7 +143,11 @@ static enum err revoke_write(struct db_conn *db, void *arg)
                                r->jti);
     if (e == ERR_OK && changed == 0)
         return ERR_CONFLICT;
-    return e == ERR_OK ? change_add(db, "deny", r->key, r->until_ms) : e;
+    if (e == ERR_OK)
+        e = change_add(db, "deny", r->key, r->until_ms);
+    if (e == ERR_OK)
+        e = refresh_end(db, r->jti, clock_now_ms());
+    return e == ERR_CONFLICT ? ERR_OK : e; /* there was no refresh token */
 }
 
 enum err code_replayed(struct ctx *c, const struct code_found *f)

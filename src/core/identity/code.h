@@ -6,7 +6,7 @@
 #include "platform/ctx.h"
 
 struct code_data {
-    struct str client_id, redirect_uri, person, scope, claims, nonce, challenge;
+    struct str client_id, redirect_uri, person, scope, claims, nonce, challenge, dpop_jkt, id_claims;
     const json_t *session; /* the issuer's session's data: acr, amr, auth_time_ms, sid */
 };
 

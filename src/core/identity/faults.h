@@ -9,6 +9,7 @@
 enum idt {
     IDT_CLIENT,        /* no such client */
     IDT_REDIRECT,      /* redirect_uri is not registered */
+    IDT_REQUEST,       /* a pushed or signed request that is of no use any more */
     IDT_LOGOUT,        /* post_logout_redirect_uri is not registered */
     IDT_FLOW,          /* the sign-in expired or was finished already */
     IDT_BROWSER,       /* it was not started in this browser */

@@ -24,6 +24,10 @@ struct identity_client {
     const char *id_token_alg; /* "ES256" (NULL) or "RS256" */
     const char *userinfo_alg; /* "ES256", "RS256", "none"; NULL: none, and ES256 where strict */
     bool pkce;                /* required, whatever the profile */
+    bool par;                 /* pushed requests only (RFC 9126); always so with fapi */
+    const char *bound;        /* tokens bound by "dpop" or "mtls"; NULL: as the client sends */
+    const char *logout_uri;   /* back-channel logout; NULL: none */
+    bool data_provider;       /* may ask whom a token is about (checktoken, RFC 7662) */
     const char *secret;       /* NULL: drawn when new, kept when known */
 };
 /* Creates or replaces. id and secret (either NULL) are in the context's arena; the secret is

@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "core/identity/backchannel.h"
 #include "core/identity/code.h"
 #include "core/identity/faults.h"
 #include "core/identity/person.h"
@@ -79,13 +80,17 @@ enum err consents_active(struct ctx *c, struct str person, struct str client_id,
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-/* `account` opens the person's own account to a program: only a client registered with it by name
+/* `account` opens the person's own account to a program, `offline_access` her data while she is away:
+ * only a client registered with it by name
  * may ask, "any scope" is not enough. */
 static bool is_ours(const struct client *k, struct str scope)
 {
     if (str_eq_z(scope, "openid"))
         return true;
-    bool any = str_eq_z(k->scopes, "*") && !str_eq_z(scope, "account");
+    bool by_name = str_eq_z(scope, "account") || str_eq_z(scope, "offline_access");
+    bool any = str_eq_z(k->scopes, "*") && !by_name;
+    if (k->profile == PROFILE_STRICT && str_eq_z(scope, "offline_access"))
+        return false;
     return scope_is_known(scope) && (any || list_has(k->scopes, scope));
 }
 
@@ -221,7 +226,8 @@ static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
 struct issue {
     const struct code_row *code;
     struct str person, client_id, claims, flow_key;
-    int64_t now_ms;
+    struct str sid; /* .n 0: this client is not told of the session's end */
+    int64_t now_ms, session_until_ms;
 };
 
 static enum err issue_write(struct db_conn *db, void *arg)
@@ -230,6 +236,8 @@ static enum err issue_write(struct db_conn *db, void *arg)
     enum err e = i->flow_key.p ? flow_end(db, i->flow_key) : ERR_OK;
     if (e == ERR_OK)
         e = code_insert(db, i->code);
+    if (e == ERR_OK && i->sid.n)
+        e = backchannel_note(db, i->sid, i->client_id, i->session_until_ms);
     return e == ERR_OK ? person_tell(db, i->person, i->client_id, i->claims, i->now_ms) : e;
 }
 
@@ -253,10 +261,15 @@ enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, const
     struct code_data data = {.client_id = k->id, .redirect_uri = f->request.redirect_uri,
                              .person = person, .scope = w->scopes, .claims = w->claims,
                              .nonce = f->request.nonce, .challenge = f->request.code_challenge,
+                             .dpop_jkt = f->request.dpop_jkt,
+                             .id_claims = f->request.id_claims,
                              .session = c->session->data};
     struct act_info info = {.kind = "identity.signin", .actor = k->id,
                             .object = json_get_str(c->session->data, "provider"), .person = person};
     enum err e = told_union(c, person, k, w->claims, &issue.claims);
+    issue.session_until_ms = c->session->expires_ms;
+    if (backchannel_wants(c, k))
+        issue.sid = json_get_str(c->session->data, "sid");
     if (e == ERR_OK)
         e = code_make(c, k, &data, &code, &row);
     if (e == ERR_OK) {

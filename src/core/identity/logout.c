@@ -4,6 +4,7 @@
 #include "core/identity/schema.h"
 
 #include "base/log.h"
+#include "core/identity/backchannel.h"
 #include "core/identity/client.h"
 #include "core/identity/faults.h"
 #include "core/identity/provider.h"
@@ -49,6 +50,10 @@ static enum err end_session(struct ctx *c, struct str to, struct str state,
     if (e != ERR_OK)
         return e;
     log_debug("signed_out", "trace", c->trace_id, "person", person.p);
+    /* She is signed out here whatever becomes of the others: what fails is logged, not shown. */
+    e = backchannel_end(c, json_get_str(data, "sid"), person);
+    if (e != ERR_OK)
+        log_warn("clients_not_told", "trace", c->trace_id, "why", err_name(e));
     if (!json_get(data, "provider"))
         return ERR_OK;
     e = flow_begin(c, &f);

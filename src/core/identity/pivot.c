@@ -29,6 +29,7 @@ static const struct claim_def defs[] = {
     {"roles", "", true},
     {"idp_id", "", false},
     {"idp_acr", "", false},
+    {"offline_access", "", true}, /* no value: access while she is away */
     {"account", "", true}, /* no value: what she is told when a program may read her account */
 };
 

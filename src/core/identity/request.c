@@ -12,6 +12,7 @@ enum {
     SCOPE_MAX = 2048,
     URI_MAX = 2048,
     CLAIMS_MAX = 4096,
+    OBJECT_MAX = 16 * 1024,
     VERIFIER_MIN = 43,
     VERIFIER_MAX = 128,
 };
@@ -40,8 +41,9 @@ static const struct param {
     P(code_challenge, 256, false),
     P(code_challenge_method, 16, false),
     P(realm, 16, false),
-    P(request, CLAIMS_MAX, false),
+    P(request, OBJECT_MAX, false),
     P(request_uri, URI_MAX, false),
+    P(dpop_jkt, 64, false),
 #undef P
 };
 
@@ -238,7 +240,7 @@ static bool check_secrets(const struct request *r, enum profile p, bool pkce,
 }
 
 /* {"userinfo": {"given_name": null}, "id_token": {"acr": {"essential": true, "value": "eidas2"}}} */
-static void claims_take(struct arena *a, struct request *r, const json_t *part)
+static void claims_take(struct arena *a, struct request *r, const json_t *part, struct str *list)
 {
     const char *name;
     json_t *v;
@@ -257,7 +259,7 @@ static void claims_take(struct arena *a, struct request *r, const json_t *part)
         }
         for (size_t i = 0; claim_at(i); i++)
             if (strcmp(claim_at(i)->name, name) == 0)
-                r->claims_wanted = list_add(a, r->claims_wanted, str_from(name));
+                *list = list_add(a, *list, str_from(name));
     }
 }
 
@@ -270,9 +272,13 @@ static bool check_claims(struct arena *a, struct request *r, struct oauth_error 
         json_decref(v);
         return refuse(why, "invalid_request", "claims is not a JSON object");
     }
-    claims_take(a, r, json_get(v, "userinfo"));
-    claims_take(a, r, json_get(v, "id_token"));
+    claims_take(a, r, json_get(v, "userinfo"), &r->claims_wanted);
+    claims_take(a, r, json_get(v, "id_token"), &r->id_claims);
     json_decref(v);
+    /* She is told of both alike; userinfo holds all. */
+    struct str rest = r->id_claims, part;
+    while (rest.n && str_split(&rest, ' ', &part))
+        r->claims_wanted = list_add(a, r->claims_wanted, part);
     return true;
 }
 
@@ -306,6 +312,8 @@ json_t *request_to_json(const struct request *r)
     json_object_set_new(v, "_level", json_integer(r->level));
     json_object_set_new(v, "_asked", json_boolean(r->level_asked));
     struct str wanted = r->claims_wanted;
+    json_object_set_new(v, "_id_claims", json_stringn(r->id_claims.p ? r->id_claims.p : "",
+                                                      r->id_claims.n));
     json_object_set_new(v, "_claims", json_stringn(wanted.p ? wanted.p : "", wanted.n));
     return v;
 }
@@ -320,6 +328,7 @@ void request_from_json(struct arena *a, const json_t *v, struct request *out)
     out->max_age_s = json_get_i64(v, "_max_age", -1);
     out->level = (enum level)json_get_i64(v, "_level", LEVEL_EIDAS1);
     out->level_asked = json_get_bool(v, "_asked", false);
+    out->id_claims = arena_dup(a, json_get_str(v, "_id_claims"));
     out->claims_wanted = arena_dup(a, json_get_str(v, "_claims"));
 }
 

@@ -4,6 +4,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "crypto/digest.h"
 #include "web/client.h"
 
 enum { CALL_MS = 5000, ANSWER_MAX = 256 * 1024, ASSERTION_LIFE_S = 60 };
@@ -162,8 +163,20 @@ static enum err id_claims_check(const struct provider *p, const struct flow_secr
     return ERR_OK;
 }
 
+/* OpenID Connect Core 3.1.3.8: the access token is the one this ID token came with. */
+static bool at_hash_fits(struct ctx *c, const struct jws *j, struct str access)
+{
+    uint8_t hash[SHA256_LEN];
+    struct str at_hash = json_get_str(j->claims, "at_hash");
+    if (!json_get(j->claims, "at_hash") || j->alg == JOSE_EDDSA) /* with SHA-512, which none asks */
+        return true;
+    sha256(access.p, access.n, hash);
+    return str_eq(codec_to_base64url(c->arena, hash, SHA256_LEN / 2), at_hash);
+}
+
 static enum err id_token_check(struct ctx *c, struct provider *p, const struct flow_secrets *s,
-                               struct str compact, json_t **claims, const char **why)
+                               struct str compact, struct str access, json_t **claims,
+                               const char **why)
 {
     struct jws j;
     if (jws_split(c->arena, compact, &j) != ERR_OK)
@@ -175,6 +188,8 @@ static enum err id_token_check(struct ctx *c, struct provider *p, const struct f
         *why = "no keys";
     if (e == ERR_OK)
         e = j.claims ? id_claims_check(p, s, j.claims, why) : bad(why, "claims");
+    if (e == ERR_OK && !at_hash_fits(c, &j, access))
+        e = bad(why, "at_hash");
     if (e == ERR_OK)
         *claims = json_own(&c->pool, json_incref(j.claims));
     jws_free(&j);
@@ -237,7 +252,7 @@ enum err upstream_exchange(struct ctx *c, struct provider *p, const struct flow_
         return e;
     out->id_token = json_get_str(tokens, "id_token");
     struct str access = json_get_str(tokens, "access_token");
-    e = id_token_check(c, p, s, out->id_token, &out->id_claims, why);
+    e = id_token_check(c, p, s, out->id_token, access, &out->id_claims, why);
     if (e == ERR_OK)
         e = access.n ? userinfo_call(c, p, access, &info, why) : bad(why, "no access token");
     if (e != ERR_OK)
