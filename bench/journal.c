@@ -42,7 +42,7 @@ static struct loop *loop;
 static struct loop_timer tick_timer;
 static struct buf leaf;
 
-/* ---- the sender --------------------------------------------------------------------------------- */
+/* ---- the sender ----------------------------------------------------------------------------- */
 static void send_one(int64_t due_us);
 
 static void on_done(struct journal_call *head, enum err e, uint64_t index)
@@ -137,8 +137,8 @@ static int sender_main(struct proc *self, void *arg)
     loop_timer_set(loop, &tick_timer, 0);
     loop_run(loop);
     printf("{\"entries\":%llu,\"failed\":%llu,\"rate\":%.1f,\"p50_us\":%.0f,\"p99_us\":%.0f}\n",
-           (unsigned long long)n_done, (unsigned long long)n_failed,
-           (double)n_done / opt.seconds, percentile_us(0.5), percentile_us(0.99));
+           (unsigned long long)n_done, (unsigned long long)n_failed, (double)n_done / opt.seconds,
+           percentile_us(0.5), percentile_us(0.99));
     fflush(stdout);
     kill(getppid(), SIGTERM);
     while (!proc_stopping)
@@ -155,15 +155,16 @@ static int journal_run(void)
     struct journal_conf journal_conf = {.folder = journal_folder, .origin = "bench/journal"};
     struct proc_plan *plan = proc_plan_new();
     size_t keys_at = proc_plan_add(plan, &(struct proc_spec){"keys", keys_main, &keys_conf});
-    size_t journal_at = proc_plan_add(plan,
-                                      &(struct proc_spec){"journal", journal_main, &journal_conf});
+    size_t journal_at =
+        proc_plan_add(plan, &(struct proc_spec){"journal", journal_main, &journal_conf});
     size_t sender_at = proc_plan_add(plan, &(struct proc_spec){"sender", sender_main, NULL});
     proc_plan_channel(plan, journal_at, keys_at, "keys");
     proc_plan_channel(plan, sender_at, journal_at, "journal");
     return proc_supervise(plan, NULL, NULL);
 }
 
-/* ---- the peer: one entry, one fdatasync ------------------------------------------------------------ */
+/* ---- the peer: one entry, one fdatasync
+ * ------------------------------------------------------------ */
 static int peer_run(void)
 {
     static char path[4096], entry[LEAF];
@@ -182,7 +183,8 @@ static int peer_run(void)
     memset(entry, 'x', sizeof entry);
     int64_t end = clock_mono_us() + (int64_t)(opt.seconds * 1e6);
     while (clock_mono_us() < end) {
-        if (pwrite(fd, entry, LEAF, (off_t)(n * LEAF % (ROOM - LEAF))) != LEAF || fdatasync(fd) != 0)
+        if (pwrite(fd, entry, LEAF, (off_t)(n * LEAF % (ROOM - LEAF))) != LEAF ||
+            fdatasync(fd) != 0)
             return 1;
         n++;
     }
@@ -198,12 +200,23 @@ int main(int argc, char **argv)
     proc_title_init(argc, argv);
     while ((o = getopt(argc, argv, "f:d:o:r:p")) != -1) {
         switch (o) {
-        case 'f': opt.folder = optarg; break;
-        case 'd': opt.seconds = strtod(optarg, NULL); break;
-        case 'o': opt.outstanding = (int)strtol(optarg, NULL, 10); break;
-        case 'r': opt.rate = strtod(optarg, NULL); break;
-        case 'p': opt.peer = true; break;
-        default: return 2;
+        case 'f':
+            opt.folder = optarg;
+            break;
+        case 'd':
+            opt.seconds = strtod(optarg, NULL);
+            break;
+        case 'o':
+            opt.outstanding = (int)strtol(optarg, NULL, 10);
+            break;
+        case 'r':
+            opt.rate = strtod(optarg, NULL);
+            break;
+        case 'p':
+            opt.peer = true;
+            break;
+        default:
+            return 2;
         }
     }
     if (!opt.folder || opt.outstanding < 1 || opt.outstanding > OUTSTANDING_MAX)

@@ -72,7 +72,7 @@ static void die(const char *what)
     exit(1);
 }
 
-/* ---- histogram ---------------------------------------------------------------------------------- */
+/* ---- histogram ------------------------------------------------------------------------------ */
 static size_t row_of(uint64_t ns)
 {
     if (ns < 1u << SUB_BITS)
@@ -117,7 +117,7 @@ static void count(struct conn *c)
         max_ns = took_ns;
 }
 
-/* ---- connections -------------------------------------------------------------------------------- */
+/* ---- connections ---------------------------------------------------------------------------- */
 static void conn_open(struct conn *c)
 {
     struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)opt.port)};
@@ -180,7 +180,8 @@ static int conn_read(struct conn *c)
         c->status = (c->in[9] - '0') * 100 + (c->in[10] - '0') * 10 + (c->in[11] - '0');
         const char *length = find_header(c->in, head_n, "content-length:");
         c->left = length ? (int64_t)strtoll(length, NULL, 10)
-                  : find_header(c->in, head_n, "transfer-encoding:") ? -2 : 0;
+                  : find_header(c->in, head_n, "transfer-encoding:") ? -2
+                                                                     : 0;
         memmove(c->in, c->in + head_n, c->in_n - head_n);
         c->in_n -= head_n;
     }
@@ -235,7 +236,7 @@ static void conn_event(struct conn *c)
     idle[n_idle++] = c;
 }
 
-/* ---- the run ------------------------------------------------------------------------------------ */
+/* ---- the run -------------------------------------------------------------------------------- */
 static void run(void)
 {
     struct epoll_event events[512];
@@ -274,7 +275,8 @@ static void run(void)
 static void usage(void)
 {
     fputs("usage: load [-c CONNECTIONS] [-d SECONDS] [-w WARM_UP] [-r RATE] [-H HEADER]... "
-          "[-s STATUS] http://ADDRESS:PORT/PATH\n", stderr);
+          "[-s STATUS] http://ADDRESS:PORT/PATH\n",
+          stderr);
     exit(2);
 }
 
@@ -283,17 +285,28 @@ static void read_options(int argc, char **argv)
     int o;
     while ((o = getopt(argc, argv, "c:d:w:r:H:s:")) != -1) {
         switch (o) {
-        case 'c': opt.conns = (int)strtol(optarg, NULL, 10); break;
-        case 'd': opt.seconds = strtod(optarg, NULL); break;
-        case 'w': opt.warm_seconds = strtod(optarg, NULL); break;
-        case 'r': opt.rate = strtod(optarg, NULL); break;
-        case 's': opt.status = (int)strtol(optarg, NULL, 10); break;
+        case 'c':
+            opt.conns = (int)strtol(optarg, NULL, 10);
+            break;
+        case 'd':
+            opt.seconds = strtod(optarg, NULL);
+            break;
+        case 'w':
+            opt.warm_seconds = strtod(optarg, NULL);
+            break;
+        case 'r':
+            opt.rate = strtod(optarg, NULL);
+            break;
+        case 's':
+            opt.status = (int)strtol(optarg, NULL, 10);
+            break;
         case 'H':
             if (opt.n_headers == HEADERS_MAX)
                 usage();
             opt.headers[opt.n_headers++] = optarg;
             break;
-        default: usage();
+        default:
+            usage();
         }
     }
     if (optind != argc - 1 || opt.conns < 1 || opt.conns > CONNS_MAX)

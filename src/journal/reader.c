@@ -247,6 +247,25 @@ enum err journal_read(struct journal_reader *r, struct journal_at at, struct are
     return e;
 }
 
+enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned width,
+                      struct arena *a, struct str *out)
+{
+    struct view *v;
+    struct log l;
+    if (level < TILE_ENTRIES || level >= TILE_LEVELS || width == 0 || width > TILE_WIDTH)
+        return ERR_NOT_FOUND;
+    enum err e = view_get(r, &v);
+    if (e != ERR_OK)
+        return e;
+    e = log_get(r, v, 0, &l);
+    if (e == ERR_OK && tile_width(level, n, l.size) < width)
+        e = ERR_NOT_FOUND;
+    else if (e == ERR_OK)
+        e = tile_read(l.folder, level, n, width, a, out);
+    view_unref(v);
+    return e;
+}
+
 /* ---- checkpoints ------------------------------------------------------------------------------
  */
 static enum err note_and_key(const struct log *l, struct arena *a, struct str *note,
@@ -368,6 +387,27 @@ enum err journal_prove(struct journal_reader *r, struct journal_at at, struct ar
     if (e != ERR_OK)
         return e;
     e = prove(&s, at.index, a, proof);
+    log_put(&s.log);
+    return e;
+}
+
+enum err journal_prove_under(struct journal_reader *r, struct journal_at at, struct str note,
+                             struct arena *a, struct str *proof)
+{
+    struct sealed_log s;
+    struct checkpoint c;
+    if (checkpoint_read(a, note, &c) != ERR_OK)
+        return ERR_INVALID;
+    enum err e = sealed_get(r, at.log, a, &s);
+    if (e != ERR_OK)
+        return e;
+    if (!str_eq(c.origin, s.checkpoint.origin) || c.size > s.checkpoint.size) {
+        e = ERR_INVALID;
+    } else {
+        s.checkpoint = c;
+        s.note = note;
+        e = prove(&s, at.index, a, proof);
+    }
     log_put(&s.log);
     return e;
 }

@@ -1,5 +1,5 @@
-/* One call through the gateway, and the loop's gateway it belongs to. Shared by gateway.c (may it be
- * made?) and relay.c (making it). */
+/* One call through the gateway, and the loop's gateway it belongs to. Shared by gateway.c (may it
+ * be made?) and relay.c (making it). */
 #ifndef EXCHANGE_CALL_H
 #define EXCHANGE_CALL_H
 
@@ -39,6 +39,7 @@ struct gateway {
     uint64_t view_version;
     struct deny_list deny;
     struct token_cache tokens;
+    struct dpop_seen proofs;
     struct map quotas;
     struct map floods;
     struct flood_row flood_rows[1024];

@@ -10,7 +10,15 @@ static const char contract_help[] =
     "       socle contract show ID [--json]\n"
     "       socle contract suspend ID   every call under it is refused within 1 s\n"
     "       socle contract resume ID\n"
-    "       socle contract put FILE     makes or replaces one; - reads standard input\n";
+    "       socle contract put FILE     makes or replaces one; - reads standard input\n"
+    "  requests and agreements (docs/formats/contract.md):\n"
+    "       socle contract requests [--json]            all of them, with their state\n"
+    "       socle contract text ID                      the text that both sides sign\n"
+    "       socle contract key ORG FILE                 registers a body's public key (JWK)\n"
+    "       socle contract sign ID ORG FILE             a compact JWS over the text\n"
+    "       socle contract verify ID                    checks the archived text and signatures\n"
+    "       socle contract hook ORG in|out [URL]        a webhook; prints its secret\n"
+    "       socle contract replay DELIVERY              sends a delivery again\n";
 static const char api_help[] =
     "usage: socle api list [--json]\n"
     "       socle api check FILE [--json]   an OpenAPI description against the rules\n"
@@ -101,18 +109,30 @@ static int contract_show(struct run *r, const char *id)
 {
     struct db_result rows;
     struct db_conn *db = db_read(r->c->pf->db);
-    enum err e = db ? db_query_one(db, &r->arena, &rows, contract_one_sql, "z", id)
-                    : ERR_UNAVAILABLE;
+    enum err e =
+        db ? db_query_one(db, &r->arena, &rows, contract_one_sql, "z", id) : ERR_UNAVAILABLE;
     if (e != ERR_OK)
         return failed("contract show", e);
     if (r->json) {
         print_json(r, json_own(&r->c->pool, contract_json(&rows, 0)));
         return 0;
     }
-    static const char *const names[] = {
-        "id", "client", "consumer", "api", "version", "fields", "purpose (fr)", "purpose (en)",
-        "legal basis (fr)", "legal basis (en)", "recipients", "consent needed", "purpose needed",
-        "duration (days)", "calls per minute", "state"};
+    static const char *const names[] = {"id",
+                                        "client",
+                                        "consumer",
+                                        "api",
+                                        "version",
+                                        "fields",
+                                        "purpose (fr)",
+                                        "purpose (en)",
+                                        "legal basis (fr)",
+                                        "legal basis (en)",
+                                        "recipients",
+                                        "consent needed",
+                                        "purpose needed",
+                                        "duration (days)",
+                                        "calls per minute",
+                                        "state"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         printf("%-18s %s\n", names[i], db_z(&rows, 0, i));
     int64_t starts_ms = db_i64(&rows, 0, 16), ends_ms = db_i64(&rows, 0, 17);
@@ -131,6 +151,18 @@ static int contract_set(struct run *r, const char *id, const char *state)
     return 0;
 }
 
+/* Requests and agreements are another service's: it takes what is not for us. -1: it does not
+ * either. */
+static int contract_elsewhere(struct run *r, int argc, char **argv)
+{
+    json_t *out, *list = json_array(), *args = json_pack("{s:b}", "json", r->json);
+    for (int i = 1; i < argc; i++)
+        json_array_append_new(list, json_string(argv[i]));
+    json_object_set_new(args, "args", list);
+    enum err e = platform_call(r->c, "contracts.command", json_own(&r->c->pool, args), &out);
+    return e == ERR_OK ? (int)json_get_i64(out, "code", -1) : -1;
+}
+
 static int contract_run(struct run *r, int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "list") == 0)
@@ -143,6 +175,9 @@ static int contract_run(struct run *r, int argc, char **argv)
         return contract_set(r, argv[2], "active");
     if (argc == 3 && strcmp(argv[1], "put") == 0)
         return exchange_cli_contract_put(r->c, argv[2]);
+    int code = contract_elsewhere(r, argc, argv);
+    if (code >= 0)
+        return code;
     fputs(contract_help, stderr);
     return 2;
 }
