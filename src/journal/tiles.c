@@ -199,6 +199,8 @@ static void grown(struct tree *t, struct growing *g, int level, uint64_t n)
 {
     char path[TILE_PATH_MAX];
     struct growing next = {.fd = -1, .has_spare = g->has_spare, .spare = g->spare};
+    /* Begun now, it is no work any more for the sync that waits for all. An error shows there. */
+    (void)sync_file_range(g->fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     close(g->fd);
     if (disk_sweep(t->folder, partial_dir(level, n, path), keep_nothing, NULL)) {
         next.has_spare = true;
