@@ -36,7 +36,8 @@ static int too_many(char **argv)
     return USAGE;
 }
 
-/* ---- serve ------------------------------------------------------------------------------------- */
+/* ---- serve -------------------------------------------------------------------------------------
+ */
 static enum err serve_prepare(struct platform *pf, void *arg)
 {
     (void)arg;
@@ -62,7 +63,8 @@ static int serve(const struct settings *s, int argc, char **argv)
     return boot_serve(s, extra, n, &hooks);
 }
 
-/* ---- the small ones ---------------------------------------------------------------------------- */
+/* ---- the small ones ----------------------------------------------------------------------------
+ */
 static int migrate(const struct settings *s, int argc, char **argv)
 {
     struct platform pf;
@@ -158,7 +160,8 @@ static const struct command *command_find(const char *name)
     return NULL;
 }
 
-/* ---- help -------------------------------------------------------------------------------------- */
+/* ---- help --------------------------------------------------------------------------------------
+ */
 static void print_line(const char *name, const char *help)
 {
     printf("  %-10s %s\n", name, help);
@@ -175,8 +178,9 @@ static void print_help(FILE *to)
         print_line(builtins[i].name, builtins[i].help);
     while ((c = command_next(&service, &at)) != NULL)
         print_line(c->name, c->help);
-    printf("\n`socle COMMAND --help` says more about one. Settings are read from <data>/socle.conf, "
-           "then\nfrom the environment (SOCLE_<NAME>), then from the command line.\n");
+    printf(
+        "\n`socle COMMAND --help` says more about one. Settings are read from <data>/socle.conf, "
+        "then\nfrom the environment (SOCLE_<NAME>), then from the command line.\n");
 }
 
 static int print_command_help(const struct builtin *b, const struct command *c, int argc,
@@ -223,7 +227,8 @@ static int unknown(const char *name)
     return USAGE;
 }
 
-/* ---- running ----------------------------------------------------------------------------------- */
+/* ---- running -----------------------------------------------------------------------------------
+ */
 static int run_service_command(const struct settings *s, const struct command *c, int argc,
                                char **argv)
 {

@@ -7,8 +7,8 @@
 
 enum {
     DPOP_TEXT_MAX = 8 * 1024,
-    DPOP_PAST_MS = 60 * 1000,   /* how old a proof may be ... */
-    DPOP_AHEAD_MS = 10 * 1000,  /* ... and how far ahead its clock */
+    DPOP_PAST_MS = 60 * 1000,  /* how old a proof may be ... */
+    DPOP_AHEAD_MS = 10 * 1000, /* ... and how far ahead its clock */
     DPOP_JKT_LEN = 43,
 };
 #define DPOP_ALGS "ES256 PS256 RS256 EdDSA" /* in the order we prefer */
@@ -37,8 +37,9 @@ enum err dpop_check(struct arena *a, struct str compact, const struct dpop_wante
                     struct dpop_key *kept, struct arena *kept_arena, struct dpop_proof *out,
                     const char **why) MUST_CHECK;
 
-/* Proofs seen within their life, two generations of it: each is kept for one life at least. Bounded:
- * when a generation is full nothing more is believed until it has passed. Not thread-safe. */
+/* Proofs seen within their life, two generations of it: each is kept for one life at least.
+ * Bounded: when a generation is full nothing more is believed until it has passed. Not thread-safe.
+ */
 struct dpop_seen {
     uint64_t *slots[2];
     size_t cap[2], n[2];

@@ -212,12 +212,12 @@ static at value_end(at p, at end, unsigned depth)
 /* --- the allow list: a tree of names ---------------------------------------------------------- */
 
 struct node {
-    uint64_t lengths;      /* bit n: a child's name has n bytes, modulo 64 */
-    uint16_t first, count; /* children, one behind the other */
-    int16_t path;          /* allowed with all below; -1: on the way */
-    uint16_t n;            /* the name's length */
+    uint64_t lengths;           /* bit n: a child's name has n bytes, modulo 64 */
+    uint16_t first, count;      /* children, one behind the other */
+    int16_t path;               /* allowed with all below; -1: on the way */
+    uint16_t n;                 /* the name's length */
     struct json_filter_ask ask; /* of a leaf: what is answered in place of its value */
-    uint64_t head;         /* its first bytes */
+    uint64_t head;              /* its first bytes */
     const char *name;
 };
 struct json_filter {
@@ -247,7 +247,8 @@ static const struct node *child_find(const struct json_filter *f, const struct n
     return NULL;
 }
 
-/* --- questions in place of values ---------------------------------------------------------------- */
+/* --- questions in place of values ----------------------------------------------------------------
+ */
 
 /* A JSON number and nothing else. Bounds and values are compared as doubles: a threshold is a round
  * figure, and an error of the last digit of 15 tells nobody the value. */

@@ -115,7 +115,7 @@ static enum err compiles(const char *one, const char *two)
 static void questions_that_are_none_are_refused(void **state)
 {
     (void)state;
-    const char *wrong[] = {"a>=",    "a>=x",  "a>=01", "a>=1 ", ">=1",  "?",   "a>1", "a=1",
+    const char *wrong[] = {"a>=",     "a>=x", "a>=01", "a>=1 ",  ">=1",    "?",   "a>1", "a=1",
                            "a>=1>=2", "a?b",  "a.?",   "a>=0x1", "a>=nan", "a<=", "a??", "a?>=1"};
     for (size_t i = 0; i < COUNT_OF(wrong); i++)
         if (compiles(wrong[i], "") == ERR_OK)

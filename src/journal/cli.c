@@ -164,7 +164,8 @@ static int verify(struct cli *c)
     return is_file ? verify_proof(c, path) : verify_folder(c, path);
 }
 
-/* ---- one field ---------------------------------------------------------------------------------- */
+/* ---- one field ----------------------------------------------------------------------------------
+ */
 static int open_field(struct cli *c)
 {
     struct journal_verdict v;
@@ -185,15 +186,16 @@ static int open_field(struct cli *c)
         print_bad(&v, c->argument);
         return 1;
     }
-    enum err e =
-        evidence_open(ev.leaf, c->field, c->value, salt, c->is_entry_salt, field_salt);
+    enum err e = evidence_open(ev.leaf, c->field, c->value, salt, c->is_entry_salt, field_salt);
     if (e != ERR_OK) {
         printf("NOT GOOD: %s\n", e == ERR_NOT_FOUND ? "The entry has no such field."
-                                 : e == ERR_DENIED  ? "Another value or salt stands behind this field."
-                                                    : "The salt is malformed.");
+                                 : e == ERR_DENIED
+                                     ? "Another value or salt stands behind this field."
+                                     : "The salt is malformed.");
         return 1;
     }
-    printf("good: in entry %lld of %s, " STR_FMT " is " STR_FMT "\n  field salt, which opens this field "
+    printf("good: in entry %lld of %s, " STR_FMT " is " STR_FMT
+           "\n  field salt, which opens this field "
            "alone: " STR_FMT "\n",
            (long long)v.index, v.origin, STR_ARG(c->field), STR_ARG(c->value),
            STR_ARG(codec_to_base64url(&c->a, field_salt, sizeof field_salt)));

@@ -1,4 +1,5 @@
-/* An evidence file (docs/formats/evidence.md): a proof and whose signatures its checkpoint bears. */
+/* An evidence file (docs/formats/evidence.md): a proof and whose signatures its checkpoint bears.
+ */
 #ifndef JOURNAL_EVIDENCE_H
 #define JOURNAL_EVIDENCE_H
 

@@ -6,7 +6,8 @@
 
 #define FIRST_LINE "socle monitor 1"
 
-/* ---- its file --------------------------------------------------------------------------------- */
+/* ---- its file ---------------------------------------------------------------------------------
+ */
 struct str follow_print(struct arena *a, const struct follow *f)
 {
     struct buf b;
@@ -78,7 +79,8 @@ enum err follow_read(struct arena *a, struct str text, struct follow *out)
     return memcmp(root, c.root, HASH_LEN) == 0 ? ERR_OK : ERR_INVALID;
 }
 
-/* ---- a look ------------------------------------------------------------------------------------ */
+/* ---- a look ------------------------------------------------------------------------------------
+ */
 struct look {
     struct follow next; /* grows entry by entry */
     struct checkpoint checkpoint;
@@ -107,8 +109,8 @@ static void leaf_add(struct follow *f, const uint8_t hash[HASH_LEN])
     f->size++;
 }
 
-static bool fetch_tile(struct look *l, int level, uint64_t n, unsigned width, char path[TILE_PATH_MAX],
-                       struct str *out)
+static bool fetch_tile(struct look *l, int level, uint64_t n, unsigned width,
+                       char path[TILE_PATH_MAX], struct str *out)
 {
     tile_path(level, n, width, path);
     enum err e = l->fetch(l->arg, path, &l->work, out);

@@ -11,7 +11,8 @@ struct follow {
     struct str note; /* last one seen; .n 0: none yet */
     uint64_t size;
     uint8_t root[HASH_LEN];
-    uint8_t peaks[64][HASH_LEN]; /* hash of the perfect subtree of 2^i leaves, where size has bit i */
+    uint8_t peaks[64]
+                 [HASH_LEN]; /* hash of the perfect subtree of 2^i leaves, where size has bit i */
 };
 /* Its file, version 1 (docs/formats/witness.md). ERR_INVALID. */
 enum err follow_read(struct arena *a, struct str text, struct follow *out) MUST_CHECK;

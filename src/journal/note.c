@@ -215,9 +215,8 @@ static bool cosignature_is_good(struct arena *a, const struct checkpoint *c,
         return false;
     for (size_t i = 0; i < STAMP_LEN; i++)
         *at_s = *at_s << 8 | (uint8_t)raw.p[KEY_ID_LEN + i];
-    return *at_s <= INT64_MAX &&
-           ed25519_verify(k->public_key, cosignature_text(a, c->text, *at_s),
-                          (const uint8_t *)raw.p + KEY_ID_LEN + STAMP_LEN);
+    return *at_s <= INT64_MAX && ed25519_verify(k->public_key, cosignature_text(a, c->text, *at_s),
+                                                (const uint8_t *)raw.p + KEY_ID_LEN + STAMP_LEN);
 }
 
 enum err checkpoint_cosigned(struct arena *a, const struct checkpoint *c, const struct note_key *k,

@@ -48,7 +48,8 @@ struct str witness_request_print(struct arena *a, uint64_t old_size, struct str 
     return out;
 }
 
-/* The order is the one of tlog-witness: a request that is wrong in two ways gets the first answer. */
+/* The order is the one of tlog-witness: a request that is wrong in two ways gets the first answer.
+ */
 enum witness_verdict witness_judge(struct arena *a, const struct witness_request *rq,
                                    const struct note_key *log, const struct witness_known *known)
 {

@@ -9,7 +9,7 @@
 /* The request's DPoP header for the address `url`. ERR_NOT_FOUND: it has none; ERR_DENIED: *why.
  * Replays are known within this process; who must know them on every node keeps `out->jti`. */
 enum err bound_proof(struct ctx *c, struct str url, struct str token, struct str jkt,
-                    struct dpop_proof *out, const char **why) MUST_CHECK;
+                     struct dpop_proof *out, const char **why) MUST_CHECK;
 
 /* The thumbprint of the client certificate that a trusted proxy saw (x5t#S256); .p NULL: none. */
 struct str bound_certificate(struct ctx *c);

@@ -15,15 +15,20 @@ struct setting {
     size_t at; /* offset in struct settings */
     const char *absent, *help;
 };
-#define S(field, kind, absent, help) {#field, kind, offsetof(struct settings, field), absent, help}
+#define S(field, kind, absent, help)                                 \
+    {                                                                \
+#field, kind, offsetof(struct settings, field), absent, help \
+    }
 
 static const struct setting table[] = {
     S(data, TEXT, "var", "Folder of everything that is kept: database, keys, journal, spool."),
     S(database, TEXT, "", "sqlite:FILE or postgresql://... ; empty: sqlite:<data>/db/socle.db"),
     S(listen, TEXT, "127.0.0.1,::1", "Addresses to listen on, at most 4, with commas between."),
     S(port, NUMBER, "8080", "Port to listen on."),
-    S(base_url, TEXT, "", "Public address of the portal and the issuer; empty: http://localhost:PORT"),
-    S(journal_origin, TEXT, "", "Name of this node's log in its checkpoints; empty: from base_url."),
+    S(base_url, TEXT, "",
+      "Public address of the portal and the issuer; empty: http://localhost:PORT"),
+    S(journal_origin, TEXT, "",
+      "Name of this node's log in its checkpoints; empty: from base_url."),
     S(witness_name, TEXT, "", "Name under which it cosigns other logs; empty: from base_url."),
     S(witness_logs, TEXT, "", "File of the logs it watches and cosigns: a verifier key a line."),
     S(witnesses, TEXT, "", "File of the witnesses of its log: a verifier key and a URL a line."),
@@ -33,12 +38,14 @@ static const struct setting table[] = {
     S(allow_inside, YES_NO, "no", "Outgoing calls may reach loopback and private addresses."),
     S(demo, YES_NO, "no", "Load the demonstration world and run its processes."),
     S(brand_name, TEXT, "Socle", "Name shown on every page."),
-    S(brand_note, TEXT, "", "Sentence shown on every page; used to say that this is a demonstration."),
+    S(brand_note, TEXT, "",
+      "Sentence shown on every page; used to say that this is a demonstration."),
     S(help_line, TEXT, "", "Whom people can call or write to."),
     S(publisher, TEXT, "", "Who publishes this site: legal mentions."),
     S(publication_director, TEXT, "", "Who answers for what it publishes: legal mentions."),
     S(site_host, TEXT, "", "Who hosts it, with an address: legal mentions."),
-    S(security_contact, TEXT, "", "mailto: or https: address for who found a weakness; empty: /security."),
+    S(security_contact, TEXT, "",
+      "mailto: or https: address for who found a weakness; empty: /security."),
     S(log_level, TEXT, "info", "debug, info, warn or error."),
     S(session_idle_s, NUMBER, "1800", "Seconds without a request that end a session."),
     S(session_max_s, NUMBER, "43200", "Seconds after which a session ends in any case."),
@@ -142,7 +149,7 @@ static enum err read_options(struct arena *a, int *argc, char **argv, struct set
             argv[kept++] = argv[i];
             continue;
         }
-        struct str value = eq >= 0 ? str_after(arg, (size_t)eq + 1)
+        struct str value = eq >= 0                  ? str_after(arg, (size_t)eq + 1)
                            : s && s->kind == YES_NO ? STR("yes")
                            : i + 1 < *argc          ? str_from(argv[++i])
                                                     : STR("");

@@ -6,14 +6,16 @@
 
 enum { FIELDS_MAX = 64, RECIPIENTS_MAX = 16, TEXT_MAX = 500 };
 static const struct fault f_body = {"CNS-422-BODY", 422, "consent", "Consent Not Acceptable"};
-static const struct fault f_person = {"CNS-404-SUB", 404, "consent", "No Such Person For This Client"};
+static const struct fault f_person = {"CNS-404-SUB", 404, "consent",
+                                      "No Such Person For This Client"};
 
 static json_t *str(struct str s)
 {
     return json_stringn(s.p ? s.p : "", s.n);
 }
 
-/* ---- who asks, about whom ------------------------------------------------------------------------- */
+/* ---- who asks, about whom
+ * ------------------------------------------------------------------------- */
 /* ERR_AGAIN: it was refused, and answered. */
 static enum err client_of(struct ctx *c, const json_t **client)
 {
@@ -25,8 +27,8 @@ static enum err client_of(struct ctx *c, const json_t **client)
 
 static enum err person_of(struct ctx *c, const json_t *client, struct str sub, struct str *person)
 {
-    json_t *out, *args = json_pack("{s:O,s:o}", "client_id", json_get(client, "client_id"), "sub",
-                                   str(sub));
+    json_t *out,
+        *args = json_pack("{s:O,s:o}", "client_id", json_get(client, "client_id"), "sub", str(sub));
     enum err e = platform_call(c, "identity.person", json_own(&c->pool, args), &out);
     if (e == ERR_NOT_FOUND)
         return ctx_fail(c, &f_person, e, STR_NONE);
@@ -40,7 +42,8 @@ static enum err done(enum err e)
     return e == ERR_AGAIN ? ERR_OK : e;
 }
 
-/* ---- giving ------------------------------------------------------------------------------------------ */
+/* ---- giving
+ * ------------------------------------------------------------------------------------------ */
 static bool is_pair(const json_t *v)
 {
     struct str fr = json_get_str(v, "fr"), en = json_get_str(v, "en");
@@ -65,8 +68,8 @@ static json_t *item_of(const json_t *client, const json_t *body)
     size_t i;
     json_array_foreach(json_get(body, "fields"), i, v)
     {
-        json_array_append_new(fields, json_pack("{s:O,s:{s:O,s:O}}", "name", v, "label", "fr", v,
-                                                "en", v));
+        json_array_append_new(fields,
+                              json_pack("{s:O,s:{s:O,s:O}}", "name", v, "label", "fr", v, "en", v));
     }
     json_t *name = json_get(client, "name");
     json_t *recipients = json_get(body, "recipients");
@@ -96,10 +99,10 @@ static enum err body_read(struct ctx *c, json_t **body)
     if (c->rq->body_size > c->rq->body.n || json_read(c->rq->body, body, NULL) != ERR_OK)
         return ctx_fail(c, &f_body, ERR_INVALID, STR("body"));
     json_own(&c->pool, *body);
-    const char *wrong = !json_get_str(*body, "sub").n                        ? "sub"
+    const char *wrong = !json_get_str(*body, "sub").n                           ? "sub"
                         : !texts_only(json_get(*body, "fields"), 1, FIELDS_MAX) ? "fields"
-                        : !is_pair(json_get(*body, "purpose"))               ? "purpose"
-                        : !is_pair(json_get(*body, "legal_basis"))           ? "legal_basis"
+                        : !is_pair(json_get(*body, "purpose"))                  ? "purpose"
+                        : !is_pair(json_get(*body, "legal_basis"))              ? "legal_basis"
                         : !texts_only(json_get(*body, "recipients"), 0, RECIPIENTS_MAX)
                             ? "recipients"
                             : NULL;
@@ -127,12 +130,14 @@ enum err consent_api_give(struct ctx *c)
     const char *id = e == ERR_OK ? json_get_z(json_get(out, "consents"), "", "") : "";
     if (e == ERR_OK)
         e = receipt(c, client, id, "given", &jws);
-    return e == ERR_OK ? ctx_json(c, 201, json_pack("{s:s,s:s,s:o}", "id", id, "state", "active",
-                                                    "receipt", str(jws)))
+    return e == ERR_OK ? ctx_json(c, 201,
+                                  json_pack("{s:s,s:s,s:o}", "id", id, "state", "active", "receipt",
+                                            str(jws)))
                        : e;
 }
 
-/* ---- checking ---------------------------------------------------------------------------------------- */
+/* ---- checking
+ * ---------------------------------------------------------------------------------------- */
 static json_t *shown(const json_t *item)
 {
     static const char *const members[] = {"id",       "state",        "contract_id", "fields",
@@ -227,20 +232,21 @@ enum err consent_api_withdraw(struct ctx *c)
     e = platform_call(c, "consent.withdraw", json_own(&c->pool, args), &out);
     if (e == ERR_OK)
         e = receipt(c, client, json_get_z(item, "id", ""), "withdrawn", &jws);
-    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:s,s:O,s:o}", "state", "withdrawn",
-                                                    "withdrawn_at", json_get(out, "withdrawn_at"),
-                                                    "receipt", str(jws)))
+    return e == ERR_OK ? ctx_json(c, 200,
+                                  json_pack("{s:s,s:O,s:o}", "state", "withdrawn", "withdrawn_at",
+                                            json_get(out, "withdrawn_at"), "receipt", str(jws)))
                        : e;
 }
 
-/* ---- after a withdrawal: delete, and say so ------------------------------------------------------------ */
+/* ---- after a withdrawal: delete, and say so
+ * ------------------------------------------------------------ */
 enum err consent_notice_add(struct db_conn *db, struct str consent_id, struct str client_id,
                             int64_t now_ms)
 {
     return db_exec(db,
                    "INSERT INTO consent_notice(consent_id, client_id, told_at, acknowledged_at) "
-                   "VALUES($1, $2, $3, 0) ON CONFLICT (consent_id, client_id) DO NOTHING", "ssi",
-                   consent_id, client_id, now_ms);
+                   "VALUES($1, $2, $3, 0) ON CONFLICT (consent_id, client_id) DO NOTHING",
+                   "ssi", consent_id, client_id, now_ms);
 }
 
 static json_t *row(const struct db_result *r, size_t i)
@@ -256,8 +262,8 @@ enum err consent_notices(struct ctx *c, const char *consent_id, json_t **out)
     struct db_conn *db = db_read(c->pf->db);
     enum err e = db ? db_query(db, c->arena, &r,
                                "SELECT consent_id, client_id, told_at, acknowledged_at FROM "
-                               "consent_notice WHERE consent_id = $1 ORDER BY client_id", "z",
-                               consent_id)
+                               "consent_notice WHERE consent_id = $1 ORDER BY client_id",
+                               "z", consent_id)
                     : ERR_UNAVAILABLE;
     if (e != ERR_OK)
         return e;
@@ -277,7 +283,8 @@ enum err consent_api_notices(struct ctx *c)
         e = db ? db_query(db, c->arena, &r,
                           "SELECT consent_id, client_id, told_at, acknowledged_at FROM "
                           "consent_notice WHERE client_id = $1 AND acknowledged_at = 0 ORDER BY "
-                          "told_at LIMIT 500", "s", json_get_str(client, "client_id"))
+                          "told_at LIMIT 500",
+                          "s", json_get_str(client, "client_id"))
                : ERR_UNAVAILABLE;
     if (e != ERR_OK)
         return done(e);
@@ -296,10 +303,11 @@ static enum err acknowledged_write(struct db_conn *db, void *arg)
 {
     struct acknowledged *a = arg;
     int64_t changed;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE consent_notice SET acknowledged_at = $1 WHERE consent_id = $2 "
-                               "AND client_id = $3 AND acknowledged_at = 0", "iss", a->now_ms,
-                               a->consent_id, a->client_id);
+    enum err e =
+        db_exec_count(db, &changed,
+                      "UPDATE consent_notice SET acknowledged_at = $1 WHERE consent_id = $2 "
+                      "AND client_id = $3 AND acknowledged_at = 0",
+                      "iss", a->now_ms, a->consent_id, a->client_id);
     return e == ERR_OK && changed == 0 ? ERR_NOT_FOUND : e;
 }
 
@@ -312,12 +320,12 @@ enum err consent_api_acknowledge(struct ctx *c)
     if (e != ERR_OK)
         return done(e);
     a.client_id = json_get_str(client, "client_id");
-    struct act_info info = {.kind = "consent.deletion_acknowledged", .actor = a.client_id,
-                            .object = a.consent_id};
+    struct act_info info = {
+        .kind = "consent.deletion_acknowledged", .actor = a.client_id, .object = a.consent_id};
     e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, acknowledged_write, &a, &act, 1);
-    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:I}", "acknowledged_at",
-                                                    (json_int_t)a.now_ms))
-                       : e;
+    return e == ERR_OK
+               ? ctx_json(c, 200, json_pack("{s:I}", "acknowledged_at", (json_int_t)a.now_ms))
+               : e;
 }

@@ -1,5 +1,5 @@
-/* Consents by API: services outside the gateway keep, check and end them here too (P5.1.4.a), and are
- * told when data must be deleted. */
+/* Consents by API: services outside the gateway keep, check and end them here too (P5.1.4.a), and
+ * are told when data must be deleted. */
 #ifndef CONSENT_CONSENT_H
 #define CONSENT_CONSENT_H
 

@@ -1,7 +1,7 @@
-/* Consents: given on the issuer's page, read in the account, withdrawn there, obeyed by the gateway.
- * What a consent covers is sealed under the person's key; what must be found (who, whom for, which
- * contract, until when) is in columns. Withdrawing writes the denial in the same transaction: there
- * is no moment when one is true without the other. */
+/* Consents: given on the issuer's page, read in the account, withdrawn there, obeyed by the
+ * gateway. What a consent covers is sealed under the person's key; what must be found (who, whom
+ * for, which contract, until when) is in columns. Withdrawing writes the denial in the same
+ * transaction: there is no moment when one is true without the other. */
 #include "base/clock.h"
 #include "base/rand.h"
 #include "core/consent/consent.h"
@@ -25,7 +25,8 @@ static const struct db_migration migrations[] = {
      "CREATE INDEX consent_notice_client ON consent_notice(client_id, acknowledged_at);"},
 };
 
-/* ---- giving ------------------------------------------------------------------------------------ */
+/* ---- giving ------------------------------------------------------------------------------------
+ */
 enum { ITEMS_MAX = 32 };
 struct given {
     struct str person, client_id, actor;
@@ -65,18 +66,20 @@ static enum err given_item(struct ctx *c, struct given *g, const json_t *item, s
     id_new(g->item[i].id);
     g->item[i].contract_id = json_get_str(item, "contract_id");
     g->item[i].until_ms = g->now_ms + days * DAY_MS;
-    enum err e = vault_seal(c, g->person, "consent", json_text(c->arena, item),
-                            &g->item[i].detail);
+    enum err e = vault_seal(c, g->person, "consent", json_text(c->arena, item), &g->item[i].detail);
     if (e != ERR_OK)
         return e;
     json_t *told = json_copy((json_t *)item);
     bool herself = str_eq_z(g->actor, "self"); /* else a service says that she did */
-    json_object_set_new(told, "title",
-                        herself ? two("Vous avez donné votre accord", "You gave your consent")
-                                : two("Un service a enregistré votre accord",
-                                      "A service recorded your consent"));
-    struct act_info info = {.kind = "consent.given", .actor = g->actor,
-                            .object = str_from(g->item[i].id), .person = g->person, .told = told};
+    json_object_set_new(
+        told, "title",
+        herself ? two("Vous avez donné votre accord", "You gave your consent")
+                : two("Un service a enregistré votre accord", "A service recorded your consent"));
+    struct act_info info = {.kind = "consent.given",
+                            .actor = g->actor,
+                            .object = str_from(g->item[i].id),
+                            .person = g->person,
+                            .told = told};
     e = act_make(c, &info, act);
     if (e == ERR_OK)
         g->n++;
@@ -113,7 +116,8 @@ static enum err call_record(struct ctx *c, const json_t *args, json_t **out)
     return ERR_OK;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading -----------------------------------------------------------------------------------
+ */
 static enum err call_active(struct ctx *c, const json_t *args, json_t **out)
 {
     struct db_result r;
@@ -142,9 +146,7 @@ static json_t *row_json(struct ctx *c, struct str person, const struct db_result
         json_read(plain, &row, NULL) != ERR_OK)
         row = json_object();
     int64_t withdrawn_ms = db_i64(r, i, 5), until_ms = db_i64(r, i, 4);
-    const char *state = withdrawn_ms              ? "withdrawn"
-                        : until_ms < clock_now_ms() ? "ended"
-                                                    : "active";
+    const char *state = withdrawn_ms ? "withdrawn" : until_ms < clock_now_ms() ? "ended" : "active";
     json_object_set_new(row, "id", json_string(db_z(r, i, 0)));
     json_object_set_new(row, "client_id", json_string(db_z(r, i, 1)));
     json_object_set_new(row, "contract_id", json_string(db_z(r, i, 2)));
@@ -178,7 +180,8 @@ static enum err call_list(struct ctx *c, const json_t *args, json_t **out)
     return ERR_OK;
 }
 
-/* ---- withdrawing ------------------------------------------------------------------------------- */
+/* ---- withdrawing -------------------------------------------------------------------------------
+ */
 struct withdrawal {
     struct str person, id, deny_key, client_id;
     const json_t *recipients;
@@ -210,14 +213,16 @@ static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
     struct db_result r;
     struct act act;
     struct withdrawal w = {.person = json_get_str(args, "person"),
-                           .id = json_get_str(args, "consent_id"), .now_ms = clock_now_ms()};
+                           .id = json_get_str(args, "consent_id"),
+                           .now_ms = clock_now_ms()};
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT id, client_id, contract_id, given_at, until_at, withdrawn_at, "
-                              "detail FROM consent WHERE id = $1 AND person = $2",
-                              "ss", w.id, w.person);
+    enum err e =
+        db_query_one(db, c->arena, &r,
+                     "SELECT id, client_id, contract_id, given_at, until_at, withdrawn_at, "
+                     "detail FROM consent WHERE id = $1 AND person = $2",
+                     "ss", w.id, w.person);
     if (e != ERR_OK)
         return e;
     w.deny_key = arena_printf(c->arena, "consent:" STR_FMT, STR_ARG(w.id));
@@ -225,12 +230,15 @@ static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
     struct str by = json_get_str(args, "by");
     w.client_id = db_str(&r, 0, 1);
     w.recipients = json_own(&c->pool, json_incref(json_get(told, "recipients")));
-    json_object_set_new(told, "title",
-                        by.n ? two("Un service a mis fin à votre accord", "A service ended your consent")
-                             : two("Vous avez retiré votre accord", "You withdrew your consent"));
-    struct act_info info = {.kind = "consent.withdrawn", .actor = by.n ? by : STR("self"),
+    json_object_set_new(
+        told, "title",
+        by.n ? two("Un service a mis fin à votre accord", "A service ended your consent")
+             : two("Vous avez retiré votre accord", "You withdrew your consent"));
+    struct act_info info = {.kind = "consent.withdrawn",
+                            .actor = by.n ? by : STR("self"),
                             .object = w.id,
-                            .person = w.person, .told = told};
+                            .person = w.person,
+                            .told = told};
     e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, withdrawal_write, &w, &act, 1);
@@ -241,12 +249,15 @@ static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
     return e;
 }
 
-/* ---- after a restore ---------------------------------------------------------------------------- */
+/* ---- after a restore ----------------------------------------------------------------------------
+ */
 static enum err withdrawal_again(struct db_conn *db, void *arg)
 {
     struct withdrawal *w = arg;
-    enum err e = db_exec(db, "UPDATE consent SET withdrawn_at = $2 WHERE id = $1 AND "
-                             "withdrawn_at = 0", "si", w->id, w->now_ms);
+    enum err e = db_exec(db,
+                         "UPDATE consent SET withdrawn_at = $2 WHERE id = $1 AND "
+                         "withdrawn_at = 0",
+                         "si", w->id, w->now_ms);
     return e == ERR_OK ? change_add(db, "deny", w->deny_key, clock_now_ms() + TOKEN_LIFE_MS) : e;
 }
 

@@ -1,5 +1,6 @@
-/* What is done with a request, by whom, and its proof. Each act is one transaction: the new state (only
- * over the revision it was decided on), the words, what others are told, the journal's entry. */
+/* What is done with a request, by whom, and its proof. Each act is one transaction: the new state
+ * (only over the revision it was decided on), the words, what others are told, the journal's entry.
+ */
 #include "core/contracts/contracts.h"
 
 #include "base/clock.h"
@@ -8,7 +9,8 @@
 enum { WORDS_MAX = 4000, LEVEL_SUBSTANTIAL = '2' };
 static const int64_t DAY_MS = 86400000;
 
-/* ---- who ----------------------------------------------------------------------------------------- */
+/* ---- who
+ * ----------------------------------------------------------------------------------------- */
 /* eidas2 or eidas3 (eIDAS "substantial", "high"), or a second factor shown (RFC 8176 "mfa"). */
 static bool is_substantial(const json_t *data)
 {
@@ -17,15 +19,18 @@ static bool is_substantial(const json_t *data)
     if (acr.n == 6 && str_starts(acr, STR("eidas")) && acr.p[5] >= LEVEL_SUBSTANTIAL)
         return true;
     for (size_t i = 0; i < json_array_size(amr); i++)
-        if (strcmp(json_string_value(json_array_get(amr, i)) ? json_string_value(
-                       json_array_get(amr, i)) : "", "mfa") == 0)
+        if (strcmp(json_string_value(json_array_get(amr, i))
+                       ? json_string_value(json_array_get(amr, i))
+                       : "",
+                   "mfa") == 0)
             return true;
     return false;
 }
 
 struct contract_party party_of(struct ctx *c)
 {
-    return (struct contract_party){.org = c->site->org_id, .who = c->session->subject,
+    return (struct contract_party){.org = c->site->org_id,
+                                   .who = c->session->subject,
                                    .name = json_get_str(c->session->data, "name"),
                                    .substantial = is_substantial(c->session->data)};
 }
@@ -53,7 +58,8 @@ static struct act_info info_of(const struct contract_party *p, const struct cont
     return (struct act_info){.kind = kind, .actor = p->who, .object = r->id};
 }
 
-/* ---- drafts ---------------------------------------------------------------------------------------- */
+/* ---- drafts
+ * ---------------------------------------------------------------------------------------- */
 struct draft_job {
     struct contract_request *r;
     const struct contract_party *p;
@@ -73,8 +79,8 @@ static void names_from_terms(struct ctx *c, struct contract_request *r, json_t *
     r->client_id = json_get_str(r->terms, "client_id");
     r->api = json_get_str(r->terms, "api");
     r->version = json_get_str(r->terms, "version");
-    json_t *args = json_pack("{s:o,s:o}", "api", contracts_str(r->api), "version",
-                             contracts_str(r->version));
+    json_t *args =
+        json_pack("{s:o,s:o}", "api", contracts_str(r->api), "version", contracts_str(r->version));
     *api = contracts_one(c, "exchange.api", args);
     if (*api)
         r->provider = json_get_str(*api, "org_id");
@@ -96,12 +102,20 @@ enum err request_create(struct ctx *c, const struct contract_party *p, json_t *t
     json_t *api;
     char *id = arena_alloc(c->arena, ID_LEN + 1);
     id_new(id);
-    *out = (struct contract_request){
-        .id = str_from(id), .contract_id = contract_id.n ? contract_id : str_from(id),
-        .replaces = STR(""), .held_by = STR(""),
-        .digest = STR(""), .stage = str_eq_z(stage, "sandbox") ? STR("sandbox") : STR("production"),
-        .state = CONTRACT_DRAFT, .consumer = p->org, .provider = STR(""), .terms = terms,
-        .revision = 1, .created_ms = clock_now_ms(), .updated_ms = clock_now_ms()};
+    *out = (struct contract_request){.id = str_from(id),
+                                     .contract_id = contract_id.n ? contract_id : str_from(id),
+                                     .replaces = STR(""),
+                                     .held_by = STR(""),
+                                     .digest = STR(""),
+                                     .stage = str_eq_z(stage, "sandbox") ? STR("sandbox")
+                                                                         : STR("production"),
+                                     .state = CONTRACT_DRAFT,
+                                     .consumer = p->org,
+                                     .provider = STR(""),
+                                     .terms = terms,
+                                     .revision = 1,
+                                     .created_ms = clock_now_ms(),
+                                     .updated_ms = clock_now_ms()};
     names_from_terms(c, out, &api);
     if (!api)
         return ctx_fail(c, &contracts_fault_api, ERR_NOT_FOUND, STR_NONE);
@@ -183,7 +197,8 @@ enum err request_change(struct ctx *c, const struct contract_party *p, struct co
     return e;
 }
 
-/* ---- transitions ------------------------------------------------------------------------------------ */
+/* ---- transitions
+ * ------------------------------------------------------------------------------------ */
 struct act_job {
     const struct transition *t; /* NULL: words only */
     const struct contract_party *p;
@@ -215,15 +230,17 @@ static enum err act_closure(struct db_conn *db, void *arg)
     const struct contract_request *r = j->after;
     enum err e = j->t ? state_update(db, j) : ERR_OK;
     if (e == ERR_OK && j->agreement.n)
-        e = db_exec(db,
-                    "INSERT INTO contract_agreement(digest, request_id, body, at_ms) VALUES($1, $2, "
-                    "$3, $4) ON CONFLICT (digest) DO NOTHING",
-                    "sssi", r->digest, r->id, j->agreement, j->now_ms);
+        e = db_exec(
+            db,
+            "INSERT INTO contract_agreement(digest, request_id, body, at_ms) VALUES($1, $2, "
+            "$3, $4) ON CONFLICT (digest) DO NOTHING",
+            "sssi", r->digest, r->id, j->agreement, j->now_ms);
     /* The agreement it takes the place of goes to the archive at the same moment. */
     if (e == ERR_OK && j->t && strcmp(j->t->action, "validate") == 0 && r->replaces.n)
         e = db_exec(db,
                     "UPDATE contract_request SET state = 'archived', updated_at = $1, revision = "
-                    "revision + 1, applied = 1 WHERE id = $2", "is", j->now_ms, r->replaces);
+                    "revision + 1, applied = 1 WHERE id = $2",
+                    "is", j->now_ms, r->replaces);
     if (e == ERR_OK)
         e = message_add(db, r->id, j->p->org, j->p->name, j->t ? j->t->action : "message", j->words,
                         j->now_ms);
@@ -357,7 +374,7 @@ enum err request_act(struct ctx *c, const struct contract_party *p, struct contr
         return e;
     *r = after;
     if (j.t && (r->state == CONTRACT_VALIDATED || r->state == CONTRACT_REVOKED))
-        e = contract_apply(c, r, strcmp(j.t->action, "validate") == 0 ||
-                                     strcmp(j.t->action, "resume") == 0);
+        e = contract_apply(
+            c, r, strcmp(j.t->action, "validate") == 0 || strcmp(j.t->action, "resume") == 0);
     return e;
 }

@@ -30,9 +30,10 @@ enum err contracts_api_list(struct ctx *c)
     struct contract_party p = party_of(c);
     struct str state = ctx_query(c, "state");
     enum err e = request_list(c, p.org, is_review(state) ? STR("validated") : state, &rows, &n);
-    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "items",
-                                                    rows_json(c, &p, rows, n, is_review(state))))
-                       : e;
+    return e == ERR_OK
+               ? ctx_json(c, 200,
+                          json_pack("{s:o}", "items", rows_json(c, &p, rows, n, is_review(state))))
+               : e;
 }
 
 static enum err answer(struct ctx *c, int status, const struct contract_party *p,
@@ -140,7 +141,8 @@ enum err contracts_api_key(struct ctx *c)
     return e == ERR_OK ? ctx_json(c, 201, json_pack("{s:o}", "kid", contracts_str(kid))) : e;
 }
 
-/* ---- what everybody may read: contracts in force, and the uses their consumers declare (5.7.b) ----- */
+/* ---- what everybody may read: contracts in force, and the uses their consumers declare (5.7.b)
+ * ----- */
 static json_t *uses_of(const json_t *reports)
 {
     json_t *list = json_array();
@@ -158,21 +160,21 @@ static json_t *uses_of(const json_t *reports)
 static enum err public_one(struct ctx *c, const struct contract_request *r, json_t *list)
 {
     json_t *reports, *v = request_json(c, r, 0);
-    json_t *args = json_pack("{s:o,s:o}", "api", contracts_str(r->api), "version",
-                             contracts_str(r->version));
+    json_t *args =
+        json_pack("{s:o,s:o}", "api", contracts_str(r->api), "version", contracts_str(r->version));
     const json_t *api = contracts_one(c, "exchange.api", args), *terms = json_get(v, "terms");
     enum err e = report_list(c, r->id, &reports);
     if (e == ERR_OK)
         json_array_append_new(
-            list, json_pack("{s:O,s:O,s:O,s:O,s:b,s:O,s:O,s:o,s:O?,s:O?,s:O,s:I,s:o}", "contract",
-                            json_get(v, "contract"), "consumer", json_get(v, "consumer"),
-                            "provider", json_get(v, "provider"), "state", json_get(v, "state"),
-                            "suspended", r->held_by.n > 0, "api", json_get(terms, "api"), "version",
-                            json_get(terms, "version"), "fields", terms_fields(c, r->terms, api),
-                            "purpose", json_get(terms, "purpose"), "legal_basis",
-                            json_get(terms, "legal_basis"), "recipients",
-                            json_get(terms, "recipients"), "ends_at", (json_int_t)r->ends_ms, "uses",
-                            uses_of(reports)));
+            list,
+            json_pack("{s:O,s:O,s:O,s:O,s:b,s:O,s:O,s:o,s:O?,s:O?,s:O,s:I,s:o}", "contract",
+                      json_get(v, "contract"), "consumer", json_get(v, "consumer"), "provider",
+                      json_get(v, "provider"), "state", json_get(v, "state"), "suspended",
+                      r->held_by.n > 0, "api", json_get(terms, "api"), "version",
+                      json_get(terms, "version"), "fields", terms_fields(c, r->terms, api),
+                      "purpose", json_get(terms, "purpose"), "legal_basis",
+                      json_get(terms, "legal_basis"), "recipients", json_get(terms, "recipients"),
+                      "ends_at", (json_int_t)r->ends_ms, "uses", uses_of(reports)));
     json_decref(v);
     return e;
 }

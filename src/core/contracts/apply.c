@@ -1,5 +1,6 @@
-/* The exchange's contract follows the request. What takes away is done before the request says so, and
- * what gives is done after: a crash in between leaves less, and jobs does the rest (clock.c). */
+/* The exchange's contract follows the request. What takes away is done before the request says so,
+ * and what gives is done after: a crash in between leaves less, and jobs does the rest (clock.c).
+ */
 #include "core/contracts/contracts.h"
 
 /* Gateways and tokens never reach it: for a sandbox, between being made and being marked as one. */
@@ -18,7 +19,8 @@ static json_t *declaration(const struct contract_request *r, bool sandbox)
 
 static enum err state_set(struct ctx *c, const struct contract_request *r, const char *state)
 {
-    json_t *out, *args = json_pack("{s:o,s:s}", "id", contracts_str(r->contract_id), "state", state);
+    json_t *out,
+        *args = json_pack("{s:o,s:s}", "id", contracts_str(r->contract_id), "state", state);
     return platform_call(c, "exchange.contract_state", json_own(&c->pool, args), &out);
 }
 
@@ -39,8 +41,8 @@ enum err contract_apply(struct ctx *c, const struct contract_request *r, bool op
     else if (r->state == CONTRACT_VALIDATED && r->held_by.n)
         e = state_set(c, r, "suspended");
     else if (r->state == CONTRACT_VALIDATED) {
-        e = platform_call(c, "exchange.contract_put",
-                          json_own(&c->pool, declaration(r, sandbox)), &out);
+        e = platform_call(c, "exchange.contract_put", json_own(&c->pool, declaration(r, sandbox)),
+                          &out);
         if (e == ERR_OK && (sandbox || opens)) /* what the operator holds stays held otherwise */
             e = state_set(c, r, sandbox ? "sandbox" : "active");
     }

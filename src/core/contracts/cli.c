@@ -1,5 +1,5 @@
-/* `socle contract requests|text|key|sign|verify|hook|replay`, and acts of the operator: the exchange's
- * command hands over what is not its own. */
+/* `socle contract requests|text|key|sign|verify|hook|replay`, and acts of the operator: the
+ * exchange's command hands over what is not its own. */
 #include <stdio.h>
 
 #include "core/contracts/contracts.h"

@@ -1,12 +1,14 @@
 /* Contracts as the bodies that make them know them: a request that is written, discussed, decided,
- * signed, reviewed and ended. What gateways obey is the exchange's contract of the same id; it follows
- * the request's state (apply.c). Read in this order: state.c, terms.c, store.c, act.c, apply.c. */
+ * signed, reviewed and ended. What gateways obey is the exchange's contract of the same id; it
+ * follows the request's state (apply.c). Read in this order: state.c, terms.c, store.c, act.c,
+ * apply.c. */
 #ifndef CONTRACTS_CONTRACTS_H
 #define CONTRACTS_CONTRACTS_H
 
 #include "platform/ctx.h"
 
-/* ---- states (docs/formats/contract.md) ---------------------------------------------------------- */
+/* ---- states (docs/formats/contract.md) ----------------------------------------------------------
+ */
 enum contract_state {
     CONTRACT_DRAFT,
     CONTRACT_SUBMITTED,
@@ -23,10 +25,10 @@ struct transition {
     const char *action; /* "submit": in addresses and in the API */
     unsigned from;      /* 1 << enum contract_state ... */
     enum contract_state to;
-    unsigned sides;     /* who may */
-    bool words_needed;  /* a message says why */
-    bool held;          /* only while it is (resume), else only while it is not (suspend) */
-    const char *kind;   /* of the journal's entry */
+    unsigned sides;    /* who may */
+    bool words_needed; /* a message says why */
+    bool held;         /* only while it is (resume), else only while it is not (suspend) */
+    const char *kind;  /* of the journal's entry */
 };
 extern const struct transition transitions[];
 extern const size_t transitions_n;
@@ -43,10 +45,10 @@ struct contract_request {
     struct str replaces;        /* the request it reopens; "" */
     struct str stage;           /* "sandbox" | "production" */
     enum contract_state state;
-    struct str held_by;         /* "" | "consumer" | "provider" | "operator": suspended */
+    struct str held_by; /* "" | "consumer" | "provider" | "operator": suspended */
     struct str consumer, provider, client_id, api, version; /* organisations; API */
-    json_t *terms;              /* the caller's pool owns it */
-    struct str digest;          /* of the agreement's text, hex; "" before it was submitted */
+    json_t *terms;                                          /* the caller's pool owns it */
+    struct str digest; /* of the agreement's text, hex; "" before it was submitted */
     int64_t revision, created_ms, updated_ms, ends_ms, reviewed_ms, report_due_ms;
 };
 
@@ -68,7 +70,8 @@ json_t *terms_fields(struct ctx *c, const json_t *terms, const json_t *api);
 enum err agreement_text(struct ctx *c, const struct contract_request *r, const json_t *api,
                         struct str *text, struct str *digest) MUST_CHECK;
 
-/* ---- store.c ------------------------------------------------------------------------------------ */
+/* ---- store.c ------------------------------------------------------------------------------------
+ */
 extern const struct db_migration contracts_migrations[1];
 enum err request_get(struct ctx *c, struct str id, struct contract_request *out) MUST_CHECK;
 /* Those an organisation has a side in; "" for all. state "" for all. */
@@ -83,7 +86,8 @@ enum err message_list(struct ctx *c, struct str request, json_t **out) MUST_CHEC
 json_t *contracts_str(struct str s);
 json_t *contracts_one(struct ctx *c, const char *call, json_t *args); /* a call's result or NULL */
 
-/* ---- act.c: whoever acts, and what is done ------------------------------------------------------- */
+/* ---- act.c: whoever acts, and what is done
+ * ------------------------------------------------------- */
 struct contract_party {
     struct str org, who, name; /* organisation, agent id, name for the other side to read */
     unsigned extra;            /* SIDE_OPERATOR where it is */
@@ -107,11 +111,12 @@ enum err request_reopen(struct ctx *c, const struct contract_party *p,
                         const struct contract_request *r, bool production,
                         struct contract_request *out) MUST_CHECK;
 
-/* apply.c: the exchange's contract made to follow the request. opens: a contract that is held is let
- * go on (validated, resumed); a renewal does not. */
+/* apply.c: the exchange's contract made to follow the request. opens: a contract that is held is
+ * let go on (validated, resumed); a renewal does not. */
 enum err contract_apply(struct ctx *c, const struct contract_request *r, bool opens) MUST_CHECK;
 
-/* ---- sign.c ---------------------------------------------------------------------------------------- */
+/* ---- sign.c
+ * ---------------------------------------------------------------------------------------- */
 enum err org_key_put(struct ctx *c, struct str org, struct str actor, const json_t *jwk,
                      struct str *kid) MUST_CHECK;
 /* A compact JWS whose payload is the agreement's text. */
@@ -121,15 +126,16 @@ enum err agreement_sign(struct ctx *c, const struct contract_party *p,
  * have not signed this text. */
 enum err agreement_read(struct ctx *c, const struct contract_request *r, json_t **out) MUST_CHECK;
 
-/* ---- report.c: uses and quality ------------------------------------------------------------------- */
+/* ---- report.c: uses and quality
+ * ------------------------------------------------------------------- */
 /* kind: "usage" (consumer), "quality" (consumer), "answer" (provider). */
 enum err report_add(struct ctx *c, const struct contract_party *p, struct contract_request *r,
-                    struct str kind, struct str words, struct str fields,
-                    int64_t calls) MUST_CHECK;
+                    struct str kind, struct str words, struct str fields, int64_t calls) MUST_CHECK;
 enum err report_list(struct ctx *c, struct str request, json_t **out) MUST_CHECK;
 bool report_is_overdue(const struct contract_request *r, int64_t now_ms);
 
-/* ---- hook.c, deliver.c: webhooks, both ways ---------------------------------------------------------- */
+/* ---- hook.c, deliver.c: webhooks, both ways
+ * ---------------------------------------------------------- */
 enum err hook_put(struct ctx *c, struct str org, const char *way, struct str url,
                   struct str *secret) MUST_CHECK;
 /* Inside a closure: an event for both sides' hooks. */
@@ -138,18 +144,21 @@ enum err delivery_queue(struct db_conn *db, const struct contract_request *r, co
 enum err delivery_replay(struct ctx *c, struct str id) MUST_CHECK;
 void deliver_tick(struct platform *pf, int64_t now_ms);
 /* "sha256=" and the HMAC of "<timestamp>.<body>", hex. */
-struct str hook_signature(struct arena *a, struct str secret, struct str timestamp, struct str body);
+struct str hook_signature(struct arena *a, struct str secret, struct str timestamp,
+                          struct str body);
 
 /* clock.c */
 void contracts_tick(struct platform *pf, int64_t now_ms);
 
-/* ---- faults (faults.c) ------------------------------------------------------------------------------- */
+/* ---- faults (faults.c)
+ * ------------------------------------------------------------------------------- */
 extern const struct fault contracts_fault_state, contracts_fault_fields, contracts_fault_words,
     contracts_fault_level, contracts_fault_signature, contracts_fault_key, contracts_fault_jws,
     contracts_fault_api, contracts_fault_report, contracts_fault_hook, contracts_fault_role,
     contracts_fault_revision;
 
-/* ---- view.c, pages.c, api.c, cli.c -------------------------------------------------------------------- */
+/* ---- view.c, pages.c, api.c, cli.c
+ * -------------------------------------------------------------------- */
 json_t *request_json(struct ctx *c, const struct contract_request *r, unsigned sides);
 enum err request_json_full(struct ctx *c, const struct contract_party *p,
                            const struct contract_request *r, json_t **out) MUST_CHECK;

@@ -1,5 +1,5 @@
-/* Webhooks to the bodies of a contract: queued with the change itself, signed as those that come in,
- * tried again after 1, 2, 4 ... minutes, and again at will (`socle contract replay`). */
+/* Webhooks to the bodies of a contract: queued with the change itself, signed as those that come
+ * in, tried again after 1, 2, 4 ... minutes, and again at will (`socle contract replay`). */
 #include "core/contracts/contracts.h"
 
 #include <pthread.h>
@@ -37,12 +37,13 @@ static enum err queue_one(struct db_conn *db, const struct contract_request *r, 
     jw_end(&w);
     enum err e = b.err;
     if (e == ERR_OK)
-        e = db_exec(db,
-                    "INSERT INTO contract_delivery(id, org, event, body, state, tries, next_at, "
-                    "status, at_ms) SELECT CAST($1 AS TEXT), org, CAST($2 AS TEXT), CAST($3 AS TEXT)"
-                    ", 'waiting', 0, CAST($4 AS BIGINT), 0, CAST($5 AS BIGINT) FROM contract_hook "
-                    "WHERE org = $6 AND way = 'out'",
-                    "zzsiis", id, event, buf_str(&b), now_ms, now_ms, org);
+        e = db_exec(
+            db,
+            "INSERT INTO contract_delivery(id, org, event, body, state, tries, next_at, "
+            "status, at_ms) SELECT CAST($1 AS TEXT), org, CAST($2 AS TEXT), CAST($3 AS TEXT)"
+            ", 'waiting', 0, CAST($4 AS BIGINT), 0, CAST($5 AS BIGINT) FROM contract_hook "
+            "WHERE org = $6 AND way = 'out'",
+            "zzsiis", id, event, buf_str(&b), now_ms, now_ms, org);
     buf_free(&b);
     return e;
 }
@@ -55,7 +56,8 @@ enum err delivery_queue(struct db_conn *db, const struct contract_request *r, co
     return e == ERR_OK && shown ? queue_one(db, r, event, r->provider, now_ms) : e;
 }
 
-/* ---- sending ------------------------------------------------------------------------------------- */
+/* ---- sending
+ * ------------------------------------------------------------------------------------- */
 struct sent_job {
     const char *id;
     int64_t status, next_ms;
@@ -67,7 +69,8 @@ static enum err sent_closure(struct db_conn *db, void *arg)
     struct sent_job *j = arg;
     return db_exec(db,
                    "UPDATE contract_delivery SET state = $1, status = $2, next_at = $3, tries = "
-                   "tries + 1 WHERE id = $4", "ziiz", j->state, j->status, j->next_ms, j->id);
+                   "tries + 1 WHERE id = $4",
+                   "ziiz", j->state, j->status, j->next_ms, j->id);
 }
 
 static int send_one(struct ctx *c, struct str url, struct str secret, struct str body,
@@ -79,8 +82,13 @@ static int send_one(struct ctx *c, struct str url, struct str secret, struct str
         {STR("Content-Type"), STR("application/json")},
         {STR("X-Socle-Timestamp"), at},
         {STR("X-Hub-Signature-256"), hook_signature(c->arena, secret, at, body)}};
-    struct client_call call = {.method = "POST", .url = url, .headers = h, .n_headers = 3,
-                               .body = body, .timeout_ms = 5000, .answer_max = 64 * 1024,
+    struct client_call call = {.method = "POST",
+                               .url = url,
+                               .headers = h,
+                               .n_headers = 3,
+                               .body = body,
+                               .timeout_ms = 5000,
+                               .answer_max = 64 * 1024,
                                .allow_inside = c->pf->settings->allow_inside};
     return client_send(c->arena, &call, &answer) == ERR_OK ? answer.status : 0;
 }
@@ -110,12 +118,14 @@ static void deliver_batch(struct platform *pf)
     arena_init(&a);
     struct ctx *c = ctx_make(pf, &a);
     struct db_conn *db = db_read(pf->db);
-    enum err e = db ? db_query(db, &a, &r,
-                               "SELECT d.id, d.org, d.body, d.tries, h.url, h.secret FROM "
-                               "contract_delivery d JOIN contract_hook h ON h.org = d.org AND h.way "
-                               "= 'out' WHERE d.state = 'waiting' AND d.next_at <= $1 ORDER BY "
-                               "d.next_at, d.id LIMIT 20", "i", clock_now_ms())
-                    : ERR_UNAVAILABLE;
+    enum err e =
+        db ? db_query(db, &a, &r,
+                      "SELECT d.id, d.org, d.body, d.tries, h.url, h.secret FROM "
+                      "contract_delivery d JOIN contract_hook h ON h.org = d.org AND h.way "
+                      "= 'out' WHERE d.state = 'waiting' AND d.next_at <= $1 ORDER BY "
+                      "d.next_at, d.id LIMIT 20",
+                      "i", clock_now_ms())
+           : ERR_UNAVAILABLE;
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++)
         e = deliver(c, &r, i);
     if (e != ERR_OK)
@@ -147,14 +157,17 @@ void deliver_tick(struct platform *pf, int64_t now_ms)
         pthread_detach(thread);
 }
 
-/* ---- again ------------------------------------------------------------------------------------------ */
+/* ---- again
+ * ------------------------------------------------------------------------------------------ */
 static enum err replay_closure(struct db_conn *db, void *arg)
 {
     struct sent_job *j = arg;
     int64_t changed;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE contract_delivery SET state = 'waiting', tries = 0, next_at = "
-                               "$1 WHERE id = $2", "iz", j->next_ms, j->id);
+    enum err e =
+        db_exec_count(db, &changed,
+                      "UPDATE contract_delivery SET state = 'waiting', tries = 0, next_at = "
+                      "$1 WHERE id = $2",
+                      "iz", j->next_ms, j->id);
     return e == ERR_OK && changed == 0 ? ERR_NOT_FOUND : e;
 }
 

@@ -1,6 +1,6 @@
-/* The signed webhook of a body's own authorisation desk (DataPass and the like): it creates, changes,
- * holds and revokes contracts on that body's APIs. HMAC-SHA256 over "<timestamp>.<body>", five minutes
- * of age at most, each event once (docs/formats/contract.md). */
+/* The signed webhook of a body's own authorisation desk (DataPass and the like): it creates,
+ * changes, holds and revokes contracts on that body's APIs. HMAC-SHA256 over "<timestamp>.<body>",
+ * five minutes of age at most, each event once (docs/formats/contract.md). */
 #include "core/contracts/contracts.h"
 
 #include "base/clock.h"
@@ -13,12 +13,14 @@ enum { AGE_MAX_S = 300, NAME_MAX_LEN = 64 };
 struct str hook_signature(struct arena *a, struct str secret, struct str timestamp, struct str body)
 {
     uint8_t mac[SHA256_LEN];
-    struct str signed_text = arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(timestamp), STR_ARG(body));
+    struct str signed_text =
+        arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(timestamp), STR_ARG(body));
     hmac_sha256(secret, signed_text, mac);
     return arena_printf(a, "sha256=%s", codec_to_hex(a, mac, sizeof mac).p);
 }
 
-/* ---- secrets --------------------------------------------------------------------------------------- */
+/* ---- secrets
+ * --------------------------------------------------------------------------------------- */
 static struct str owner_of(struct arena *a, struct str org)
 {
     return arena_printf(a, "hook:" STR_FMT, STR_ARG(org));
@@ -39,7 +41,8 @@ static enum err hook_closure(struct db_conn *db, void *arg)
                    "szsbi", j->org, j->way, j->url, j->sealed, j->now_ms);
 }
 
-enum err hook_put(struct ctx *c, struct str org, const char *way, struct str url, struct str *secret)
+enum err hook_put(struct ctx *c, struct str org, const char *way, struct str url,
+                  struct str *secret)
 {
     char text[SECRET_LEN + 1];
     struct act act;
@@ -64,9 +67,9 @@ static enum err secret_get(struct ctx *c, struct str org, struct str *secret)
                                    "SELECT secret FROM contract_hook WHERE org = $1 AND way = 'in'",
                                    "s", org)
                     : ERR_UNAVAILABLE;
-    return e == ERR_OK ? vault_open(c, owner_of(c->arena, org), "contract.hook", db_str(&r, 0, 0),
-                                    secret)
-                       : e;
+    return e == ERR_OK
+               ? vault_open(c, owner_of(c->arena, org), "contract.hook", db_str(&r, 0, 0), secret)
+               : e;
 }
 
 static enum err authenticate(struct ctx *c, struct str sender)
@@ -85,7 +88,8 @@ static enum err authenticate(struct ctx *c, struct str sender)
     return same ? ERR_OK : ctx_fail(c, &contracts_fault_hook, ERR_DENIED, STR("signature"));
 }
 
-/* ---- each event once --------------------------------------------------------------------------------- */
+/* ---- each event once
+ * --------------------------------------------------------------------------------- */
 struct seen_job {
     struct str org, id;
     int64_t now_ms;
@@ -105,7 +109,8 @@ static enum err seen_drop(struct db_conn *db, void *arg)
                    j->id);
 }
 
-/* ---- what it asks ------------------------------------------------------------------------------------ */
+/* ---- what it asks
+ * ------------------------------------------------------------------------------------ */
 struct event {
     struct contract_party consumer, provider;
     struct str name, contract_id, words;
@@ -115,11 +120,13 @@ struct event {
 /* Its contract as the terms of a request: what a person may write, and nothing else. */
 static json_t *terms_of(struct ctx *c, const json_t *contract)
 {
-    static const char *const known[] = {"client_id",         "api",           "version",
-                                        "fields",            "recipients",    "purpose",
-                                        "legal_basis",       "duration_days", "quota_per_minute",
-                                        "months",            "report_days",   "consent_needed",
-                                        "purpose_needed",    "impact_assessment",
+    static const char *const known[] = {"client_id",        "api",
+                                        "version",          "fields",
+                                        "recipients",       "purpose",
+                                        "legal_basis",      "duration_days",
+                                        "quota_per_minute", "months",
+                                        "report_days",      "consent_needed",
+                                        "purpose_needed",   "impact_assessment",
                                         "officer_opinion"};
     json_t *t = json_own(&c->pool, json_object());
     for (size_t i = 0; i < COUNT_OF(known); i++)
@@ -134,8 +141,8 @@ static enum err current(struct ctx *c, const struct event *ev, struct contract_r
     struct db_conn *db = db_read(c->pf->db);
     enum err e = db ? db_query_one(db, c->arena, &r,
                                    "SELECT id FROM contract_request WHERE contract_id = $1 AND "
-                                   "provider = $2 AND state = 'validated'", "ss", ev->contract_id,
-                                   ev->provider.org)
+                                   "provider = $2 AND state = 'validated'",
+                                   "ss", ev->contract_id, ev->provider.org)
                     : ERR_UNAVAILABLE;
     return e == ERR_OK ? request_get(c, db_str(&r, 0, 0), out) : e;
 }
@@ -192,8 +199,8 @@ static enum err event_read(struct ctx *c, struct str sender, const json_t *body,
     struct str external = json_get_str(contract, "id"), acr = json_get_str(body, "acr");
     struct str who = arena_printf(c->arena, "webhook:" STR_FMT, STR_ARG(sender));
     bool high = str_eq_z(acr, "eidas2") || str_eq_z(acr, "eidas3");
-    ev->contract_id = arena_printf(c->arena, STR_FMT "." STR_FMT, STR_ARG(sender),
-                                   STR_ARG(external));
+    ev->contract_id =
+        arena_printf(c->arena, STR_FMT "." STR_FMT, STR_ARG(sender), STR_ARG(external));
     for (size_t i = 0; i < external.n; i++)
         if (!strchr("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.",
                     external.p[i]))

@@ -1,5 +1,5 @@
-/* The pages of both sides' agents, on their organisation's site; and what everybody may read, on the
- * portal. What they show comes from the same JSON as the API's answers. */
+/* The pages of both sides' agents, on their organisation's site; and what everybody may read, on
+ * the portal. What they show comes from the same JSON as the API's answers. */
 #include "core/contracts/contracts.h"
 
 #include "base/clock.h"
@@ -31,11 +31,10 @@ static const char *tag_kind(const json_t *v)
     const char *state = json_get_z(v, "state", "");
     if (*json_get_z(v, "held_by", ""))
         return "warning";
-    return strcmp(state, "validated") == 0 ? "success"
-           : strcmp(state, "refused") == 0 || strcmp(state, "revoked") == 0
-               ? "error"
-           : strcmp(state, "draft") == 0 || strcmp(state, "archived") == 0 ? ""
-                                                                          : "info";
+    return strcmp(state, "validated") == 0                                  ? "success"
+           : strcmp(state, "refused") == 0 || strcmp(state, "revoked") == 0 ? "error"
+           : strcmp(state, "draft") == 0 || strcmp(state, "archived") == 0  ? ""
+                                                                            : "info";
 }
 
 static json_t *tag(struct ctx *c, const json_t *v)
@@ -49,11 +48,13 @@ static struct str url_of(struct ctx *c, const json_t *v, const char *rest)
     return arena_printf(c->arena, "/contrats/%s%s", json_get_z(v, "id", ""), rest);
 }
 
-/* ---- list ------------------------------------------------------------------------------------------ */
+/* ---- list
+ * ------------------------------------------------------------------------------------------ */
 static json_t *filters(struct ctx *c, struct str current)
 {
-    static const char *const all[] = {"", "draft", "submitted", "changes_requested", "validated",
-                                      "review", "refused", "revoked", "archived"};
+    static const char *const all[] = {"",          "draft",  "submitted", "changes_requested",
+                                      "validated", "review", "refused",   "revoked",
+                                      "archived"};
     json_t *list = json_array();
     for (size_t i = 0; i < COUNT_OF(all); i++)
         json_array_append_new(
@@ -84,16 +85,16 @@ static json_t *row(struct ctx *c, const json_t *v)
     return json_pack("{s:[{s:b,s:o,s:o},{s:s},{s:s},{s:o},{s:o},{s:o},o]}", "cells", "head", 1,
                      "text", contracts_str(name), "url", contracts_str(url_of(c, v, "")), "text",
                      in_lang(c, json_get(json_get(v, "consumer"), "name")), "text",
-                     in_lang(c, json_get(json_get(v, "provider"), "name")), "tag", tag(c, v), "text",
-                     words_of(c, "stage", json_get_z(v, "stage", "")), "text",
+                     in_lang(c, json_get(json_get(v, "provider"), "name")), "tag", tag(c, v),
+                     "text", words_of(c, "stage", json_get_z(v, "stage", "")), "text",
                      date(c, json_get_i64(v, "ends_at", 0)), flag(c, v));
 }
 
 static json_t *table(struct ctx *c, const struct contract_party *p,
                      const struct contract_request *rows, size_t n, bool review)
 {
-    static const char *const heads[] = {"col.api", "col.consumer", "col.provider", "col.state",
-                                        "col.stage", "col.ends", "col.flag"};
+    static const char *const heads[] = {"col.api",   "col.consumer", "col.provider", "col.state",
+                                        "col.stage", "col.ends",     "col.flag"};
     json_t *columns = json_array(), *lines = json_array();
     for (size_t i = 0; i < COUNT_OF(heads); i++)
         json_array_append_new(columns, json_pack("{s:o}", "label", words(c, heads[i])));
@@ -144,7 +145,8 @@ enum err contracts_page_operator(struct ctx *c)
     return list_page(c, &p, STR(""), false);
 }
 
-/* ---- the form -------------------------------------------------------------------------------------- */
+/* ---- the form
+ * -------------------------------------------------------------------------------------- */
 enum kind { TEXT, AREA, NUMBER, BOX };
 static const struct {
     const char *name, *member, *sub; /* the form's field; where its value is in the terms */
@@ -193,8 +195,8 @@ static json_t *input(struct ctx *c, const json_t *terms, const json_t *errors, s
     struct str id = dashed(c->arena, name);
     json_t *f = json_pack("{s:o,s:s,s:o,s:b}", "id", contracts_str(id), "name", name, "label",
                           words_of(c, "label", name), kinds[inputs[i].kind], 1);
-    struct str hint = pages_text(c->arena, "contracts",
-                                 arena_printf(c->arena, "hint.%s", name).p, c->lang, NULL);
+    struct str hint =
+        pages_text(c->arena, "contracts", arena_printf(c->arena, "hint.%s", name).p, c->lang, NULL);
     if (hint.n)
         json_object_set_new(f, "hint", contracts_str(hint));
     if (inputs[i].optional && inputs[i].kind != BOX)
@@ -223,21 +225,20 @@ static json_t *api_options(struct ctx *c, const json_t *terms)
                                      json_get_z(terms, "version", ""));
     json_array_foreach(json_get(all, "items"), i, v)
     {
-        struct str value = arena_printf(c->arena, "%s/%s", json_get_z(v, "id", ""),
-                                        json_get_z(v, "version", ""));
-        struct str label = arena_printf(c->arena, "%s – %s (%s)",
-                                        in_lang(c, json_get(v, "title")),
-                                        in_lang(c, json_get(json_get(v, "provider"), "name")),
-                                        value.p);
-        json_array_append_new(list, json_pack("{s:o,s:o,s:b}", "value", contracts_str(value),
-                                              "label", contracts_str(label), "selected",
-                                              str_eq(value, chosen)));
+        struct str value =
+            arena_printf(c->arena, "%s/%s", json_get_z(v, "id", ""), json_get_z(v, "version", ""));
+        struct str label =
+            arena_printf(c->arena, "%s – %s (%s)", in_lang(c, json_get(v, "title")),
+                         in_lang(c, json_get(json_get(v, "provider"), "name")), value.p);
+        json_array_append_new(list,
+                              json_pack("{s:o,s:o,s:b}", "value", contracts_str(value), "label",
+                                        contracts_str(label), "selected", str_eq(value, chosen)));
     }
     return list;
 }
 
-static enum err form_page(struct ctx *c, const json_t *terms, const json_t *errors, struct str action,
-                          bool fresh)
+static enum err form_page(struct ctx *c, const json_t *terms, const json_t *errors,
+                          struct str action, bool fresh)
 {
     json_t *fields = json_array(), *items = json_array();
     json_t *api = json_pack("{s:s,s:s,s:o,s:b,s:o}", "id", "api", "name", "api_version", "label",
@@ -253,8 +254,8 @@ static enum err form_page(struct ctx *c, const json_t *terms, const json_t *erro
             json_array_append_new(items, json_pack("{s:O,s:O}", "id", json_get(f, "id"), "text",
                                                    json_get(f, "error")));
     }
-    json_t *data = json_pack("{s:o,s:o,s:b,s:s}", "fields", fields, "action",
-                             contracts_str(action), "fresh", fresh, "back_url", "/contrats");
+    json_t *data = json_pack("{s:o,s:o,s:b,s:s}", "fields", fields, "action", contracts_str(action),
+                             "fresh", fresh, "back_url", "/contrats");
     if (json_array_size(items))
         json_object_set_new(data, "error_summary", json_pack("{s:O}", "items", items));
     json_decref(items);
@@ -284,9 +285,9 @@ static enum err form_again(struct ctx *c, enum err e, const struct contract_requ
     else if (strcmp(code, "CTR-422-TERMS") != 0)
         return e;
     c->rs->status = 422;
-    struct str action = fresh ? STR("/contrats/nouveau")
-                              : arena_printf(c->arena, "/contrats/" STR_FMT "/modifier",
-                                             STR_ARG(r->id));
+    struct str action =
+        fresh ? STR("/contrats/nouveau")
+              : arena_printf(c->arena, "/contrats/" STR_FMT "/modifier", STR_ARG(r->id));
     return form_page(c, r->terms, errors, action, fresh);
 }
 
@@ -317,7 +318,8 @@ enum err contracts_page_change(struct ctx *c)
     return e == ERR_OK ? to_request(c, &r, "") : form_again(c, e, &r, false);
 }
 
-/* ---- one request ------------------------------------------------------------------------------------- */
+/* ---- one request
+ * ------------------------------------------------------------------------------------- */
 static void fact(struct ctx *c, json_t *rows, const char *key, json_t *value)
 {
     json_array_append_new(rows, json_pack("{s:o,s:o}", "label", words(c, key), "value", value));
@@ -328,12 +330,12 @@ static json_t *fields_list(struct ctx *c, const json_t *fields)
     json_t *list = json_array();
     for (size_t i = 0; i < json_array_size(fields); i++) {
         const json_t *f = json_array_get(fields, i);
-        const char *level = arena_printf(c->arena, "sensitivity.%d",
-                                         (int)json_get_i64(f, "sensitivity", 2)).p;
-        json_array_append_new(list, json_pack("{s:O,s:s,s:o,s:b}", "name", json_get(f, "name"),
-                                              "label", in_lang(c, json_get(f, "label")), "level",
-                                              words(c, level), "sensitive",
-                                              json_get_i64(f, "sensitivity", 2) >= 2));
+        const char *level =
+            arena_printf(c->arena, "sensitivity.%d", (int)json_get_i64(f, "sensitivity", 2)).p;
+        json_array_append_new(list,
+                              json_pack("{s:O,s:s,s:o,s:b}", "name", json_get(f, "name"), "label",
+                                        in_lang(c, json_get(f, "label")), "level", words(c, level),
+                                        "sensitive", json_get_i64(f, "sensitivity", 2) >= 2));
     }
     return list;
 }
@@ -342,23 +344,26 @@ static json_t *facts(struct ctx *c, const json_t *v)
 {
     const json_t *t = json_get(v, "terms");
     json_t *rows = json_array();
-    fact(c, rows, "col.consumer", json_string(in_lang(c, json_get(json_get(v, "consumer"), "name"))));
-    fact(c, rows, "col.provider", json_string(in_lang(c, json_get(json_get(v, "provider"), "name"))));
-    fact(c, rows, "label.api", contracts_str(arena_printf(c->arena, "%s (%s/%s)",
-                                                          in_lang(c, json_get(v, "api_title")),
-                                                          json_get_z(t, "api", ""),
-                                                          json_get_z(t, "version", ""))));
+    fact(c, rows, "col.consumer",
+         json_string(in_lang(c, json_get(json_get(v, "consumer"), "name"))));
+    fact(c, rows, "col.provider",
+         json_string(in_lang(c, json_get(json_get(v, "provider"), "name"))));
+    fact(c, rows, "label.api",
+         contracts_str(arena_printf(c->arena, "%s (%s/%s)", in_lang(c, json_get(v, "api_title")),
+                                    json_get_z(t, "api", ""), json_get_z(t, "version", ""))));
     fact(c, rows, "fact.purpose", json_string(in_lang(c, json_get(t, "purpose"))));
     fact(c, rows, "fact.legal_basis", json_string(in_lang(c, json_get(t, "legal_basis"))));
     fact(c, rows, "label.recipients", json_string(json_get_z(t, "recipients", "")));
-    fact(c, rows, "fact.consent", words(c, json_get_bool(t, "consent_needed", false) ? "yes" : "no"));
-    fact(c, rows, "fact.quota", contracts_str(arena_printf(
-                                    c->arena, "%lld",
-                                    (long long)json_get_i64(t, "quota_per_minute", 0))));
+    fact(c, rows, "fact.consent",
+         words(c, json_get_bool(t, "consent_needed", false) ? "yes" : "no"));
+    fact(c, rows, "fact.quota",
+         contracts_str(
+             arena_printf(c->arena, "%lld", (long long)json_get_i64(t, "quota_per_minute", 0))));
     fact(c, rows, "col.ends", date(c, json_get_i64(v, "ends_at", 0)));
     fact(c, rows, "fact.report_due", date(c, json_get_i64(v, "report_due_at", 0)));
     if (json_get_i64(v, "sensitivity", 0) >= 2) {
-        fact(c, rows, "label.impact_assessment", json_string(json_get_z(t, "impact_assessment", "")));
+        fact(c, rows, "label.impact_assessment",
+             json_string(json_get_z(t, "impact_assessment", "")));
         fact(c, rows, "label.officer_opinion", json_string(json_get_z(t, "officer_opinion", "")));
     }
     return rows;
@@ -373,15 +378,15 @@ static json_t *events(struct ctx *c, const json_t *messages)
         int64_t at_ms = json_get_i64(m, "at", 0);
         if (org_name(c, org, c->lang, &name) != ERR_OK)
             name = org;
-        struct str who = arena_printf(c->arena, "%s, " STR_FMT, json_get_z(m, "who", ""),
-                                      STR_ARG(name));
+        struct str who =
+            arena_printf(c->arena, "%s, " STR_FMT, json_get_z(m, "who", ""), STR_ARG(name));
         json_array_append_new(
-            list, json_pack("{s:o,s:o,s:o,s:o,s:O}", "what",
-                            words_of(c, "event", json_get_z(m, "kind", "")), "who",
-                            contracts_str(who), "when",
-                            contracts_str(clock_in_words(c->arena, at_ms, c->lang, true)),
-                            "datetime", contracts_str(clock_rfc3339(c->arena, at_ms, false)), "text",
-                            json_get(m, "text")));
+            list,
+            json_pack("{s:o,s:o,s:o,s:o,s:O}", "what",
+                      words_of(c, "event", json_get_z(m, "kind", "")), "who", contracts_str(who),
+                      "when", contracts_str(clock_in_words(c->arena, at_ms, c->lang, true)),
+                      "datetime", contracts_str(clock_rfc3339(c->arena, at_ms, false)), "text",
+                      json_get(m, "text")));
     }
     return list;
 }
@@ -397,10 +402,11 @@ static json_t *buttons(struct ctx *c, const json_t *v, bool substantial)
         const struct transition *t = transition_named(str_from(name));
         bool takes = strcmp(name, "refuse") == 0 || strcmp(name, "revoke") == 0 ||
                      strcmp(name, "suspend") == 0;
-        json_t *b = json_pack("{s:s,s:o,s:o,s:o,s:b,s:b}", "name", name, "action",
-                              contracts_str(url_of(c, v, arena_printf(c->arena, "/%s", name).p)),
-                              "title", words_of(c, "act", name), "hint", words_of(c, "act.hint", name),
-                              "words", t && t->words_needed, "danger", takes);
+        json_t *b =
+            json_pack("{s:s,s:o,s:o,s:o,s:b,s:b}", "name", name, "action",
+                      contracts_str(url_of(c, v, arena_printf(c->arena, "/%s", name).p)), "title",
+                      words_of(c, "act", name), "hint", words_of(c, "act.hint", name), "words",
+                      t && t->words_needed, "danger", takes);
         if (strcmp(name, "validate") == 0 && json_get_i64(v, "sensitivity", 0) >= 2 && !substantial)
             json_object_set_new(
                 b, "level_url",
@@ -421,12 +427,12 @@ static json_t *reports(struct ctx *c, const json_t *all)
         if (fields.n)
             text = arena_printf(c->arena, STR_FMT " (" STR_FMT ")", STR_ARG(text), STR_ARG(fields));
         json_array_append_new(
-            list, json_pack("{s:o,s:O,s:o,s:o,s:o}", "what",
-                            words_of(c, "report", json_get_z(r, "kind", "")), "who",
-                            json_get(r, "who"), "when",
-                            contracts_str(clock_in_words(c->arena, at_ms, c->lang, true)),
-                            "datetime", contracts_str(clock_rfc3339(c->arena, at_ms, false)), "text",
-                            contracts_str(text)));
+            list,
+            json_pack("{s:o,s:O,s:o,s:o,s:o}", "what",
+                      words_of(c, "report", json_get_z(r, "kind", "")), "who", json_get(r, "who"),
+                      "when", contracts_str(clock_in_words(c->arena, at_ms, c->lang, true)),
+                      "datetime", contracts_str(clock_rfc3339(c->arena, at_ms, false)), "text",
+                      contracts_str(text)));
     }
     return list;
 }
@@ -450,10 +456,8 @@ enum err contracts_page_one(struct ctx *c)
         in_lang(c, json_get(v, "api_title")), "stage", words_of(c, "stage", r.stage.p), "state",
         tag(c, v), "rows", facts(c, v), "items", fields_list(c, json_get(v, "fields")), "events",
         events(c, json_get(v, "messages")), "buttons", buttons(c, v, p.substantial), "back_url",
-        "/contrats", "message_action",
-        contracts_str(url_of(c, v, "/message")), "overdue",
-        json_get_bool(v, "report_overdue", false), "review",
-        json_get_bool(v, "review_due", false));
+        "/contrats", "message_action", contracts_str(url_of(c, v, "/message")), "overdue",
+        json_get_bool(v, "report_overdue", false), "review", json_get_bool(v, "review_due", false));
     json_object_set_new(data, "revision", json_integer(r.revision));
     if (open && sides & SIDE_CONSUMER)
         json_object_set_new(data, "edit_url", contracts_str(url_of(c, v, "/modifier")));
@@ -482,7 +486,8 @@ enum err contracts_page_act(struct ctx *c)
     return form_again(c, e, &r, false);
 }
 
-/* ---- the agreement, to read and to print ---------------------------------------------------------------- */
+/* ---- the agreement, to read and to print
+ * ---------------------------------------------------------------- */
 static json_t *signatures(struct ctx *c, const json_t *list)
 {
     json_t *out = json_array();
@@ -513,15 +518,15 @@ enum err contracts_page_agreement(struct ctx *c)
         return e;
     json_own(&c->pool, full);
     json_t *data = json_pack(
-        "{s:s,s:o,s:o,s:O,s:O,s:o,s:o}", "title", in_lang(c, json_get(full, "api_title")),
-        "rows", facts(c, full), "items", fields_list(c, json_get(full, "fields")), "digest",
+        "{s:s,s:o,s:o,s:O,s:O,s:o,s:o}", "title", in_lang(c, json_get(full, "api_title")), "rows",
+        facts(c, full), "items", fields_list(c, json_get(full, "fields")), "digest",
         json_get(v, "digest"), "text", json_get(v, "text"), "signatures",
-        signatures(c, json_get(v, "signatures")), "back_url",
-        contracts_str(url_of(c, full, "")));
+        signatures(c, json_get(v, "signatures")), "back_url", contracts_str(url_of(c, full, "")));
     return ctx_page(c, "contracts/agreement", data);
 }
 
-/* ---- for everybody ---------------------------------------------------------------------------------------- */
+/* ---- for everybody
+ * ---------------------------------------------------------------------------------------- */
 enum err contracts_page_public(struct ctx *c)
 {
     json_t *list, *v, *out = json_array();
@@ -533,20 +538,19 @@ enum err contracts_page_public(struct ctx *c)
         size_t k;
         json_array_foreach(json_get(v, "uses"), k, u)
         {
-            json_array_append_new(uses, json_pack("{s:o,s:O,s:O}", "when",
-                                                  date(c, json_get_i64(u, "at", 0)), "text",
-                                                  json_get(u, "text"), "fields",
-                                                  json_get(u, "fields")));
+            json_array_append_new(
+                uses, json_pack("{s:o,s:O,s:O}", "when", date(c, json_get_i64(u, "at", 0)), "text",
+                                json_get(u, "text"), "fields", json_get(u, "fields")));
         }
-        json_array_append_new(
-            out, json_pack("{s:s,s:s,s:o,s:s,s:s,s:o,s:o,s:b}", "consumer",
-                           in_lang(c, json_get(json_get(v, "consumer"), "name")), "provider",
-                           in_lang(c, json_get(json_get(v, "provider"), "name")), "items",
-                           fields_list(c, json_get(v, "fields")), "purpose",
-                           in_lang(c, json_get(v, "purpose")), "basis",
-                           in_lang(c, json_get(v, "legal_basis")), "until",
-                           date(c, json_get_i64(v, "ends_at", 0)), "uses", uses, "suspended",
-                           json_get_bool(v, "suspended", false)));
+        json_array_append_new(out, json_pack("{s:s,s:s,s:o,s:s,s:s,s:o,s:o,s:b}", "consumer",
+                                             in_lang(c, json_get(json_get(v, "consumer"), "name")),
+                                             "provider",
+                                             in_lang(c, json_get(json_get(v, "provider"), "name")),
+                                             "items", fields_list(c, json_get(v, "fields")),
+                                             "purpose", in_lang(c, json_get(v, "purpose")), "basis",
+                                             in_lang(c, json_get(v, "legal_basis")), "until",
+                                             date(c, json_get_i64(v, "ends_at", 0)), "uses", uses,
+                                             "suspended", json_get_bool(v, "suspended", false)));
     }
     json_decref(list);
     json_t *data = json_pack("{s:o}", "contracts", out);

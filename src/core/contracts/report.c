@@ -25,11 +25,12 @@ static enum err report_closure(struct db_conn *db, void *arg)
     struct report_job *j = arg;
     char id[ID_LEN + 1];
     id_new(id);
-    enum err e = db_exec(db,
-                         "INSERT INTO contract_report(id, request_id, org, who, kind, words, fields, "
-                         "calls, at_ms) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                         "zssssssii", id, j->r->id, j->p->org, j->p->name, j->kind, j->words,
-                         j->fields, j->calls, j->now_ms);
+    enum err e =
+        db_exec(db,
+                "INSERT INTO contract_report(id, request_id, org, who, kind, words, fields, "
+                "calls, at_ms) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+                "zssssssii", id, j->r->id, j->p->org, j->p->name, j->kind, j->words, j->fields,
+                j->calls, j->now_ms);
     if (e == ERR_OK && j->due_ms)
         e = db_exec(db, "UPDATE contract_request SET report_due_at = $1 WHERE id = $2", "is",
                     j->due_ms, j->r->id);
@@ -59,14 +60,15 @@ static struct str beyond(const struct contract_request *r, struct str used)
 
 static enum err breach(struct ctx *c, struct contract_request *r, struct str field)
 {
-    struct contract_party platform = {.org = STR("socle"), .who = STR("platform"),
-                                      .name = STR("Socle"), .extra = SIDE_OPERATOR};
+    struct contract_party platform = {
+        .org = STR("socle"), .who = STR("platform"), .name = STR("Socle"), .extra = SIDE_OPERATOR};
     if (r->held_by.n)
         return ERR_OK;
-    return request_act(c, &platform, r, STR("suspend"),
-                       arena_printf(c->arena,
-                                    "Usage déclaré hors convention / use outside the agreement: "
-                                    STR_FMT, STR_ARG(field)));
+    return request_act(
+        c, &platform, r, STR("suspend"),
+        arena_printf(c->arena,
+                     "Usage déclaré hors convention / use outside the agreement: " STR_FMT,
+                     STR_ARG(field)));
 }
 
 enum err report_add(struct ctx *c, const struct contract_party *p, struct contract_request *r,
@@ -76,8 +78,14 @@ enum err report_add(struct ctx *c, const struct contract_party *p, struct contra
     unsigned sides = party_sides(p, r);
     bool usage = str_eq_z(kind, "usage"), quality = str_eq_z(kind, "quality");
     unsigned may = usage || quality ? SIDE_CONSUMER : SIDE_PROVIDER;
-    struct report_job job = {p, r, kind, str_trim(words.p ? words : STR("")),
-                             fields.p ? fields : STR(""), calls, clock_now_ms(), 0};
+    struct report_job job = {p,
+                             r,
+                             kind,
+                             str_trim(words.p ? words : STR("")),
+                             fields.p ? fields : STR(""),
+                             calls,
+                             clock_now_ms(),
+                             0};
     if (!usage && !quality && !str_eq_z(kind, "answer"))
         return ERR_NOT_FOUND;
     if (!(sides & may))
@@ -92,7 +100,8 @@ enum err report_add(struct ctx *c, const struct contract_party *p, struct contra
     struct act_info info = {.kind = usage     ? "contract.report.usage"
                                     : quality ? "contract.report.quality"
                                               : "contract.report.answer",
-                            .actor = p->who, .object = r->id};
+                            .actor = p->who,
+                            .object = r->id};
     enum err e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, report_closure, &job, &act, 1);

@@ -33,15 +33,17 @@ static const struct route routes[] = {
           "The body's contracts and requests: ?state=, or review for the yearly list."),
     ROUTE("POST", "/api/contracts/requests", SITE_ORG, ROLE_AGENT, ROUTE_API, contracts_api_create,
           "A draft: the terms of docs/formats/contract.md, \"stage\" sandbox or production."),
-    ROUTE("GET", "/api/contracts/requests/{id}", SITE_ORG, ROLE_AGENT, ROUTE_API,
-          contracts_api_one, "One: terms, state, messages, reports, signatures, possible actions."),
+    ROUTE("GET", "/api/contracts/requests/{id}", SITE_ORG, ROLE_AGENT, ROUTE_API, contracts_api_one,
+          "One: terms, state, messages, reports, signatures, possible actions."),
     ROUTE("POST", "/api/contracts/requests/{id}", SITE_ORG, ROLE_AGENT, ROUTE_API,
           contracts_api_change, "Changes the terms that are sent."),
     ROUTE("GET", "/api/contracts/requests/{id}/agreement", SITE_ORG, ROLE_AGENT, ROUTE_API,
           contracts_api_agreement, "The archived text, its digest, its signatures checked anew."),
-    ROUTE("POST", "/api/contracts/requests/{id}/{action}", SITE_ORG, ROLE_AGENT, ROUTE_API,
-          contracts_api_act, "submit, request_changes, validate, refuse, suspend, resume, review, "
-          "renew, revoke, archive, reopen, production, message, sign (\"jws\"), report (\"kind\")."),
+    ROUTE(
+        "POST", "/api/contracts/requests/{id}/{action}", SITE_ORG, ROLE_AGENT, ROUTE_API,
+        contracts_api_act,
+        "submit, request_changes, validate, refuse, suspend, resume, review, "
+        "renew, revoke, archive, reopen, production, message, sign (\"jws\"), report (\"kind\")."),
     ROUTE("POST", "/api/contracts/keys", SITE_ORG, ROLE_AGENT, ROUTE_API, contracts_api_key,
           "Registers a public key of the body: {\"jwk\": {...}}."),
 };

@@ -1,6 +1,6 @@
-/* Signatures: a body's public key is registered once by one of its agents; its private key never comes
- * here. What is signed is the agreement's archived text, byte for byte: a compact JWS (RFC 7515) whose
- * payload is that text, ES256 or EdDSA. */
+/* Signatures: a body's public key is registered once by one of its agents; its private key never
+ * comes here. What is signed is the agreement's archived text, byte for byte: a compact JWS (RFC
+ * 7515) whose payload is that text, ES256 or EdDSA. */
 #include "core/contracts/contracts.h"
 
 #include "base/clock.h"
@@ -10,7 +10,8 @@
 enum { JWK_MAX = 4096, JWS_MAX = 96 * 1024 };
 static const unsigned ALGS = 1u << JOSE_ES256 | 1u << JOSE_EDDSA;
 
-/* ---- keys -------------------------------------------------------------------------------------------- */
+/* ---- keys
+ * -------------------------------------------------------------------------------------------- */
 struct key_job {
     struct str org, kid, jwk;
     int64_t now_ms;
@@ -21,7 +22,8 @@ static enum err key_closure(struct db_conn *db, void *arg)
     struct key_job *j = arg;
     return db_exec(db,
                    "INSERT INTO org_key(org, kid, jwk, at_ms) VALUES($1, $2, $3, $4) "
-                   "ON CONFLICT (org, kid) DO NOTHING", "sssi", j->org, j->kid, j->jwk, j->now_ms);
+                   "ON CONFLICT (org, kid) DO NOTHING",
+                   "sssi", j->org, j->kid, j->jwk, j->now_ms);
 }
 
 /* The key's name is its thumbprint: nobody chooses it. */
@@ -38,14 +40,16 @@ enum err org_key_put(struct ctx *c, struct str org, struct str actor, const json
     jwk_free(k);
     *kid = jwk_thumbprint(c->arena, jwk);
     struct key_job job = {org, *kid, json_text(c->arena, jwk), clock_now_ms()};
-    struct act_info info = {.kind = "contract.key", .actor = actor,
-                            .object = arena_printf(c->arena, STR_FMT "/" STR_FMT, STR_ARG(org),
-                                                   STR_ARG(*kid))};
+    struct act_info info = {
+        .kind = "contract.key",
+        .actor = actor,
+        .object = arena_printf(c->arena, STR_FMT "/" STR_FMT, STR_ARG(org), STR_ARG(*kid))};
     enum err e = job.jwk.n <= JWK_MAX ? act_make(c, &info, &act) : ERR_LIMIT;
     return e == ERR_OK ? act_write(c, key_closure, &job, &act, 1) : e;
 }
 
-/* ---- verifying ------------------------------------------------------------------------------------ */
+/* ---- verifying
+ * ------------------------------------------------------------------------------------ */
 /* With one of the body's keys, over exactly this text. *kid: which. */
 static enum err verify(struct ctx *c, struct str org, struct str compact, struct str text,
                        struct str *kid)
@@ -53,10 +57,10 @@ static enum err verify(struct ctx *c, struct str org, struct str compact, struct
     struct db_result r;
     struct jws j;
     struct db_conn *db = db_read(c->pf->db);
-    enum err e = db ? db_query(db, c->arena, &r,
-                               "SELECT kid, jwk FROM org_key WHERE org = $1 ORDER BY at_ms DESC",
-                               "s", org)
-                    : ERR_UNAVAILABLE;
+    enum err e =
+        db ? db_query(db, c->arena, &r,
+                      "SELECT kid, jwk FROM org_key WHERE org = $1 ORDER BY at_ms DESC", "s", org)
+           : ERR_UNAVAILABLE;
     if (e != ERR_OK)
         return e;
     if (compact.n > JWS_MAX || jws_split(c->arena, compact, &j) != ERR_OK)
@@ -84,10 +88,10 @@ static enum err text_get(struct ctx *c, const struct contract_request *r, struct
 {
     struct db_result q;
     struct db_conn *db = db_read(c->pf->db);
-    enum err e = db ? db_query_one(db, c->arena, &q,
-                                   "SELECT body FROM contract_agreement WHERE digest = $1", "s",
-                                   r->digest)
-                    : ERR_UNAVAILABLE;
+    enum err e =
+        db ? db_query_one(db, c->arena, &q, "SELECT body FROM contract_agreement WHERE digest = $1",
+                          "s", r->digest)
+           : ERR_UNAVAILABLE;
     if (e == ERR_OK)
         *text = db_str(&q, 0, 0);
     return e;
@@ -103,11 +107,12 @@ struct sign_job {
 static enum err sign_closure(struct db_conn *db, void *arg)
 {
     struct sign_job *j = arg;
-    enum err e = db_exec(db,
-                         "INSERT INTO contract_signature(digest, org, kid, jws, at_ms) VALUES($1, $2, "
-                         "$3, $4, $5) ON CONFLICT (digest, org) DO UPDATE SET kid = $3, jws = $4, "
-                         "at_ms = $5",
-                         "ssssi", j->r->digest, j->p->org, j->kid, j->jws, j->now_ms);
+    enum err e =
+        db_exec(db,
+                "INSERT INTO contract_signature(digest, org, kid, jws, at_ms) VALUES($1, $2, "
+                "$3, $4, $5) ON CONFLICT (digest, org) DO UPDATE SET kid = $3, jws = $4, "
+                "at_ms = $5",
+                "ssssi", j->r->digest, j->p->org, j->kid, j->jws, j->now_ms);
     if (e == ERR_OK)
         e = message_add(db, j->r->id, j->p->org, j->p->name, "sign", STR(""), j->now_ms);
     return e == ERR_OK ? delivery_queue(db, j->r, "contract.signed", j->now_ms) : e;
@@ -118,8 +123,8 @@ enum err agreement_sign(struct ctx *c, const struct contract_party *p,
 {
     struct str text;
     struct act act;
-    struct sign_job job = {.r = r, .p = p, .jws = str_trim(compact.p ? compact : STR("")),
-                           .now_ms = clock_now_ms()};
+    struct sign_job job = {
+        .r = r, .p = p, .jws = str_trim(compact.p ? compact : STR("")), .now_ms = clock_now_ms()};
     if (!(party_sides(p, r) & (SIDE_CONSUMER | SIDE_PROVIDER)))
         return ctx_fail(c, &contracts_fault_role, ERR_DENIED, STR_NONE);
     if (!r->digest.n || (r->state != CONTRACT_SUBMITTED && r->state != CONTRACT_VALIDATED))
@@ -135,7 +140,8 @@ enum err agreement_sign(struct ctx *c, const struct contract_party *p,
     return e == ERR_OK ? act_write(c, sign_closure, &job, &act, 1) : e;
 }
 
-/* ---- reading, with every signature checked anew -------------------------------------------------- */
+/* ---- reading, with every signature checked anew
+ * -------------------------------------------------- */
 static bool digest_is(struct arena *a, struct str text, struct str digest)
 {
     uint8_t hash[SHA256_LEN];
@@ -181,7 +187,8 @@ enum err agreement_read(struct ctx *c, const struct contract_request *r, json_t 
     if (e == ERR_OK)
         e = db ? db_query(db, c->arena, &q,
                           "SELECT org, kid, jws, at_ms FROM contract_signature WHERE digest = $1 "
-                          "ORDER BY at_ms", "s", r->digest)
+                          "ORDER BY at_ms",
+                          "s", r->digest)
                : ERR_UNAVAILABLE;
     for (size_t i = 0; e == ERR_OK && i < q.n_rows; i++) {
         struct str kid;

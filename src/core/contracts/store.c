@@ -59,24 +59,34 @@ json_t *contracts_one(struct ctx *c, const char *call, json_t *args)
     return e == ERR_OK ? out : NULL;
 }
 
-/* ---- reading ---------------------------------------------------------------------------------- */
-#define COLUMNS                                                                                    \
-    "id, contract_id, replaces, stage, state, held_by, consumer, provider, client_id, api, "      \
-    "version, terms, digest, revision, created_at, updated_at, ends_at, reviewed_at, "            \
+/* ---- reading ----------------------------------------------------------------------------------
+ */
+#define COLUMNS                                                                              \
+    "id, contract_id, replaces, stage, state, held_by, consumer, provider, client_id, api, " \
+    "version, terms, digest, revision, created_at, updated_at, ends_at, reviewed_at, "       \
     "report_due_at"
 
 static enum err row_read(struct ctx *c, const struct db_result *r, size_t i,
                          struct contract_request *out)
 {
     json_t *terms;
-    *out = (struct contract_request){
-        .id = db_str(r, i, 0), .contract_id = db_str(r, i, 1), .replaces = db_str(r, i, 2),
-        .stage = db_str(r, i, 3), .held_by = db_str(r, i, 5), .consumer = db_str(r, i, 6),
-        .provider = db_str(r, i, 7), .client_id = db_str(r, i, 8), .api = db_str(r, i, 9),
-        .version = db_str(r, i, 10), .digest = db_str(r, i, 12), .revision = db_i64(r, i, 13),
-        .created_ms = db_i64(r, i, 14), .updated_ms = db_i64(r, i, 15),
-        .ends_ms = db_i64(r, i, 16), .reviewed_ms = db_i64(r, i, 17),
-        .report_due_ms = db_i64(r, i, 18)};
+    *out = (struct contract_request){.id = db_str(r, i, 0),
+                                     .contract_id = db_str(r, i, 1),
+                                     .replaces = db_str(r, i, 2),
+                                     .stage = db_str(r, i, 3),
+                                     .held_by = db_str(r, i, 5),
+                                     .consumer = db_str(r, i, 6),
+                                     .provider = db_str(r, i, 7),
+                                     .client_id = db_str(r, i, 8),
+                                     .api = db_str(r, i, 9),
+                                     .version = db_str(r, i, 10),
+                                     .digest = db_str(r, i, 12),
+                                     .revision = db_i64(r, i, 13),
+                                     .created_ms = db_i64(r, i, 14),
+                                     .updated_ms = db_i64(r, i, 15),
+                                     .ends_ms = db_i64(r, i, 16),
+                                     .reviewed_ms = db_i64(r, i, 17),
+                                     .report_due_ms = db_i64(r, i, 18)};
     if (contract_state_read(db_str(r, i, 4), &out->state) != ERR_OK ||
         json_read(db_str(r, i, 11), &terms, NULL) != ERR_OK)
         return ERR_CORRUPT;
@@ -88,10 +98,10 @@ enum err request_get(struct ctx *c, struct str id, struct contract_request *out)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
-    enum err e = db ? db_query_one(db, c->arena, &r,
-                                   "SELECT " COLUMNS " FROM contract_request WHERE id = $1", "s",
-                                   id)
-                    : ERR_UNAVAILABLE;
+    enum err e =
+        db ? db_query_one(db, c->arena, &r,
+                          "SELECT " COLUMNS " FROM contract_request WHERE id = $1", "s", id)
+           : ERR_UNAVAILABLE;
     return e == ERR_OK ? row_read(c, &r, 0, out) : e;
 }
 
@@ -103,8 +113,8 @@ enum err request_list(struct ctx *c, struct str org, struct str state,
     enum err e = db ? db_query(db, c->arena, &r,
                                "SELECT " COLUMNS " FROM contract_request WHERE ($1 = '' OR "
                                "consumer = $1 OR provider = $1) AND ($2 = '' OR state = $2) "
-                               "ORDER BY updated_at DESC, id DESC LIMIT 500", "ss",
-                               org.p ? org : STR(""), state.p ? state : STR(""))
+                               "ORDER BY updated_at DESC, id DESC LIMIT 500",
+                               "ss", org.p ? org : STR(""), state.p ? state : STR(""))
                     : ERR_UNAVAILABLE;
     if (e != ERR_OK)
         return e;
@@ -143,15 +153,16 @@ enum err message_list(struct ctx *c, struct str request, json_t **out)
     struct db_conn *db = db_read(c->pf->db);
     enum err e = db ? db_query(db, c->arena, &r,
                                "SELECT at_ms, org, who, kind, words FROM contract_message WHERE "
-                               "request_id = $1 ORDER BY at_ms, id LIMIT 500", "s", request)
+                               "request_id = $1 ORDER BY at_ms, id LIMIT 500",
+                               "s", request)
                     : ERR_UNAVAILABLE;
     if (e != ERR_OK)
         return e;
     *out = json_own(&c->pool, json_array());
     for (size_t i = 0; i < r.n_rows; i++)
-        json_array_append_new(*out, json_pack("{s:I,s:s,s:s,s:s,s:s}", "at",
-                                              (json_int_t)db_i64(&r, i, 0), "org", db_z(&r, i, 1),
-                                              "who", db_z(&r, i, 2), "kind", db_z(&r, i, 3),
-                                              "text", db_z(&r, i, 4)));
+        json_array_append_new(*out,
+                              json_pack("{s:I,s:s,s:s,s:s,s:s}", "at", (json_int_t)db_i64(&r, i, 0),
+                                        "org", db_z(&r, i, 1), "who", db_z(&r, i, 2), "kind",
+                                        db_z(&r, i, 3), "text", db_z(&r, i, 4)));
     return ERR_OK;
 }

@@ -7,8 +7,8 @@
 
 enum { TEXT_MAX = 2000, FIELDS_MAX = 64, AGREEMENT_MAX = 64 * 1024, SENSITIVE = 2, UNKNOWN = 2 };
 
-static const char *const texts[] = {"client_id", "api", "version", "fields", "recipients",
-                                    "impact_assessment", "officer_opinion"};
+static const char *const texts[] = {
+    "client_id", "api", "version", "fields", "recipients", "impact_assessment", "officer_opinion"};
 static const char *const pairs[] = {"purpose", "legal_basis"};
 static const struct {
     const char *name;
@@ -19,7 +19,8 @@ static const struct {
                {"report_days", 0, 366}};
 static const char *const flags[] = {"consent_needed", "purpose_needed"};
 
-/* ---- reading ------------------------------------------------------------------------------------ */
+/* ---- reading ------------------------------------------------------------------------------------
+ */
 /* Words parted by single blanks, whatever was typed between them. */
 static struct str words_of(struct arena *a, struct str s)
 {
@@ -51,8 +52,9 @@ static void set_pair(struct ctx *c, json_t *t, const char *name)
         return;
     fr = str_trim(fr.p ? fr : STR(""));
     en = str_trim(en.p ? en : STR(""));
-    json_object_set_new(t, name, json_pack("{s:o,s:o}", "fr", contracts_str(fr), "en",
-                                           contracts_str(en.n ? en : fr)));
+    json_object_set_new(
+        t, name,
+        json_pack("{s:o,s:o}", "fr", contracts_str(fr), "en", contracts_str(en.n ? en : fr)));
 }
 
 json_t *terms_read(struct ctx *c, const json_t *before)
@@ -88,7 +90,8 @@ json_t *terms_read(struct ctx *c, const json_t *before)
     return t;
 }
 
-/* ---- what is wrong -------------------------------------------------------------------------------- */
+/* ---- what is wrong
+ * -------------------------------------------------------------------------------- */
 static const json_t *described(const json_t *api, struct str path)
 {
     const json_t *list = json_get(api, "fields");
@@ -168,14 +171,15 @@ size_t terms_faults(struct ctx *c, const json_t *terms, const json_t *api,
                     struct terms_fault out[TERMS_FAULTS_MAX])
 {
     size_t n = 0;
-#define WRONG(when, field, key)                                                                    \
-    if (when)                                                                                      \
+#define WRONG(when, field, key) \
+    if (when)                   \
     out[n++] = (struct terms_fault){field, key}
     WRONG(!api || strcmp(json_get_z(api, "state", ""), "active") != 0, "api", "api");
     WRONG(!client_is_of(c, terms), "client_id", "client_id");
     WRONG(!fields_compile(json_get_str(terms, "fields")), "fields", "fields");
     for (size_t i = 0; i < COUNT_OF(pairs); i++)
-        WRONG(!is_text(json_get(terms, pairs[i]), "fr") || !is_text(json_get(terms, pairs[i]), "en"),
+        WRONG(!is_text(json_get(terms, pairs[i]), "fr") ||
+                  !is_text(json_get(terms, pairs[i]), "en"),
               pairs[i], pairs[i]);
     WRONG(json_get_str(terms, "recipients").n == 0, "recipients", "recipients");
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
@@ -191,7 +195,8 @@ size_t terms_faults(struct ctx *c, const json_t *terms, const json_t *api,
     return n;
 }
 
-/* ---- named to people ------------------------------------------------------------------------------- */
+/* ---- named to people
+ * ------------------------------------------------------------------------------- */
 /* The exchange names questions; here it is asked by the same words. */
 static json_t *label_of(struct ctx *c, struct str field, const json_t *known)
 {
@@ -224,28 +229,29 @@ json_t *terms_fields(struct ctx *c, const json_t *terms, const json_t *api)
     }
     while (rest.n && str_split(&rest, ' ', &part)) {
         const json_t *known = described(api, path_of(part));
-        json_array_append_new(list, json_pack("{s:o,s:o,s:I}", "name", contracts_str(part), "label",
-                                              label_of(c, part, known), "sensitivity",
-                                              (json_int_t)json_get_i64(known, "sensitivity",
-                                                                       UNKNOWN)));
+        json_array_append_new(list,
+                              json_pack("{s:o,s:o,s:I}", "name", contracts_str(part), "label",
+                                        label_of(c, part, known), "sensitivity",
+                                        (json_int_t)json_get_i64(known, "sensitivity", UNKNOWN)));
     }
     return list;
 }
 
-/* ---- the agreement ---------------------------------------------------------------------------------- */
+/* ---- the agreement
+ * ---------------------------------------------------------------------------------- */
 static json_t *org_json(struct ctx *c, struct str id)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
-    enum err e = db ? db_query_one(db, c->arena, &r,
-                                   "SELECT siret, name_fr, name_en FROM organisation WHERE id = $1",
-                                   "s", id)
-                    : ERR_UNAVAILABLE;
+    enum err e =
+        db ? db_query_one(db, c->arena, &r,
+                          "SELECT siret, name_fr, name_en FROM organisation WHERE id = $1", "s", id)
+           : ERR_UNAVAILABLE;
     json_t *v = json_pack("{s:o}", "id", contracts_str(id));
     if (e == ERR_OK) {
         json_object_set_new(v, "siret", json_string(db_z(&r, 0, 0)));
-        json_object_set_new(v, "name", json_pack("{s:s,s:s}", "fr", db_z(&r, 0, 1), "en",
-                                                 db_z(&r, 0, 2)));
+        json_object_set_new(v, "name",
+                            json_pack("{s:s,s:s}", "fr", db_z(&r, 0, 1), "en", db_z(&r, 0, 2)));
     }
     return v;
 }

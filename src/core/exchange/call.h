@@ -1,5 +1,5 @@
-/* One call through the gateway, and the loop's gateway it belongs to. Shared by gateway.c (may it be
- * made?) and relay.c (making it). */
+/* One call through the gateway, and the loop's gateway it belongs to. Shared by gateway.c (may it
+ * be made?) and relay.c (making it). */
 #ifndef EXCHANGE_CALL_H
 #define EXCHANGE_CALL_H
 

@@ -1,5 +1,5 @@
-/* What the service of contracts asks of the exchange (docs/CALLS.md): an API as agreements name it, a
- * contract made, changed, and held. Each change is the same act as the operator's command. */
+/* What the service of contracts asks of the exchange (docs/CALLS.md): an API as agreements name it,
+ * a contract made, changed, and held. Each change is the same act as the operator's command. */
 #include <stdio.h>
 
 #include "core/exchange/exchange.h"
@@ -32,15 +32,15 @@ enum err exchange_call_api(struct ctx *c, const json_t *args, json_t **out)
     if (e == ERR_OK)
         e = db_query(db, c->arena, &f,
                      "SELECT path, label_fr, label_en, sensitivity FROM api_field WHERE api = $1 "
-                     "AND version = $2 ORDER BY position", "ss", api, version);
+                     "AND version = $2 ORDER BY position",
+                     "ss", api, version);
     if (e != ERR_OK)
         return e;
     json_t *fields = json_array();
     for (size_t i = 0; i < f.n_rows; i++)
         json_array_append_new(fields, json_pack("{s:o, s:{s:o, s:o}, s:I}", "name", text(&f, i, 0),
-                                                "label", "fr", text(&f, i, 1), "en",
-                                                text(&f, i, 2), "sensitivity",
-                                                (json_int_t)db_i64(&f, i, 3)));
+                                                "label", "fr", text(&f, i, 1), "en", text(&f, i, 2),
+                                                "sensitivity", (json_int_t)db_i64(&f, i, 3)));
     *out = json_pack("{s:s%, s:s%, s:o, s:{s:o, s:o}, s:o, s:o, s:{s:o, s:o}, s:o}", "api", api.p,
                      api.n, "version", version.p, version.n, "org_id", text(&r, 0, 0), "title",
                      "fr", text(&r, 0, 1), "en", text(&r, 0, 2), "scope", text(&r, 0, 3), "state",
@@ -53,18 +53,24 @@ enum err exchange_call_contract_put(struct ctx *c, const json_t *v, json_t **out
 {
     struct str id;
     const char *recipients = json_get_z(v, "recipients", "");
-    struct exchange_contract_terms t = {
-        .id = json_get_z(v, "id", NULL), .client_id = json_get_z(v, "client_id", ""),
-        .org_id = json_get_z(v, "org_id", ""), .api = json_get_z(v, "api", ""),
-        .version = json_get_z(v, "version", ""), .fields = json_get_z(v, "fields", ""),
-        .purpose_fr = two(v, "purpose", "fr"), .purpose_en = two(v, "purpose", "en"),
-        .basis_fr = two(v, "legal_basis", "fr"), .basis_en = two(v, "legal_basis", "en"),
-        .recipients = *recipients ? recipients : NULL,
-        .consent_needed = json_get_bool(v, "consent_needed", false),
-        .purpose_needed = json_get_bool(v, "purpose_needed", false),
-        .duration_days = (int)json_get_i64(v, "duration_days", 0),
-        .quota_per_minute = (int)json_get_i64(v, "quota_per_minute", 0),
-        .starts_ms = json_get_i64(v, "starts_at", 0), .ends_ms = json_get_i64(v, "ends_at", 0)};
+    struct exchange_contract_terms t = {.id = json_get_z(v, "id", NULL),
+                                        .client_id = json_get_z(v, "client_id", ""),
+                                        .org_id = json_get_z(v, "org_id", ""),
+                                        .api = json_get_z(v, "api", ""),
+                                        .version = json_get_z(v, "version", ""),
+                                        .fields = json_get_z(v, "fields", ""),
+                                        .purpose_fr = two(v, "purpose", "fr"),
+                                        .purpose_en = two(v, "purpose", "en"),
+                                        .basis_fr = two(v, "legal_basis", "fr"),
+                                        .basis_en = two(v, "legal_basis", "en"),
+                                        .recipients = *recipients ? recipients : NULL,
+                                        .consent_needed = json_get_bool(v, "consent_needed", false),
+                                        .purpose_needed = json_get_bool(v, "purpose_needed", false),
+                                        .duration_days = (int)json_get_i64(v, "duration_days", 0),
+                                        .quota_per_minute =
+                                            (int)json_get_i64(v, "quota_per_minute", 0),
+                                        .starts_ms = json_get_i64(v, "starts_at", 0),
+                                        .ends_ms = json_get_i64(v, "ends_at", 0)};
     enum err e = exchange_contract_put(c, &t, &id);
     if (e == ERR_OK)
         *out = json_pack("{s:s%}", "id", id.p, id.n);
@@ -73,7 +79,8 @@ enum err exchange_call_contract_put(struct ctx *c, const json_t *v, json_t **out
 
 enum err exchange_call_contract_state(struct ctx *c, const json_t *args, json_t **out)
 {
-    enum err e = exchange_contract_state(c, json_get_str(args, "id"), json_get_z(args, "state", ""));
+    enum err e =
+        exchange_contract_state(c, json_get_str(args, "id"), json_get_z(args, "state", ""));
     if (e == ERR_OK)
         *out = json_pack("{s:O}", "state", json_get(args, "state"));
     return e;

@@ -109,18 +109,30 @@ static int contract_show(struct run *r, const char *id)
 {
     struct db_result rows;
     struct db_conn *db = db_read(r->c->pf->db);
-    enum err e = db ? db_query_one(db, &r->arena, &rows, contract_one_sql, "z", id)
-                    : ERR_UNAVAILABLE;
+    enum err e =
+        db ? db_query_one(db, &r->arena, &rows, contract_one_sql, "z", id) : ERR_UNAVAILABLE;
     if (e != ERR_OK)
         return failed("contract show", e);
     if (r->json) {
         print_json(r, json_own(&r->c->pool, contract_json(&rows, 0)));
         return 0;
     }
-    static const char *const names[] = {
-        "id", "client", "consumer", "api", "version", "fields", "purpose (fr)", "purpose (en)",
-        "legal basis (fr)", "legal basis (en)", "recipients", "consent needed", "purpose needed",
-        "duration (days)", "calls per minute", "state"};
+    static const char *const names[] = {"id",
+                                        "client",
+                                        "consumer",
+                                        "api",
+                                        "version",
+                                        "fields",
+                                        "purpose (fr)",
+                                        "purpose (en)",
+                                        "legal basis (fr)",
+                                        "legal basis (en)",
+                                        "recipients",
+                                        "consent needed",
+                                        "purpose needed",
+                                        "duration (days)",
+                                        "calls per minute",
+                                        "state"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         printf("%-18s %s\n", names[i], db_z(&rows, 0, i));
     int64_t starts_ms = db_i64(&rows, 0, 16), ends_ms = db_i64(&rows, 0, 17);
@@ -139,7 +151,8 @@ static int contract_set(struct run *r, const char *id, const char *state)
     return 0;
 }
 
-/* Requests and agreements are another service's: it takes what is not for us. -1: it does not either. */
+/* Requests and agreements are another service's: it takes what is not for us. -1: it does not
+ * either. */
 static int contract_elsewhere(struct run *r, int argc, char **argv)
 {
     json_t *out, *list = json_array(), *args = json_pack("{s:b}", "json", r->json);

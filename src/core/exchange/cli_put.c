@@ -89,7 +89,7 @@ static const char *two(const json_t *v, const char *key, const char *lang)
 
 int exchange_cli_api_put(struct ctx *c, const char *path)
 {
-    static const char *const known[] = {"v",      "id",      "version", "org_id", "title",
+    static const char *const known[] = {"v",       "id",     "version", "org_id", "title",
                                         "summary", "scope",  "origin",  "prefix", "adapter",
                                         "methods", "circle", "fields",  NULL};
     static const struct members m = {known, "api put"};
@@ -102,39 +102,59 @@ int exchange_cli_api_put(struct ctx *c, const char *path)
     }
     if (json_get_i64(v, "circle", 3) != 3) {
         fputs("socle api put: a bare declaration shows no evidence, so its circle is 3 (socle api "
-              "import, socle api circle)\n", stderr);
+              "import, socle api circle)\n",
+              stderr);
         return 1;
     }
-    return done(&m, exchange_api_put_json(c, v),
-                arena_printf(c->arena, "%s/%s", json_get_z(v, "id", ""),
-                             json_get_z(v, "version", "")).p);
+    return done(
+        &m, exchange_api_put_json(c, v),
+        arena_printf(c->arena, "%s/%s", json_get_z(v, "id", ""), json_get_z(v, "version", "")).p);
 }
 
 int exchange_cli_contract_put(struct ctx *c, const char *path)
 {
-    static const char *const known[] = {
-        "v",           "id",         "client_id",      "org_id",         "api",
-        "version",     "fields",     "purpose",        "legal_basis",    "recipients",
-        "consent_needed", "purpose_needed", "duration_days", "quota_per_minute", "state",
-        "starts_at",   "ends_at",    NULL};
+    static const char *const known[] = {"v",
+                                        "id",
+                                        "client_id",
+                                        "org_id",
+                                        "api",
+                                        "version",
+                                        "fields",
+                                        "purpose",
+                                        "legal_basis",
+                                        "recipients",
+                                        "consent_needed",
+                                        "purpose_needed",
+                                        "duration_days",
+                                        "quota_per_minute",
+                                        "state",
+                                        "starts_at",
+                                        "ends_at",
+                                        NULL};
     static const struct members m = {known, "contract put"};
     const json_t *v = declaration_read(c, &m, path);
     struct str id = STR_NONE;
     if (!v)
         return 1;
     const char *recipients = json_get_z(v, "recipients", "");
-    struct exchange_contract_terms t = {
-        .id = json_get_z(v, "id", NULL), .client_id = json_get_z(v, "client_id", ""),
-        .org_id = json_get_z(v, "org_id", ""), .api = json_get_z(v, "api", ""),
-        .version = json_get_z(v, "version", ""), .fields = json_get_z(v, "fields", ""),
-        .purpose_fr = two(v, "purpose", "fr"), .purpose_en = two(v, "purpose", "en"),
-        .basis_fr = two(v, "legal_basis", "fr"), .basis_en = two(v, "legal_basis", "en"),
-        .recipients = *recipients ? recipients : NULL,
-        .consent_needed = json_get_bool(v, "consent_needed", false),
-        .purpose_needed = json_get_bool(v, "purpose_needed", false),
-        .duration_days = (int)json_get_i64(v, "duration_days", 0),
-        .quota_per_minute = (int)json_get_i64(v, "quota_per_minute", 0),
-        .starts_ms = json_get_i64(v, "starts_at", 0), .ends_ms = json_get_i64(v, "ends_at", 0)};
+    struct exchange_contract_terms t = {.id = json_get_z(v, "id", NULL),
+                                        .client_id = json_get_z(v, "client_id", ""),
+                                        .org_id = json_get_z(v, "org_id", ""),
+                                        .api = json_get_z(v, "api", ""),
+                                        .version = json_get_z(v, "version", ""),
+                                        .fields = json_get_z(v, "fields", ""),
+                                        .purpose_fr = two(v, "purpose", "fr"),
+                                        .purpose_en = two(v, "purpose", "en"),
+                                        .basis_fr = two(v, "legal_basis", "fr"),
+                                        .basis_en = two(v, "legal_basis", "en"),
+                                        .recipients = *recipients ? recipients : NULL,
+                                        .consent_needed = json_get_bool(v, "consent_needed", false),
+                                        .purpose_needed = json_get_bool(v, "purpose_needed", false),
+                                        .duration_days = (int)json_get_i64(v, "duration_days", 0),
+                                        .quota_per_minute =
+                                            (int)json_get_i64(v, "quota_per_minute", 0),
+                                        .starts_ms = json_get_i64(v, "starts_at", 0),
+                                        .ends_ms = json_get_i64(v, "ends_at", 0)};
     enum err e = exchange_contract_put(c, &t, &id);
     return done(&m, e, e == ERR_OK ? id.p : t.id ? t.id : "the contract");
 }

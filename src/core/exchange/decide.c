@@ -121,8 +121,8 @@ enum gw_code decide(const struct decide_in *in, struct token *t, const struct ex
         if (g->k ? g->k->route != route : !str_eq(g->api, route->api))
             continue;
         enum gw_code verdict = g->verdict;
-        if (verdict == GW_OK && (g->k->starts_ms > in->now_ms ||
-                                 (g->k->ends_ms && g->k->ends_ms <= in->now_ms)))
+        if (verdict == GW_OK &&
+            (g->k->starts_ms > in->now_ms || (g->k->ends_ms && g->k->ends_ms <= in->now_ms)))
             verdict = GW_CONTRACT;
         if (verdict == GW_OK) {
             *grant = g;

@@ -22,7 +22,8 @@ enum {
     REFUSAL_EVERY_MS = 1000,    /* of a token under a contract: recorded ones */
 };
 
-/* ---- what the feed brings ----------------------------------------------------------------------- */
+/* ---- what the feed brings -----------------------------------------------------------------------
+ */
 void gateway_view_unref(struct gateway_view *v)
 {
     if (--v->refs)
@@ -86,13 +87,14 @@ void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
     map_init(&g->quotas);
     map_init(&g->floods);
     relay_start(g);
-    g->listener = (struct feed_listener){.loop = l, .on_snapshot = on_snapshot,
-                                         .on_denials = on_denials};
+    g->listener =
+        (struct feed_listener){.loop = l, .on_snapshot = on_snapshot, .on_denials = on_denials};
     feed_listen(&g->listener);
     return g;
 }
 
-/* ---- ROUTE -------------------------------------------------------------------------------------- */
+/* ---- ROUTE --------------------------------------------------------------------------------------
+ */
 /* "/gw/{api}/{version}/rest": key is "api/version", rest begins with its '/'. */
 static bool path_split(struct str path, struct str *key, struct str *rest)
 {
@@ -107,7 +109,8 @@ static bool path_split(struct str path, struct str *key, struct str *rest)
     return n > (size_t)one + 1;
 }
 
-/* The provider must read the path as we do: nothing that one of us could normalise is let through. */
+/* The provider must read the path as we do: nothing that one of us could normalise is let through.
+ */
 static bool path_is_plain(struct str rest)
 {
     for (size_t i = 0; i < rest.n; i++) {
@@ -130,8 +133,10 @@ static bool path_is_plain(struct str rest)
     return true;
 }
 
-/* ---- TOKEN -------------------------------------------------------------------------------------- */
-/* Failed verifications per address and second: a flood of garbage costs its sender, not the loop. */
+/* ---- TOKEN --------------------------------------------------------------------------------------
+ */
+/* Failed verifications per address and second: a flood of garbage costs its sender, not the loop.
+ */
 static struct flood_row *flood_of(struct gateway *g, struct str remote)
 {
     int64_t second = loop_now_ms(g->loop) / 1000;
@@ -157,8 +162,10 @@ static enum gw_code token_learn(struct gateway *g, struct fast *x, struct str te
                                 struct token **out)
 {
     struct flood_row *flood = flood_of(g, fast_remote(x));
-    struct token_rules rules = {.keys = g->view->snapshot->issuer_keys, .issuer = g->issuer,
-                                .audience = g->audience, .seal_key = g->pf->token_seal,
+    struct token_rules rules = {.keys = g->view->snapshot->issuer_keys,
+                                .issuer = g->issuer,
+                                .audience = g->audience,
+                                .seal_key = g->pf->token_seal,
                                 .now_ms = now_ms};
     if (!flood || flood->failures >= FAILURES_PER_SECOND)
         return GW_TOKEN_FLOOD;
@@ -186,7 +193,8 @@ static enum gw_code possession(struct gateway *g, struct fast *x, struct token *
     return code;
 }
 
-static enum gw_code token_find(struct gateway *g, struct fast *x, int64_t now_ms, struct token **out)
+static enum gw_code token_find(struct gateway *g, struct fast *x, int64_t now_ms,
+                               struct token **out)
 {
     struct str h = http_header_get(fast_head(x), "Authorization"), signature;
     if (!h.p)
@@ -204,7 +212,8 @@ static enum gw_code token_find(struct gateway *g, struct fast *x, int64_t now_ms
     return possession(g, x, *out, !bearer, now_ms);
 }
 
-/* ---- PURPOSE ------------------------------------------------------------------------------------ */
+/* ---- PURPOSE ------------------------------------------------------------------------------------
+ */
 enum { PURPOSE_MAX = 200 };
 
 static struct str purpose_one(struct fast *x, const char *param, const char *header)
@@ -253,7 +262,8 @@ static enum gw_code purpose_read(struct gw_call *c)
                : GW_RECIPIENT;
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------- */
+/* ---- refusals -----------------------------------------------------------------------------------
+ */
 /* At most one a second of each token and contract: who insists fills no journal. */
 static enum gw_code refuse(struct gateway *g, struct gw_call *c, struct token_grant *grant,
                            enum gw_code code)
@@ -263,16 +273,20 @@ static enum gw_code refuse(struct gateway *g, struct gw_call *c, struct token_gr
     if (!grant || !grant->k || !str_eq(grant->k->client_id, c->token->client_id) ||
         (grant->refusal_kept_ms && now_ms - grant->refusal_kept_ms < REFUSAL_EVERY_MS))
         return code;
-    struct record_call rec = {.k = grant->k, .token = c->token, .consent = grant->consent,
+    struct record_call rec = {.k = grant->k,
+                              .token = c->token,
+                              .consent = grant->consent,
                               .method = str_from(http_method_name(h->method)),
-                              .target = h->target, .trace_id = fast_trace_id(c->x),
+                              .target = h->target,
+                              .trace_id = fast_trace_id(c->x),
                               .at_ms = c->at_ms};
     grant->refusal_kept_ms = now_ms;
     record_refusal(g->lane, &rec, code);
     return code;
 }
 
-/* ---- the way through ---------------------------------------------------------------------------- */
+/* ---- the way through ----------------------------------------------------------------------------
+ */
 STAGE_AT(admit);
 static enum gw_code admit(struct gateway *g, struct gw_call *c)
 {
@@ -303,8 +317,11 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
     token->refs++;
 
     /* DECIDE: contract, consent, denials, times */
-    struct decide_in in = {.snapshot = g->view->snapshot, .snapshot_version = g->view_version,
-                           .deny = &g->deny, .now_ms = c->at_ms, .quota = quota_of,
+    struct decide_in in = {.snapshot = g->view->snapshot,
+                           .snapshot_version = g->view_version,
+                           .deny = &g->deny,
+                           .now_ms = c->at_ms,
+                           .quota = quota_of,
                            .quota_arg = g};
     code = decide(&in, token, c->route, &grant, &c->denied_at_ms);
     if (code != GW_OK)

@@ -6,6 +6,6 @@
 
 /* Does the request come with what its token is bound to? dpop: it was sent under that scheme. */
 enum gw_code token_possessed(struct gateway *g, struct fast *x, struct token *t, bool dpop,
-                         int64_t now_ms) MUST_CHECK;
+                             int64_t now_ms) MUST_CHECK;
 
 #endif

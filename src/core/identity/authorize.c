@@ -45,8 +45,8 @@ static enum err sign_in(struct ctx *c, struct flow *f, const struct client *k)
         return e;
     if (!hint_is_usable(c, k, f))
         return ctx_redirect(c, flow_url(c, f, "/connexion/choix"));
-    const char *path = arena_printf(c->arena, "/connexion/vers/" STR_FMT,
-                                    STR_ARG(f->request.idp_hint)).p;
+    const char *path =
+        arena_printf(c->arena, "/connexion/vers/" STR_FMT, STR_ARG(f->request.idp_hint)).p;
     return ctx_redirect(c, flow_url(c, f, path));
 }
 
@@ -69,8 +69,8 @@ static enum err authorize(struct ctx *c, struct request *r)
         return idt_fail(c, IDT_REDIRECT, NULL, "redirect_uri");
     if (!resolved)
         return redirect_error(c, r, &why);
-    struct flow f = {.kind = FLOW_CLIENT, .client_name_fr = k->name_fr,
-                     .client_name_en = k->name_en};
+    struct flow f = {
+        .kind = FLOW_CLIENT, .client_name_fr = k->name_fr, .client_name_en = k->name_en};
     if (!request_check(c->arena, r, k->profile, k->pkce, &why))
         return redirect_error(c, r, &why);
     f.request = *r;

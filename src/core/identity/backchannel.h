@@ -1,5 +1,5 @@
-/* OpenID Connect Back-Channel Logout 1.0: clients that registered an address are told when a session
- * ends, and this platform's own sites end theirs at once. */
+/* OpenID Connect Back-Channel Logout 1.0: clients that registered an address are told when a
+ * session ends, and this platform's own sites end theirs at once. */
 #ifndef IDENTITY_BACKCHANNEL_H
 #define IDENTITY_BACKCHANNEL_H
 

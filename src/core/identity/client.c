@@ -26,16 +26,28 @@ unsigned client_algs(const struct client *k)
 
 static void client_fill(const struct db_result *r, struct client *k)
 {
-    *k = (struct client){
-        .id = db_str(r, 0, 0), .org_id = db_str(r, 0, 1), .name_fr = db_str(r, 0, 2),
-        .name_en = db_str(r, 0, 3), .realm = db_str(r, 0, 5), .entity_id = db_str(r, 0, 6),
-        .state = db_str(r, 0, 7), .secret_mac = db_str(r, 0, 8), .old_secret_mac = db_str(r, 0, 9),
-        .old_secret_until_ms = db_i64(r, 0, 10), .auth_methods = db_str(r, 0, 11),
-        .jwks = db_str(r, 0, 12), .scopes = db_str(r, 0, 15), .providers = db_str(r, 0, 16),
-        .pkce = db_i64(r, 0, 17) != 0, .par = db_i64(r, 0, 18) != 0,
-        .logout_uri = db_str(r, 0, 20), .data_provider = db_i64(r, 0, 21) != 0};
+    *k = (struct client){.id = db_str(r, 0, 0),
+                         .org_id = db_str(r, 0, 1),
+                         .name_fr = db_str(r, 0, 2),
+                         .name_en = db_str(r, 0, 3),
+                         .realm = db_str(r, 0, 5),
+                         .entity_id = db_str(r, 0, 6),
+                         .state = db_str(r, 0, 7),
+                         .secret_mac = db_str(r, 0, 8),
+                         .old_secret_mac = db_str(r, 0, 9),
+                         .old_secret_until_ms = db_i64(r, 0, 10),
+                         .auth_methods = db_str(r, 0, 11),
+                         .jwks = db_str(r, 0, 12),
+                         .scopes = db_str(r, 0, 15),
+                         .providers = db_str(r, 0, 16),
+                         .pkce = db_i64(r, 0, 17) != 0,
+                         .par = db_i64(r, 0, 18) != 0,
+                         .logout_uri = db_str(r, 0, 20),
+                         .data_provider = db_i64(r, 0, 21) != 0};
     struct str bound = db_str(r, 0, 19);
-    k->bound = str_eq_z(bound, "dpop") ? BOUND_DPOP : str_eq_z(bound, "mtls") ? BOUND_MTLS : BOUND_NO;
+    k->bound = str_eq_z(bound, "dpop")   ? BOUND_DPOP
+               : str_eq_z(bound, "mtls") ? BOUND_MTLS
+                                         : BOUND_NO;
 }
 
 enum err client_get(struct ctx *c, struct str id, struct client **out)
@@ -44,13 +56,14 @@ enum err client_get(struct ctx *c, struct str id, struct client **out)
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT id, org_id, name_fr, name_en, profile, realm, entity_id, "
-                              "state, secret_mac, old_secret_mac, old_secret_until, auth_methods, "
-                              "jwks, id_token_alg, userinfo_alg, scopes, providers, pkce, par, bound, "
-                              "logout_uri, data_provider "
-                              "FROM client WHERE id = $1 AND state <> 'removed'",
-                              "s", id);
+    enum err e =
+        db_query_one(db, c->arena, &r,
+                     "SELECT id, org_id, name_fr, name_en, profile, realm, entity_id, "
+                     "state, secret_mac, old_secret_mac, old_secret_until, auth_methods, "
+                     "jwks, id_token_alg, userinfo_alg, scopes, providers, pkce, par, bound, "
+                     "logout_uri, data_provider "
+                     "FROM client WHERE id = $1 AND state <> 'removed'",
+                     "s", id);
     if (e != ERR_OK)
         return e;
     struct client *k = arena_new(c->arena, struct client);
@@ -93,20 +106,21 @@ struct str client_name_in(const struct client *k, const char *lang)
 enum err client_secret_mac(struct ctx *c, struct str client_id, struct str secret, struct str *hex)
 {
     uint8_t mac[32];
-    struct str data = arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id),
-                                   STR_ARG(secret));
+    struct str data =
+        arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id), STR_ARG(secret));
     enum err e = keys_mac(c->pf->keys, "client_secret", data, mac);
     if (e == ERR_OK)
         *hex = codec_to_hex(c->arena, mac, sizeof mac);
     return e;
 }
 
-/* ---- registering -------------------------------------------------------------------------------- */
+/* ---- registering --------------------------------------------------------------------------------
+ */
 struct put {
     const struct identity_client *in;
     struct str id, secret_mac;
-    const char *profile, *realm, *entity_id, *org_id, *name_en, *scopes, *providers, *methods, *jwks,
-        *id_token_alg, *userinfo_alg;
+    const char *profile, *realm, *entity_id, *org_id, *name_en, *scopes, *providers, *methods,
+        *jwks, *id_token_alg, *userinfo_alg;
     int64_t now_ms;
 };
 
@@ -138,7 +152,8 @@ static enum err client_write(struct db_conn *db, void *arg)
         "userinfo_alg, scopes, providers, pkce, created_at, updated_at, par, bound, logout_uri, "
         "data_provider) "
         "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, '', 0, $10, $11, $12, $13, $14, $15, $16, $17, "
-        "$17, $18, $19, $20, $21) ON CONFLICT (id) DO UPDATE SET org_id = $2, name_fr = $3, name_en = $4, "
+        "$17, $18, $19, $20, $21) ON CONFLICT (id) DO UPDATE SET org_id = $2, name_fr = $3, "
+        "name_en = $4, "
         "profile = $5, realm = $6, entity_id = $7, state = $8, secret_mac = CASE WHEN $9 = '' THEN "
         "client.secret_mac ELSE $9 END, auth_methods = $10, jwks = $11, id_token_alg = $12, "
         "userinfo_alg = $13, scopes = $14, providers = $15, pkce = $16, updated_at = $17, "
@@ -230,8 +245,8 @@ static bool client_exists(struct ctx *c, struct str id)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
-    return db && db_query_one(db, c->arena, &r, "SELECT 1 FROM client WHERE id = $1", "s", id) ==
-                     ERR_OK;
+    return db &&
+           db_query_one(db, c->arena, &r, "SELECT 1 FROM client WHERE id = $1", "s", id) == ERR_OK;
 }
 
 static enum err secret_choose(struct ctx *c, struct put *p, bool is_new, struct str *secret)
@@ -262,13 +277,17 @@ enum err identity_client_put(struct ctx *c, const struct identity_client *in, st
     struct str kept;
     const char *fault;
     id_new(drawn);
-    struct put p = {.in = in, .id = str_from(either(in->id, drawn)),
+    struct put p = {.in = in,
+                    .id = str_from(either(in->id, drawn)),
                     .profile = either(in->profile, "modern"),
-                    .realm = either(in->realm, "citizens"), .org_id = either(in->org_id, ""),
+                    .realm = either(in->realm, "citizens"),
+                    .org_id = either(in->org_id, ""),
                     .name_en = either(in->name_en, in->name_fr),
-                    .scopes = either(in->scopes, "*"), .providers = either(in->providers, "*"),
+                    .scopes = either(in->scopes, "*"),
+                    .providers = either(in->providers, "*"),
                     .methods = either(in->auth_methods, default_methods(in)),
-                    .jwks = either(in->jwks, ""), .id_token_alg = either(in->id_token_alg, "ES256"),
+                    .jwks = either(in->jwks, ""),
+                    .id_token_alg = either(in->id_token_alg, "ES256"),
                     .now_ms = clock_now_ms()};
     p.entity_id = either(in->entity_id, p.id.p);
     p.userinfo_alg = either(in->userinfo_alg, strcmp(p.profile, "strict") == 0 ? "ES256" : "none");

@@ -26,11 +26,14 @@ enum err client_get(struct ctx *c, struct str id, struct client **out) MUST_CHEC
 bool client_uri_is(struct ctx *c, struct str client_id, const char *kind, struct str uri);
 
 /* RFC 6749 2.3: basic (with the standard's form encoding, or as many send it, without), post,
- * private_key_jwt, or a certificate of its own (RFC 8705 2.2). On failure the OAuth answer is given and *out is NULL. */
+ * private_key_jwt, or a certificate of its own (RFC 8705 2.2). On failure the OAuth answer is given
+ * and *out is NULL. */
 enum err client_authenticate(struct ctx *c, struct client **out) MUST_CHECK;
 
-/* Inside this platform: was this identifier of a proof used before? Shared by all nodes. ERR_EXISTS. */
-enum err proof_use_once(struct ctx *c, struct str owner, struct str jti, int64_t until_ms) MUST_CHECK;
+/* Inside this platform: was this identifier of a proof used before? Shared by all nodes.
+ * ERR_EXISTS. */
+enum err proof_use_once(struct ctx *c, struct str owner, struct str jti,
+                        int64_t until_ms) MUST_CHECK;
 
 /* Algorithms a client of this profile may sign with: FAPI 2.0 leaves RS256 out. */
 unsigned client_algs(const struct client *k);
@@ -44,6 +47,7 @@ json_t *client_name(const struct client *k);
 struct str client_name_in(const struct client *k, const char *lang);
 
 /* An OAuth error as JSON (RFC 6749 5.2), with error_uri. */
-enum err oauth_fail(struct ctx *c, int status, const char *error, const char *description) MUST_CHECK;
+enum err oauth_fail(struct ctx *c, int status, const char *error,
+                    const char *description) MUST_CHECK;
 
 #endif

@@ -13,7 +13,8 @@
 
 enum { FAILURES_MAX = 20, WINDOW_MS = 60 * 1000, SLOTS = 4096, PROOF_LIFE_MAX_MS = 600 * 1000 };
 
-/* ---- throttling: a table of fixed size; a collision shares a count, which errs on the safe side -- */
+/* ---- throttling: a table of fixed size; a collision shares a count, which errs on the safe side
+ * -- */
 static struct {
     uint64_t who;
     int64_t since_ms;
@@ -23,8 +24,8 @@ static pthread_mutex_t failures_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static uint64_t who(struct ctx *c, struct str client_id)
 {
-    return map_hash(arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id),
-                                 STR_ARG(c->rq->remote)));
+    return map_hash(
+        arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id), STR_ARG(c->rq->remote)));
 }
 
 static bool too_many(uint64_t key, bool failed)
@@ -43,7 +44,8 @@ static bool too_many(uint64_t key, bool failed)
     return over;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------------------------------
+ */
 enum err oauth_fail(struct ctx *c, int status, const char *error, const char *description)
 {
     log_info("oauth_refused", "trace", c->trace_id, "route", c->route->path, "error", error, "why",
@@ -51,11 +53,12 @@ enum err oauth_fail(struct ctx *c, int status, const char *error, const char *de
     if (status == 429)
         web_header(c->rs, "Retry-After", STR("60"));
     web_header(c->rs, "Pragma", STR("no-cache"));
-    return ctx_json(c, status,
-                    json_pack("{s:s,s:s,s:s,s:s}", "error", error, "error_description", description,
-                              "error_uri", arena_printf(c->arena, "%s/erreurs/%s",
-                                                        c->pf->settings->base_url, error).p,
-                              "trace", c->trace_id));
+    return ctx_json(
+        c, status,
+        json_pack("{s:s,s:s,s:s,s:s}", "error", error, "error_description", description,
+                  "error_uri",
+                  arena_printf(c->arena, "%s/erreurs/%s", c->pf->settings->base_url, error).p,
+                  "trace", c->trace_id));
 }
 
 static enum err refuse(struct ctx *c, struct str client_id, const char *why)
@@ -68,7 +71,8 @@ static enum err refuse(struct ctx *c, struct str client_id, const char *why)
     return oauth_fail(c, 401, "invalid_client", why);
 }
 
-/* ---- secrets ------------------------------------------------------------------------------------ */
+/* ---- secrets ------------------------------------------------------------------------------------
+ */
 static bool secret_is(struct ctx *c, const struct client *k, struct str secret)
 {
     struct str mac;
@@ -131,7 +135,8 @@ static void read_presented(struct ctx *c, struct presented *p)
     p->several |= named.p && !str_eq(named, p->client_id);
 }
 
-/* ---- private_key_jwt (RFC 7523, OpenID Connect Core 9) ------------------------------------------- */
+/* ---- private_key_jwt (RFC 7523, OpenID Connect Core 9)
+ * ------------------------------------------- */
 struct proof {
     struct str id;
     int64_t until_ms;
@@ -172,8 +177,9 @@ static bool assertion_holds(struct ctx *c, const struct client *k, const json_t 
 {
     struct str jti = json_get_str(claims, "jti");
     int64_t exp_ms = json_get_i64(claims, "exp", 0) * 1000, now_ms = clock_now_ms();
-    if (!str_eq(json_get_str(claims, "iss"), k->id) || !str_eq(json_get_str(claims, "sub"), k->id) ||
-        !audience_is_ours(c, k, claims) || !jti.n || exp_ms > now_ms + PROOF_LIFE_MAX_MS)
+    if (!str_eq(json_get_str(claims, "iss"), k->id) ||
+        !str_eq(json_get_str(claims, "sub"), k->id) || !audience_is_ours(c, k, claims) || !jti.n ||
+        exp_ms > now_ms + PROOF_LIFE_MAX_MS)
         return false;
     return proof_use_once(c, k->id, jti, exp_ms + 60 * 1000) == ERR_OK; /* ERR_EXISTS: replayed */
 }
@@ -182,8 +188,7 @@ static bool assertion_is(struct ctx *c, const struct client *k, const struct jws
 {
     struct jwks *keys = NULL;
     bool ok = k->jwks.n && j->claims && jwks_read(k->jwks, &keys) == ERR_OK &&
-              jws_verify(j, keys, client_algs(k)) == ERR_OK &&
-              assertion_holds(c, k, j->claims);
+              jws_verify(j, keys, client_algs(k)) == ERR_OK && assertion_holds(c, k, j->claims);
     jwks_free(keys);
     return ok;
 }
@@ -197,8 +202,8 @@ static enum err authenticate_assertion(struct ctx *c, struct presented *p, struc
         jws_split(c->arena, p->assertion, &j) != ERR_OK)
         return refuse(c, p->client_id, "the client assertion is malformed");
     struct str sub = j.claims ? arena_dup(c->arena, json_get_str(j.claims, "sub")) : STR("");
-    bool ok = (!p->client_id.p || str_eq(p->client_id, sub)) &&
-              !too_many(who(c, sub), false) && client_get(c, sub, &k) == ERR_OK &&
+    bool ok = (!p->client_id.p || str_eq(p->client_id, sub)) && !too_many(who(c, sub), false) &&
+              client_get(c, sub, &k) == ERR_OK &&
               list_has(k->auth_methods, STR("private_key_jwt")) && assertion_is(c, k, &j);
     jws_free(&j);
     if (!ok)
@@ -207,7 +212,8 @@ static enum err authenticate_assertion(struct ctx *c, struct presented *p, struc
     return ERR_OK;
 }
 
-/* ---- a certificate of its own (RFC 8705 2.2), as a trusted proxy saw it (RFC 9440) ---------------- */
+/* ---- a certificate of its own (RFC 8705 2.2), as a trusted proxy saw it (RFC 9440)
+ * ---------------- */
 static bool certificate_is(struct ctx *c, const struct client *k)
 {
     json_t *doc = NULL;
@@ -252,8 +258,8 @@ enum err client_authenticate(struct ctx *c, struct client **out)
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     if (e == ERR_NOT_FOUND || !list_has(k->auth_methods, str_from(p.method)) ||
-        !(secret_is(c, k, p.secret) || (!str_eq(p.secret, p.raw_secret) &&
-                                        secret_is(c, k, p.raw_secret))))
+        !(secret_is(c, k, p.secret) ||
+          (!str_eq(p.secret, p.raw_secret) && secret_is(c, k, p.raw_secret))))
         return refuse(c, p.client_id, "the client or its secret is not known");
     *out = k;
     return ERR_OK;

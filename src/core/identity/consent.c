@@ -49,7 +49,8 @@ static enum err asking_load(struct ctx *c, struct asking *a, bool *answered)
     return e;
 }
 
-/* ---- the page ----------------------------------------------------------------------------------- */
+/* ---- the page -----------------------------------------------------------------------------------
+ */
 /* "12 avril 1988"; "avril 1988" or "1988" where nobody knows the rest. */
 static struct str birthdate_text(struct ctx *c, struct str s)
 {
@@ -113,15 +114,15 @@ static json_t *identity_rows(struct ctx *c, struct str claims)
         bool no_value = strcmp(d->name, "account") == 0 || strcmp(d->name, "offline_access") == 0;
         const char *words = arena_printf(c->arena, "value.%s", d->name).p;
         struct str text = no_value ? pages_text(c->arena, "identity", words, c->lang, NULL)
-                          : v ? value_text(c, d->name, v)
-                              : STR("");
+                          : v      ? value_text(c, d->name, v)
+                                   : STR("");
         if (!d->label || !text.n || !list_has(claims, str_from(d->name)))
             continue;
         const char *key = arena_printf(c->arena, "claim.%s", d->name).p;
-        json_array_append_new(
-            rows, json_pack("{s:o,s:o}", "label",
-                            jstr(pages_text(c->arena, "identity", key, c->lang, NULL)), "value",
-                            jstr(text)));
+        json_array_append_new(rows,
+                              json_pack("{s:o,s:o}", "label",
+                                        jstr(pages_text(c->arena, "identity", key, c->lang, NULL)),
+                                        "value", jstr(text)));
     }
     return rows;
 }
@@ -174,11 +175,11 @@ enum err identity_agree(struct ctx *c)
     json_t *items = json_array(), *rows = identity_rows(c, a.wanted.claims);
     for (size_t i = 0; i < json_array_size(a.wanted.items); i++)
         json_array_append_new(items, item_json(c, json_array_get(a.wanted.items, i)));
-    json_t *d = json_pack("{s:o,s:o,s:o,s:s,s:[{s:s,s:o}],s:o}", "client_name",
-                          jstr(client_name_in(a.k, c->lang)), "org_name", jstr(org_of(c, a.k)),
-                          "items", items, "action", "/connexion/accord", "hidden", "name", "flow",
-                          "value", jstr(a.flow->id), "cancel_url",
-                          jstr(flow_url(c, a.flow, "/connexion/annuler")));
+    json_t *d =
+        json_pack("{s:o,s:o,s:o,s:s,s:[{s:s,s:o}],s:o}", "client_name",
+                  jstr(client_name_in(a.k, c->lang)), "org_name", jstr(org_of(c, a.k)), "items",
+                  items, "action", "/connexion/accord", "hidden", "name", "flow", "value",
+                  jstr(a.flow->id), "cancel_url", jstr(flow_url(c, a.flow, "/connexion/annuler")));
     if (json_array_size(rows))
         json_object_set_new(d, "identity", json_pack("{s:O}", "rows", rows));
     json_decref(rows);
@@ -186,7 +187,8 @@ enum err identity_agree(struct ctx *c)
     return ctx_page(c, any_to_ask(&a) ? "identity/consent" : "identity/info", d);
 }
 
-/* ---- the answer --------------------------------------------------------------------------------- */
+/* ---- the answer ---------------------------------------------------------------------------------
+ */
 /* Those that need her agreement and have none yet; all of them where she was asked again. */
 static json_t *to_record(const struct asking *a)
 {

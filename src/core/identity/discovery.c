@@ -1,4 +1,5 @@
-/* What a client reads about us: the metadata (OpenID Connect Discovery 1.0, RFC 8414) and the keys. */
+/* What a client reads about us: the metadata (OpenID Connect Discovery 1.0, RFC 8414) and the keys.
+ */
 #include "core/identity/schema.h"
 
 #include "core/identity/pivot.h"
@@ -10,7 +11,7 @@ static json_t *list(const char *const *words, size_t n)
         json_array_append_new(l, json_string(words[i]));
     return l;
 }
-#define LIST(...)                                                                            \
+#define LIST(...) \
     list((const char *const[]){__VA_ARGS__}, COUNT_OF(((const char *const[]){__VA_ARGS__})))
 
 static json_t *claims_supported(void)
@@ -58,14 +59,14 @@ enum err identity_discovery(struct ctx *c)
     endpoints(c, d);
     json_object_set_new(d, "response_types_supported", LIST("code"));
     json_object_set_new(d, "response_modes_supported", LIST("query"));
-    json_object_set_new(d, "grant_types_supported", LIST("authorization_code", "client_credentials", "refresh_token"));
+    json_object_set_new(d, "grant_types_supported",
+                        LIST("authorization_code", "client_credentials", "refresh_token"));
     json_object_set_new(d, "dpop_signing_alg_values_supported",
                         LIST("ES256", "PS256", "RS256", "EdDSA"));
     json_object_set_new(d, "tls_client_certificate_bound_access_tokens", json_true());
     json_object_set_new(d, "subject_types_supported", LIST("pairwise", "public"));
     json_object_set_new(d, "id_token_signing_alg_values_supported", list(algs, 2));
-    json_object_set_new(d, "userinfo_signing_alg_values_supported",
-                        LIST("none", "ES256", "RS256"));
+    json_object_set_new(d, "userinfo_signing_alg_values_supported", LIST("none", "ES256", "RS256"));
     json_object_set_new(d, "token_endpoint_auth_methods_supported",
                         LIST("client_secret_basic", "client_secret_post", "private_key_jwt",
                              "self_signed_tls_client_auth"));

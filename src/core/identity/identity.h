@@ -7,11 +7,11 @@
 
 /* What NULL means is said beside each member. */
 struct identity_client {
-    const char *id;      /* NULL: a new one is drawn */
-    const char *org_id;  /* NULL: of no organisation (a sandbox) */
+    const char *id;                /* NULL: a new one is drawn */
+    const char *org_id;            /* NULL: of no organisation (a sandbox) */
     const char *name_fr, *name_en; /* name_en NULL: as in French */
-    const char *profile; /* "strict" as FranceConnect answers, "modern" (NULL), "fapi" */
-    const char *realm;   /* "citizens" (NULL), "agents", "any": the request's realm=agents chooses */
+    const char *profile;           /* "strict" as FranceConnect answers, "modern" (NULL), "fapi" */
+    const char *realm; /* "citizens" (NULL), "agents", "any": the request's realm=agents chooses */
     const char *entity_id; /* clients of one entity see the same sub; NULL: the client's id */
     const char *const *redirect_uris;
     size_t n_redirect_uris;
@@ -36,8 +36,8 @@ enum err identity_client_put(struct ctx *c, const struct identity_client *in, st
                              struct str *secret, const char **why) MUST_CHECK;
 
 struct identity_provider {
-    const char *id; /* "impots": stands in addresses */
-    const char *realm; /* "citizens" (NULL) or "agents" */
+    const char *id;                                    /* "impots": stands in addresses */
+    const char *realm;                                 /* "citizens" (NULL) or "agents" */
     const char *name_fr, *name_en, *hint_fr, *hint_en; /* hints may be NULL */
     const char *issuer; /* discovery is read below it unless `conf` names the endpoints */
     const char *client_id;

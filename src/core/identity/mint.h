@@ -9,8 +9,8 @@
 struct binding {
     struct str jkt, x5t;
 };
-/* From the DPoP header or the client certificate. When what it brings does not do for the client, the
- * answer is given and *answered is true. */
+/* From the DPoP header or the client certificate. When what it brings does not do for the client,
+ * the answer is given and *answered is true. */
 enum err binding_read(struct ctx *c, const struct client *k, struct binding *out,
                       bool *answered) MUST_CHECK;
 
@@ -19,7 +19,7 @@ struct minting {
     const json_t *data; /* of the code or the refresh grant; NULL: no person, then person is "" */
     json_t *claims;     /* all that is known of the person */
     struct str person, sub, scope, jti;
-    struct str family;  /* of the refresh token it comes with; .n 0 none */
+    struct str family; /* of the refresh token it comes with; .n 0 none */
     struct binding binding;
     int64_t now_s;
 };

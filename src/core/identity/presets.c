@@ -8,10 +8,11 @@
 static const struct preset presets[] = {
     {"franceconnect", "franceconnect", "citizens", "FranceConnect", "FranceConnect", "eidas1",
      "/api/v2",
-     "{\"auth\": \"post\", \"pkce\": false, \"login_hint\": false, \"algs\": [\"ES256\", \"RS256\"],"
+     "{\"auth\": \"post\", \"pkce\": false, \"login_hint\": false, \"algs\": [\"ES256\", "
+     "\"RS256\"],"
      " \"scope\": \"openid identite_pivot email preferred_username\"}"},
-    {"franceconnect+", "franceconnect-plus", "citizens", "FranceConnect+", "FranceConnect+", "eidas2",
-     "/api/v2",
+    {"franceconnect+", "franceconnect-plus", "citizens", "FranceConnect+", "FranceConnect+",
+     "eidas2", "/api/v2",
      "{\"auth\": \"post\", \"pkce\": false, \"login_hint\": false, \"algs\": [\"ES256\"],"
      " \"scope\": \"openid identite_pivot email preferred_username\"}"},
     {"proconnect", "proconnect", "agents", "ProConnect", "ProConnect", "eidas1", "/api/v2",

@@ -1,5 +1,6 @@
-/* Refresh tokens (RFC 6749 6, OpenID Connect Core 11): one lasting agreement is one row; each use turns
- * it, and what comes again after its turn ends it (RFC 9700 4.14). docs/formats/refresh-token.md */
+/* Refresh tokens (RFC 6749 6, OpenID Connect Core 11): one lasting agreement is one row; each use
+ * turns it, and what comes again after its turn ends it (RFC 9700 4.14).
+ * docs/formats/refresh-token.md */
 #ifndef IDENTITY_REFRESH_H
 #define IDENTITY_REFRESH_H
 

@@ -23,7 +23,10 @@ static const struct param {
     size_t at, max;
     bool strict;
 } params[] = {
-#define P(name, max, strict) {#name, offsetof(struct request, name), max, strict}
+#define P(name, max, strict)                               \
+    {                                                      \
+#name, offsetof(struct request, name), max, strict \
+    }
     P(client_id, 128, true),
     P(redirect_uri, URI_MAX, true),
     P(response_type, 64, true),
@@ -77,7 +80,8 @@ void request_read(const struct form *in, struct request *out)
     }
 }
 
-/* ---- names -------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------
+ */
 enum err profile_from_name(struct str name, enum profile *out)
 {
     static const char *const names[] = {"strict", "modern", "fapi"};
@@ -104,7 +108,8 @@ const char *level_name(enum level l)
     return level_names[l];
 }
 
-/* ---- lists -------------------------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------------------------------
+ */
 bool list_has(struct str list, struct str name)
 {
     struct str part;
@@ -122,7 +127,8 @@ struct str list_add(struct arena *a, struct str list, struct str name)
                   : arena_dup(a, name);
 }
 
-/* ---- checks ------------------------------------------------------------------------------------- */
+/* ---- checks -------------------------------------------------------------------------------------
+ */
 static bool refuse(struct oauth_error *why, const char *error, const char *description)
 {
     *why = (struct oauth_error){error, description};
@@ -132,8 +138,7 @@ static bool refuse(struct oauth_error *why, const char *error, const char *descr
 static bool check_form(struct arena *a, struct request *r, enum profile p, struct oauth_error *why)
 {
     if (r->repeated)
-        return refuse(why, "invalid_request",
-                      arena_printf(a, "%s is given twice", r->repeated).p);
+        return refuse(why, "invalid_request", arena_printf(a, "%s is given twice", r->repeated).p);
     if (p == PROFILE_STRICT && r->unknown.p)
         return refuse(why, "invalid_request", "a parameter is not known here");
     for (size_t i = 0; i < COUNT_OF(params); i++) {
@@ -239,7 +244,8 @@ static bool check_secrets(const struct request *r, enum profile p, bool pkce,
     return true;
 }
 
-/* {"userinfo": {"given_name": null}, "id_token": {"acr": {"essential": true, "value": "eidas2"}}} */
+/* {"userinfo": {"given_name": null}, "id_token": {"acr": {"essential": true, "value": "eidas2"}}}
+ */
 static void claims_take(struct arena *a, struct request *r, const json_t *part, struct str *list)
 {
     const char *name;
@@ -298,7 +304,8 @@ bool request_check(struct arena *a, struct request *r, enum profile p, bool pkce
     return true;
 }
 
-/* ---- across pages ------------------------------------------------------------------------------- */
+/* ---- across pages -------------------------------------------------------------------------------
+ */
 json_t *request_to_json(const struct request *r)
 {
     json_t *v = json_object();
@@ -312,8 +319,8 @@ json_t *request_to_json(const struct request *r)
     json_object_set_new(v, "_level", json_integer(r->level));
     json_object_set_new(v, "_asked", json_boolean(r->level_asked));
     struct str wanted = r->claims_wanted;
-    json_object_set_new(v, "_id_claims", json_stringn(r->id_claims.p ? r->id_claims.p : "",
-                                                      r->id_claims.n));
+    json_object_set_new(v, "_id_claims",
+                        json_stringn(r->id_claims.p ? r->id_claims.p : "", r->id_claims.n));
     json_object_set_new(v, "_claims", json_stringn(wanted.p ? wanted.p : "", wanted.n));
     return v;
 }
@@ -332,7 +339,8 @@ void request_from_json(struct arena *a, const json_t *v, struct request *out)
     out->claims_wanted = arena_dup(a, json_get_str(v, "_claims"));
 }
 
-/* ---- PKCE, addresses ---------------------------------------------------------------------------- */
+/* ---- PKCE, addresses ----------------------------------------------------------------------------
+ */
 bool pkce_matches(struct arena *a, struct str challenge, struct str verifier)
 {
     uint8_t hash[SHA256_LEN];

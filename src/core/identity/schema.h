@@ -9,9 +9,10 @@ enum { IDENTITY_MIGRATIONS = 2 };
 extern const struct db_migration identity_migrations[IDENTITY_MIGRATIONS];
 
 /* Towards clients. */
-route_handler identity_discovery, identity_jwks, identity_client_jwks, identity_authorize, identity_authorize_post,
-    identity_token, identity_userinfo, identity_revoke, identity_session_end,
-    identity_session_end_post, identity_push, identity_introspect, identity_checktoken;
+route_handler identity_discovery, identity_jwks, identity_client_jwks, identity_authorize,
+    identity_authorize_post, identity_token, identity_userinfo, identity_revoke,
+    identity_session_end, identity_session_end_post, identity_push, identity_introspect,
+    identity_checktoken;
 /* Towards people. */
 route_handler identity_sign_in, identity_choose, identity_go, identity_back, identity_agree,
     identity_agree_post, identity_cancel, identity_sign_out, identity_signed_out,

@@ -14,7 +14,8 @@
 #include "core/identity/provider.h"
 #include "sys/proc.h"
 
-/* ---- calls -------------------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------------------------------
+ */
 enum err identity_call_subs(struct ctx *c, const json_t *args, json_t **out)
 {
     struct db_result r;
@@ -32,8 +33,8 @@ enum err identity_call_subs(struct ctx *c, const json_t *args, json_t **out)
         return e;
     json_t *items = json_array();
     for (size_t i = 0; i < r.n_rows; i++)
-        json_array_append_new(items, json_pack("{s:s,s:s}", "client_id", db_z(&r, i, 0), "sub",
-                                               db_z(&r, i, 1)));
+        json_array_append_new(
+            items, json_pack("{s:s,s:s}", "client_id", db_z(&r, i, 0), "sub", db_z(&r, i, 1)));
     *out = json_pack("{s:o}", "items", items);
     return ERR_OK;
 }
@@ -45,12 +46,12 @@ enum err identity_call_client(struct ctx *c, const json_t *args, json_t **out)
     enum err e = client_get(c, json_get_str(args, "client_id"), &k);
     if (e != ERR_OK)
         return e;
-    if (k->org_id.n &&
-        (org_name(c, k->org_id, "fr", &fr) != ERR_OK || org_name(c, k->org_id, "en", &en) != ERR_OK))
+    if (k->org_id.n && (org_name(c, k->org_id, "fr", &fr) != ERR_OK ||
+                        org_name(c, k->org_id, "en", &en) != ERR_OK))
         fr = en = STR("");
     *out = json_pack("{s:s%,s:o,s:s%,s:{s:s%,s:s%}}", "client_id", k->id.p, k->id.n, "name",
-                     client_name(k), "org_id", k->org_id.p, k->org_id.n, "org_name", "fr",
-                     fr.p, fr.n, "en", en.p, en.n);
+                     client_name(k), "org_id", k->org_id.p, k->org_id.n, "org_name", "fr", fr.p,
+                     fr.n, "en", en.p, en.n);
     return ERR_OK;
 }
 
@@ -91,7 +92,8 @@ enum err identity_call_person(struct ctx *c, const json_t *args, json_t **out)
     return e;
 }
 
-/* ---- the clock's work --------------------------------------------------------------------------- */
+/* ---- the clock's work ---------------------------------------------------------------------------
+ */
 enum { SWEEP_EVERY_S = 60 };
 
 static enum err sweep(struct db_conn *db, void *arg)
@@ -145,7 +147,8 @@ void identity_tick(struct platform *pf, int64_t now_ms)
         log_warn("identity_sweep_failed");
 }
 
-/* ---- tables ------------------------------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------------------------------
+ */
 static const struct route routes[] = {
     ROUTE("GET", "/.well-known/openid-configuration", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
           identity_discovery, "The issuer's metadata."),
@@ -198,8 +201,7 @@ static const struct route routes[] = {
     ROUTE_TWIN("POST", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator_post,
                "The same, posted.", "-: programs use the command line"),
     ROUTE_TWIN("POST", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out,
-               "Ends the session, here and at the identity provider.",
-               "GET /api/v2/session/end"),
+               "Ends the session, here and at the identity provider.", "GET /api/v2/session/end"),
     ROUTE_TWIN("GET", "/account/access", SITE_PORTAL, ROLE_USER, 0, identity_grants,
                "Services that may read her data while she is away.", "GET /api/account/access"),
     ROUTE_TWIN("POST", "/account/access/{id}/end", SITE_PORTAL, ROLE_USER, 0,

@@ -1,5 +1,5 @@
-/* POST /api/v2/token: a code becomes an ID token and an access token (RFC 6749 4.1.3, OpenID Connect
- * Core 3.1.3; the access token is docs/formats/access-token.md). */
+/* POST /api/v2/token: a code becomes an ID token and an access token (RFC 6749 4.1.3, OpenID
+ * Connect Core 3.1.3; the access token is docs/formats/access-token.md). */
 #include "core/identity/schema.h"
 
 #include "base/clock.h"
@@ -15,7 +15,8 @@ static json_t *jstr(struct str s)
     return json_stringn(s.p ? s.p : "", s.n);
 }
 
-/* ---- the code ----------------------------------------------------------------------------------- */
+/* ---- the code -----------------------------------------------------------------------------------
+ */
 static const char *code_fault(struct ctx *c, const struct client *k, const struct code_found *f)
 {
     struct str verifier = ctx_form(c, "code_verifier"),
@@ -68,7 +69,8 @@ static enum err by_code(struct ctx *c, const struct client *k, const struct bind
     m.data = f.data;
     e = minting_fill(c, &m);
     if (e != ERR_OK)
-        return e == ERR_NOT_FOUND ? oauth_fail(c, 400, "invalid_grant", "the account is closed") : e;
+        return e == ERR_NOT_FOUND ? oauth_fail(c, 400, "invalid_grant", "the account is closed")
+                                  : e;
     id_new(jti);
     m.jti = arena_dup(c->arena, str_from(jti));
     e = code_use(c, f.id, m.jti);
@@ -79,7 +81,8 @@ static enum err by_code(struct ctx *c, const struct client *k, const struct bind
     return e == ERR_OK ? mint_answer(c, &m, refresh) : e;
 }
 
-/* ---- programs, for themselves (RFC 6749 4.4) ------------------------------------------------------- */
+/* ---- programs, for themselves (RFC 6749 4.4)
+ * ------------------------------------------------------- */
 static bool is_granted(const json_t *grants, struct str scope)
 {
     for (size_t i = 0; i < json_array_size(grants); i++)
@@ -107,8 +110,13 @@ static enum err for_itself(struct ctx *c, const struct client *k, const struct b
     struct str token, scope = ctx_form(c, "scope");
     char jti[ID_LEN + 1];
     id_new(jti);
-    struct minting m = {.k = k, .person = STR(""), .sub = k->id, .scope = scope.p ? scope : STR(""),
-                        .jti = str_from(jti), .binding = *b, .now_s = clock_now_ms() / 1000};
+    struct minting m = {.k = k,
+                        .person = STR(""),
+                        .sub = k->id,
+                        .scope = scope.p ? scope : STR(""),
+                        .jti = str_from(jti),
+                        .binding = *b,
+                        .now_s = clock_now_ms() / 1000};
     enum err e = grants_get(c, &m, &grants);
     if (e == ERR_OK && !all_granted(grants, m.scope))
         return oauth_fail(c, 400, "invalid_scope",
@@ -117,9 +125,10 @@ static enum err for_itself(struct ctx *c, const struct client *k, const struct b
         e = access_token_make(c, &m, grants, &token);
     if (e != ERR_OK)
         return e;
-    return ctx_json(c, 200, json_pack("{s:o,s:s,s:I,s:o}", "access_token", jstr(token),
-                                      "token_type", mint_token_type(&m), "expires_in",
-                                      (json_int_t)k->access_life_s, "scope", jstr(m.scope)));
+    return ctx_json(c, 200,
+                    json_pack("{s:o,s:s,s:I,s:o}", "access_token", jstr(token), "token_type",
+                              mint_token_type(&m), "expires_in", (json_int_t)k->access_life_s,
+                              "scope", jstr(m.scope)));
 }
 
 static bool repeated(const struct ctx *c)
@@ -156,7 +165,8 @@ enum err identity_token(struct ctx *c)
     return oauth_fail(c, 400, "unsupported_grant_type", "grant_type must be authorization_code");
 }
 
-/* ---- revocation (RFC 7009) ---------------------------------------------------------------------- */
+/* ---- revocation (RFC 7009) ----------------------------------------------------------------------
+ */
 struct revocation {
     struct str key;
     int64_t until_ms;

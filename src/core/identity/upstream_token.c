@@ -34,7 +34,8 @@ static enum err send(struct ctx *c, struct client_call *call, struct client_answ
     return e == ERR_OK || e == ERR_TIMEOUT || e == ERR_LIMIT ? e : ERR_UNAVAILABLE;
 }
 
-/* ---- the code ----------------------------------------------------------------------------------- */
+/* ---- the code -----------------------------------------------------------------------------------
+ */
 /* RFC 7523: proof by this platform's own key, instead of a secret that both know. */
 static enum err assertion_make(struct ctx *c, const struct provider *p, struct str audience,
                                struct str *out)
@@ -42,10 +43,10 @@ static enum err assertion_make(struct ctx *c, const struct provider *p, struct s
     char jti[ID_LEN + 1];
     int64_t now_s = clock_now_ms() / 1000;
     id_new(jti);
-    json_t *v = json_pack("{s:s%,s:s%,s:s%,s:s,s:I,s:I}", "iss", p->client_id.p, p->client_id.n,
-                          "sub", p->client_id.p, p->client_id.n, "aud", audience.p, audience.n,
-                          "jti", jti, "iat", (json_int_t)now_s, "exp",
-                          (json_int_t)(now_s + ASSERTION_LIFE_S));
+    json_t *v =
+        json_pack("{s:s%,s:s%,s:s%,s:s,s:I,s:I}", "iss", p->client_id.p, p->client_id.n, "sub",
+                  p->client_id.p, p->client_id.n, "aud", audience.p, audience.n, "jti", jti, "iat",
+                  (json_int_t)now_s, "exp", (json_int_t)(now_s + ASSERTION_LIFE_S));
     enum err e = keys_sign_jws(c->pf->keys, "client", JOSE_ES256, "JWT", json_text(c->arena, v),
                                c->arena, out);
     json_decref(v);
@@ -100,8 +101,11 @@ static enum err token_call(struct ctx *c, struct provider *p, const struct flow_
     struct http_header h[] = {{STR("Content-Type"), STR("application/x-www-form-urlencoded")},
                               {STR("Accept"), STR("application/json")},
                               {STR("Authorization"), header}};
-    struct client_call call = {.method = "POST", .url = endpoint, .headers = h,
-                               .n_headers = header.p ? 3 : 2, .body = body};
+    struct client_call call = {.method = "POST",
+                               .url = endpoint,
+                               .headers = h,
+                               .n_headers = header.p ? 3 : 2,
+                               .body = body};
     e = send(c, &call, &answer, why);
     if (e != ERR_OK)
         return e;
@@ -113,7 +117,8 @@ static enum err token_call(struct ctx *c, struct provider *p, const struct flow_
     return ERR_OK;
 }
 
-/* ---- signatures --------------------------------------------------------------------------------- */
+/* ---- signatures ---------------------------------------------------------------------------------
+ */
 /* A key that is not in the set we have may be new: the set is read again, once. */
 static enum err verify(struct ctx *c, struct provider *p, const struct jws *j)
 {
@@ -196,7 +201,8 @@ static enum err id_token_check(struct ctx *c, struct provider *p, const struct f
     return e;
 }
 
-/* ---- userinfo ----------------------------------------------------------------------------------- */
+/* ---- userinfo -----------------------------------------------------------------------------------
+ */
 static enum err userinfo_signed(struct ctx *c, struct provider *p, struct str compact,
                                 json_t **claims, const char **why)
 {
@@ -206,10 +212,10 @@ static enum err userinfo_signed(struct ctx *c, struct provider *p, struct str co
     enum err e = verify(c, p, &j);
     if (e != ERR_OK)
         *why = "signature of userinfo";
-    if (e == ERR_OK && (!j.claims ||
-                        (json_get(j.claims, "iss") &&
-                         !str_eq(json_get_str(j.claims, "iss"), p->issuer)) ||
-                        (json_get(j.claims, "aud") && !audience_has(j.claims, p->client_id))))
+    if (e == ERR_OK &&
+        (!j.claims ||
+         (json_get(j.claims, "iss") && !str_eq(json_get_str(j.claims, "iss"), p->issuer)) ||
+         (json_get(j.claims, "aud") && !audience_has(j.claims, p->client_id))))
         e = bad(why, "iss or aud of userinfo");
     if (e == ERR_OK)
         *claims = json_own(&c->pool, json_incref(j.claims));
@@ -217,8 +223,8 @@ static enum err userinfo_signed(struct ctx *c, struct provider *p, struct str co
     return e;
 }
 
-static enum err userinfo_call(struct ctx *c, struct provider *p, struct str token,
-                              json_t **claims, const char **why)
+static enum err userinfo_call(struct ctx *c, struct provider *p, struct str token, json_t **claims,
+                              const char **why)
 {
     struct client_answer answer;
     struct str endpoint = provider_endpoint(c, p, "userinfo_endpoint");

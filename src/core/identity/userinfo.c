@@ -1,5 +1,5 @@
-/* GET and POST /api/v2/userinfo (OpenID Connect Core 5.3): the claims the scopes brought, as JSON, or
- * as a signed JWT where the client is registered so. */
+/* GET and POST /api/v2/userinfo (OpenID Connect Core 5.3): the claims the scopes brought, as JSON,
+ * or as a signed JWT where the client is registered so. */
 #include "core/identity/schema.h"
 
 #include "base/clock.h"

@@ -1,6 +1,6 @@
-/* Asks the witnesses. A new checkpoint goes to each with the proof that it holds all the witness has
- * seen; what they sign is added, and the whole is what /journal/checkpoint gives. The log never waits
- * for them: an act is durable and signed by its own platform before anybody is asked. */
+/* Asks the witnesses. A new checkpoint goes to each with the proof that it holds all the witness
+ * has seen; what they sign is added, and the whole is what /journal/checkpoint gives. The log never
+ * waits for them: an act is durable and signed by its own platform before anybody is asked. */
 #include "core/trust/trust.h"
 
 #include "base/clock.h"
@@ -37,8 +37,8 @@ enum err trust_witness_next(struct arena *a, struct str *rest, struct trust_witn
 enum err trust_cosigned(struct db_conn *db, struct arena *a, struct str origin, struct str *note)
 {
     struct db_result r;
-    enum err e = db_query_one(db, a, &r, "SELECT note FROM trust_cosigned WHERE origin = $1", "s",
-                              origin);
+    enum err e =
+        db_query_one(db, a, &r, "SELECT note FROM trust_cosigned WHERE origin = $1", "s", origin);
     if (e == ERR_OK)
         *note = db_str(&r, 0, 0);
     return e;
@@ -73,11 +73,13 @@ static enum err ask_once(struct round *r, const struct trust_witness *w, uint64_
         e = journal_consistency(trust_reader, 0, *known, size, &r->a, &proof);
     if (e != ERR_OK)
         return e;
-    struct client_call call = {
-        .method = "POST", .timeout_ms = ASK_MS, .answer_max = ANSWER_MAX,
-        .url = arena_printf(&r->a, STR_FMT "/add-checkpoint", STR_ARG(w->url)),
-        .body = witness_request_print(&r->a, *known, proof, r->text),
-        .allow_inside = r->pf->settings->allow_inside};
+    struct client_call call = {.method = "POST",
+                               .timeout_ms = ASK_MS,
+                               .answer_max = ANSWER_MAX,
+                               .url =
+                                   arena_printf(&r->a, STR_FMT "/add-checkpoint", STR_ARG(w->url)),
+                               .body = witness_request_print(&r->a, *known, proof, r->text),
+                               .allow_inside = r->pf->settings->allow_inside};
     e = client_send(&r->a, &call, &answer);
     if (e != ERR_OK)
         return e;
@@ -149,8 +151,8 @@ static bool is_complete(struct round *r, const struct trust_witness *w, size_t n
 static bool has_signed(struct round *r, const struct trust_witness *w)
 {
     struct str own = str_after(buf_str(&r->note), r->text.n);
-    struct str start = arena_printf(&r->a, "\xe2\x80\x94 " STR_FMT " ",
-                                    STR_ARG(w->key.name));
+    struct str start =
+        arena_printf(&r->a, "\xe2\x80\x94 " STR_FMT " ", STR_ARG(w->key.name));
     return str_find(own, start) >= 0;
 }
 

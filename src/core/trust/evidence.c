@@ -1,5 +1,6 @@
 /* `socle journal export` and `checkpoint`: what the journal's folder alone cannot say, for the
- * witnesses' signatures are kept in the database. Verifying needs neither (src/journal/evidence.c). */
+ * witnesses' signatures are kept in the database. Verifying needs neither (src/journal/evidence.c).
+ */
 #include "core/trust/trust.h"
 
 #include <stdio.h>
@@ -16,7 +17,8 @@ struct cli {
     bool json;
 };
 
-/* The settings' file may name witnesses; without a database that answers there are no signatures. */
+/* The settings' file may name witnesses; without a database that answers there are no signatures.
+ */
 static void cosigned_read(struct cli *c, struct str origin)
 {
     struct db *db;
@@ -87,8 +89,8 @@ static int checkpoint(struct cli *c)
         str_eq(kept.text, own.text))
         note = c->cosigned;
     if (c->json) {
-        json_t *j = json_pack("{s:s#, s:s#}", "checkpoint", note.p, (int)note.n, "key", key.p,
-                              (int)key.n);
+        json_t *j =
+            json_pack("{s:s#, s:s#}", "checkpoint", note.p, (int)note.n, "key", key.p, (int)key.n);
         printf(STR_FMT "\n", STR_ARG(json_text(&c->a, j)));
         json_decref(j);
     } else {

@@ -1,5 +1,5 @@
-/* socle journal monitor URL: follows somebody's log from outside, with nothing but what it publishes
- * and what this command kept of it. */
+/* socle journal monitor URL: follows somebody's log from outside, with nothing but what it
+ * publishes and what this command kept of it. */
 #include "core/trust/trust.h"
 
 #include <stdio.h>
@@ -13,10 +13,13 @@ enum { USAGE = 2, STATE_MAX_BYTES = 128 * 1024, FILE_MAX_BYTES = 16 * 1024 * 102
 
 static const char usage[] =
     "usage: socle journal monitor URL [--key KEY] [--state FILE] [--json]\n\n"
-    "Looks once at the log that URL publishes (https://.../journal): its signature, that it holds all\n"
+    "Looks once at the log that URL publishes (https://.../journal): its signature, that it holds "
+    "all\n"
     "that was seen before, and that new entries lead to the signed root. What was seen is kept in\n"
-    "FILE; run it again from time to time. Ends with 0 when all is good; with 1, and a word (fork,\n"
-    "rollback, altered, signature, unavailable), when not. Without KEY the log's own key is taken at\n"
+    "FILE; run it again from time to time. Ends with 0 when all is good; with 1, and a word "
+    "(fork,\n"
+    "rollback, altered, signature, unavailable), when not. Without KEY the log's own key is taken "
+    "at\n"
     "the first look, and kept.\n";
 
 struct monitor {
@@ -116,8 +119,10 @@ static int monitor(struct monitor *m)
     struct follow_report r;
     enum err e = begin(m, &f);
     if (e != ERR_OK) {
-        fprintf(stderr, "socle journal monitor: %s: no key to begin with, or what was kept is "
-                        "damaged or of another log (%s)\n", m->url, err_name(e));
+        fprintf(stderr,
+                "socle journal monitor: %s: no key to begin with, or what was kept is "
+                "damaged or of another log (%s)\n",
+                m->url, err_name(e));
         return 1;
     }
     follow_look(&f, &m->a, fetch, m, &r);

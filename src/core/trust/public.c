@@ -1,6 +1,6 @@
-/* The public log: what any mirror, monitor or witness reads (C2SP tlog-tiles). It holds identifiers of
- * acts and salted commitments, nothing about a person (docs/formats/journal-entry.md), so it is open
- * to all and any cache may carry it. */
+/* The public log: what any mirror, monitor or witness reads (C2SP tlog-tiles). It holds identifiers
+ * of acts and salted commitments, nothing about a person (docs/formats/journal-entry.md), so it is
+ * open to all and any cache may carry it. */
 #include "core/trust/trust.h"
 
 enum { GROUPS_MAX = 6, TILE_FULL = 256 };

@@ -28,7 +28,7 @@ static void tick(struct platform *pf, int64_t now_ms)
     trust_tick(pf, now_ms);
 }
 
-#define TILE(path) \
+#define TILE(path)                                                                               \
     ROUTE("GET", "/journal/tile/{level}/" path, SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, trust_tile, \
           "A tile of the public log (C2SP tlog-tiles).")
 

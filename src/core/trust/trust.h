@@ -27,7 +27,8 @@ struct trust_witness {
     struct str key_line, url;
 };
 /* Takes the next one; ERR_NOT_FOUND at the end, ERR_INVALID: a line is malformed. */
-enum err trust_witness_next(struct arena *a, struct str *rest, struct trust_witness *out) MUST_CHECK;
+enum err trust_witness_next(struct arena *a, struct str *rest,
+                            struct trust_witness *out) MUST_CHECK;
 /* The next line that says something, without blanks around it; false at the end. */
 bool trust_line_next(struct str *rest, struct str *line);
 

@@ -1,8 +1,8 @@
-/* The witness (C2SP tlog-witness): for each log it was told of, it signs only trees that hold all it
- * signed before. What it knows is written, in the transaction that compares it with what it knew,
- * before a signature leaves: two requests at once can never make it sign two histories. A signature
- * is no act of the journal (two platforms that watch each other would never rest); a refusal that
- * speaks of a fork is, once for each checkpoint refused. */
+/* The witness (C2SP tlog-witness): for each log it was told of, it signs only trees that hold all
+ * it signed before. What it knows is written, in the transaction that compares it with what it
+ * knew, before a signature leaves: two requests at once can never make it sign two histories. A
+ * signature is no act of the journal (two platforms that watch each other would never rest); a
+ * refusal that speaks of a fork is, once for each checkpoint refused. */
 #include "core/trust/trust.h"
 
 #include "base/clock.h"
@@ -71,7 +71,8 @@ static enum err known_read(struct db_conn *db, struct arena *a, struct str origi
     return e;
 }
 
-/* ---- signing ----------------------------------------------------------------------------------- */
+/* ---- signing -----------------------------------------------------------------------------------
+ */
 struct move {
     const struct witness_request *rq;
     const struct witness_known *known;
@@ -92,12 +93,12 @@ static enum err move_write(struct db_conn *db, void *arg)
         if (e != ERR_OK)
             return e;
     }
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE trust_watched SET size = $1, root = $2, seen_at = $3 "
-                               "WHERE origin = $4 AND size = $5 AND root = $6",
-                               "ibisib", (int64_t)c->size, str_of(c->root, HASH_LEN), m->now_ms,
-                               c->origin, (int64_t)m->known->size,
-                               str_of(m->known->root, HASH_LEN));
+    enum err e =
+        db_exec_count(db, &changed,
+                      "UPDATE trust_watched SET size = $1, root = $2, seen_at = $3 "
+                      "WHERE origin = $4 AND size = $5 AND root = $6",
+                      "ibisib", (int64_t)c->size, str_of(c->root, HASH_LEN), m->now_ms, c->origin,
+                      (int64_t)m->known->size, str_of(m->known->root, HASH_LEN));
     return e == ERR_OK && changed != 1 ? ERR_CONFLICT : e;
 }
 
@@ -115,7 +116,8 @@ static enum err cosign(struct ctx *c, const struct checkpoint *cp)
                        : e;
 }
 
-/* ---- refusing ---------------------------------------------------------------------------------- */
+/* ---- refusing ----------------------------------------------------------------------------------
+ */
 struct refusal {
     const struct checkpoint *checkpoint;
     struct str digest, note;
@@ -133,20 +135,22 @@ static enum err refusal_write(struct db_conn *db, void *arg)
                    (int64_t)r->checkpoint->size, r->now_ms, r->note);
 }
 
-/* The signed checkpoint is kept: with the one that was cosigned, it is the proof of what the log did. */
+/* The signed checkpoint is kept: with the one that was cosigned, it is the proof of what the log
+ * did. */
 static void refusal_note(struct ctx *c, const struct checkpoint *cp, const char *reason)
 {
     uint8_t hash[SHA256_LEN];
     struct act act;
     sha256(cp->text.p, cp->text.n, hash);
-    struct refusal r = {cp, codec_to_hex(c->arena, hash, sizeof hash),
-                        arena_printf(c->arena, STR_FMT "\n" STR_FMT, STR_ARG(cp->text),
-                                     STR_ARG(cp->signatures)),
-                        reason, clock_now_ms()};
-    struct act_info info = {.kind = "witness.refused", .actor = cp->origin,
-                            .object = arena_printf(c->arena, "%s:%llu:" STR_FMT, reason,
-                                                   (unsigned long long)cp->size,
-                                                   STR_ARG(r.digest))};
+    struct refusal r = {
+        cp, codec_to_hex(c->arena, hash, sizeof hash),
+        arena_printf(c->arena, STR_FMT "\n" STR_FMT, STR_ARG(cp->text), STR_ARG(cp->signatures)),
+        reason, clock_now_ms()};
+    struct act_info info = {.kind = "witness.refused",
+                            .actor = cp->origin,
+                            .object =
+                                arena_printf(c->arena, "%s:%llu:" STR_FMT, reason,
+                                             (unsigned long long)cp->size, STR_ARG(r.digest))};
     enum err e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, refusal_write, &r, &act, 1);
@@ -167,7 +171,8 @@ static enum err say(struct ctx *c, int status, const char *text)
     return ctx_text(c, status, "text/plain; charset=utf-8", str_from(text));
 }
 
-/* ---- the request ------------------------------------------------------------------------------- */
+/* ---- the request -------------------------------------------------------------------------------
+ */
 static enum err judged(struct ctx *c, const struct witness_request *rq, const struct note_key *log)
 {
     struct witness_known known;
