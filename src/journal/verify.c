@@ -302,7 +302,20 @@ static enum err wal_batch_check(struct check *c, const struct wal_batch *b, uint
     return ERR_OK;
 }
 
-/* From the last durable point on; what is before it is no part of the journal any more. */
+/* The next batch; *cut: there is none where there should be one. A journal that is being written
+ * may get one between the look for it and the look behind it: then it is there now. */
+static enum err wal_next(struct check *c, struct wal_reader *r, struct wal_batch *b, bool *cut)
+{
+    enum err e = wal_reader_next(r, b);
+    *cut = e == ERR_NOT_FOUND && (r->position < c->state.wal || wal_reader_looks_cut(r));
+    if (*cut)
+        e = wal_reader_next(r, b);
+    *cut = *cut && e == ERR_NOT_FOUND;
+    return e;
+}
+
+/* From the last durable point on; what is before it is no part of the journal any more. *again:
+ * what was wrong may be so only because the writer went on. */
 static enum err wal_check(struct check *c, const struct state *durable, bool *again)
 {
     struct wal_reader r;
@@ -310,15 +323,15 @@ static enum err wal_check(struct check *c, const struct state *durable, bool *ag
     struct str bundle = STR_NONE;
     char name[32];
     uint64_t next = durable->size, unsealed = c->out->unsealed;
+    bool cut;
     wal_reader_init(&r, c->folder, durable->wal);
-    enum err e = ERR_OK;
+    enum err e = wal_next(c, &r, &b, &cut);
     while (e == ERR_OK) {
-        e = wal_reader_next(&r, &b);
+        e = wal_batch_check(c, &b, &next, &bundle);
         if (e == ERR_OK)
-            e = wal_batch_check(c, &b, &next, &bundle);
+            e = wal_next(c, &r, &b, &cut);
     }
-    bool cut = e == ERR_NOT_FOUND && (r.position < c->state.wal || wal_reader_looks_cut(&r));
-    *again = e != ERR_OK && (e != ERR_NOT_FOUND || cut);
+    *again = cut || (e != ERR_OK && e != ERR_NOT_FOUND);
     if (cut)
         e = say(c, ERR_CORRUPT, (int64_t)next, wal_segment_name(r.position / WAL_SEGMENT, name),
                 "The write-ahead log was altered or cut.");
@@ -344,8 +357,11 @@ static enum err wal_check_live(struct check *c)
             break;
         }
         if (durable.wal == seen)
-            break;
+            break; /* what was said stays said */
         seen = durable.wal;
+        c->out->err = ERR_OK;
+        c->out->index = -1;
+        c->out->file[0] = c->out->what[0] = '\0';
         e = wal_check(c, &durable, &again);
     }
     arena_free(&a);
