@@ -24,7 +24,8 @@ static int teardown(void **state)
     return 0;
 }
 
-/* The example of C2SP tlog-cosignature names a key without giving it; the id's rule is what counts. */
+/* The example of C2SP tlog-cosignature names a key without giving it; the id's rule is what counts.
+ */
 static void a_cosigner_key_is_of_another_type(void **state)
 {
     struct note_key made, read;
@@ -64,8 +65,9 @@ static void a_cosignature_says_when(void **state)
 static void requests_have_one_form(void **state)
 {
     (void)state;
-    static const char tail[] = "\nexample.com/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
-                               "\n\xe2\x80\x94 example.com/log AAAAAAA=\n";
+    static const char tail[] =
+        "\nexample.com/log\n0\n47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=\n"
+        "\n\xe2\x80\x94 example.com/log AAAAAAA=\n";
     static const struct {
         const char *head;
         enum err err;
@@ -125,8 +127,7 @@ static void one_field_opens_alone(void **state)
                      ERR_DENIED);
     assert_int_equal(evidence_open(leaf, STR("revenu"), STR("12000"), one, true, other),
                      ERR_DENIED);
-    assert_int_equal(evidence_open(leaf, STR("adresse"), value, whole, true, other),
-                     ERR_NOT_FOUND);
+    assert_int_equal(evidence_open(leaf, STR("adresse"), value, whole, true, other), ERR_NOT_FOUND);
     buf_free(&b);
 }
 

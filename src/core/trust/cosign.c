@@ -148,11 +148,10 @@ static bool is_complete(struct round *r, const struct trust_witness *w, size_t n
     return all;
 }
 
-static bool has_signed(const struct round *r, const struct trust_witness *w)
+static bool has_signed(struct round *r, const struct trust_witness *w)
 {
     struct str own = str_after(buf_str(&r->note), r->text.n);
-    struct str start =
-        arena_printf((struct arena *)&r->a, "\xe2\x80\x94 " STR_FMT " ", STR_ARG(w->key.name));
+    struct str start = arena_printf(&r->a, "\xe2\x80\x94 " STR_FMT " ", STR_ARG(w->key.name));
     return str_find(own, start) >= 0;
 }
 
