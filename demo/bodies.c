@@ -48,7 +48,8 @@ static void unknown(struct web_response *rs)
     demo_json(rs, 404, STR("{\"title\":\"Personne inconnue de cet organisme\",\"status\":404}"));
 }
 
-/* ---- family fund: GET /v1/foyer ---------------------------------------------------------------- */
+/* ---- family fund: GET /v1/foyer ----------------------------------------------------------------
+ */
 static void family(struct web_request *rq, struct web_response *rs, void *arg)
 {
     json_t *pivot = NULL;
@@ -83,7 +84,8 @@ int demo_family_main(struct proc *self, void *settings)
     return demo_serve(self, settings, DEMO_PORT_FAMILY, family, settings);
 }
 
-/* ---- tax office, the older service: GET /ws/adresse.do?NOM=..&DNAIS=.. -> XML ------------------- */
+/* ---- tax office, the older service: GET /ws/adresse.do?NOM=..&DNAIS=.. -> XML -------------------
+ */
 static void xml_element(struct buf *b, const char *name, const json_t *from, const char *key)
 {
     buf_printf(b, "    <%s>", name);
@@ -127,7 +129,8 @@ int demo_tax_xml_main(struct proc *self, void *settings)
     return demo_serve(self, settings, DEMO_PORT_TAX_XML, tax_xml, settings);
 }
 
-/* ---- the adapter before it: GET /v1/adresse -> JSON -------------------------------------------- */
+/* ---- the adapter before it: GET /v1/adresse -> JSON --------------------------------------------
+ */
 static struct str adapted(struct arena *a, const struct xml_node *f)
 {
     struct buf b;
@@ -162,8 +165,8 @@ static void tax(struct web_request *rq, struct web_response *rs, void *arg)
         demo_json(rs, 404, STR("{\"title\":\"Pas de telle ressource\",\"status\":404}"));
         return;
     }
-    struct str url = arena_printf(rq->arena, "http://127.0.0.1:%u/ws/adresse.do",
-                                  port_of(s, DEMO_PORT_TAX_XML));
+    struct str url =
+        arena_printf(rq->arena, "http://127.0.0.1:%u/ws/adresse.do", port_of(s, DEMO_PORT_TAX_XML));
     url = url_with(rq->arena, url, "NOM", json_get_str(pivot, "family_name"));
     url = url_with(rq->arena, url, "DNAIS", json_get_str(pivot, "birthdate"));
     json_decref(pivot);

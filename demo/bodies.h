@@ -1,6 +1,6 @@
-/* The demonstration's other bodies, each a process with its own HTTP server: what a real family fund
- * and a real tax office would run on their side. They know nothing of Socle but the headers the
- * gateway sends. */
+/* The demonstration's other bodies, each a process with its own HTTP server: what a real family
+ * fund and a real tax office would run on their side. They know nothing of Socle but the headers
+ * the gateway sends. */
 #ifndef DEMO_BODIES_H
 #define DEMO_BODIES_H
 

@@ -1,5 +1,6 @@
 /* The demonstration world: bodies, people, providers and their data, a town with its procedure; and
- * the processes that play the bodies. Nothing of it is in a platform whose `demo` setting is off. */
+ * the processes that play the bodies. Nothing of it is in a platform whose `demo` setting is off.
+ */
 #ifndef DEMO_DEMO_H
 #define DEMO_DEMO_H
 

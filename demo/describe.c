@@ -7,7 +7,8 @@
 #include "demo/world.h"
 #include "platform/boot.h"
 
-/* ---- for programs ------------------------------------------------------------------------------ */
+/* ---- for programs ------------------------------------------------------------------------------
+ */
 static const char *provider_of(const char *realm)
 {
     const struct demo_provider *p;
@@ -24,15 +25,16 @@ static json_t *accounts_json(void)
     json_array_foreach(json_get(demo_accounts(), "accounts"), i, account)
     {
         const json_t *claims = json_get(account, "claims");
-        const char *family = json_get_z(claims, "usual_name", json_get_z(claims, "family_name", ""));
+        const char *family =
+            json_get_z(claims, "usual_name", json_get_z(claims, "family_name", ""));
         char name[200];
         snprintf(name, sizeof name, "%s %s", json_get_z(claims, "given_name", ""), family);
-        json_array_append_new(
-            list, json_pack("{s:O, s:O, s:s, s:O, s:s, s:O}", "login", json_get(account, "login"),
-                            "password", json_get(account, "password"), "provider",
-                            provider_of(json_get_z(account, "realm", "")), "realm",
-                            json_get(account, "realm"), "name", name, "note",
-                            json_get(account, "note")));
+        json_array_append_new(list, json_pack("{s:O, s:O, s:s, s:O, s:s, s:O}", "login",
+                                              json_get(account, "login"), "password",
+                                              json_get(account, "password"), "provider",
+                                              provider_of(json_get_z(account, "realm", "")),
+                                              "realm", json_get(account, "realm"), "name", name,
+                                              "note", json_get(account, "note")));
     }
     return list;
 }
@@ -42,10 +44,10 @@ static json_t *providers_json(struct ctx *c)
     json_t *list = json_array();
     const struct demo_provider *p;
     for (size_t i = 0; (p = demo_provider_at(i)) != NULL; i++)
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "id", p->id, "realm", p->realm,
-                            "issuer", demo_provider_issuer(c->arena, c->pf->settings, p).p, "title",
-                            "fr", p->title_fr, "en", p->title_en));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:{s:s, s:s}}", "id", p->id, "realm",
+                                              p->realm, "issuer",
+                                              demo_provider_issuer(c->arena, c->pf->settings, p).p,
+                                              "title", "fr", p->title_fr, "en", p->title_en));
     return list;
 }
 
@@ -69,12 +71,12 @@ static enum err clients_json(struct ctx *c, json_t *list)
         if (e != ERR_OK)
             return e;
         json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:o, s:o, s:o}", "client_id", k->id,
-                            "client_secret", secret.p, "org", k->org_id, "name", "fr", k->name_fr,
-                            "en", k->name_en, "redirect_uris",
-                            words(demo_client_uris(c->arena, s, k)), "post_logout_redirect_uris",
-                            words(demo_client_logout_uris(c->arena, s, k)), "scopes",
-                            words(str_from(k->scopes))));
+            list,
+            json_pack("{s:s, s:s, s:s, s:{s:s, s:s}, s:o, s:o, s:o}", "client_id", k->id,
+                      "client_secret", secret.p, "org", k->org_id, "name", "fr", k->name_fr, "en",
+                      k->name_en, "redirect_uris", words(demo_client_uris(c->arena, s, k)),
+                      "post_logout_redirect_uris", words(demo_client_logout_uris(c->arena, s, k)),
+                      "scopes", words(str_from(k->scopes))));
     }
     return ERR_OK;
 }
@@ -85,10 +87,10 @@ static json_t *sites_json(struct ctx *c)
     const struct demo_client *k;
     for (size_t i = 0; (k = demo_client_at(i)) != NULL; i++)
         if (k->host)
-            json_array_append_new(
-                list, json_pack("{s:s, s:s, s:s}", "url",
-                                demo_site_url(c->arena, c->pf->settings, k->host).p, "org",
-                                k->org_id, "client_id", k->id));
+            json_array_append_new(list,
+                                  json_pack("{s:s, s:s, s:s}", "url",
+                                            demo_site_url(c->arena, c->pf->settings, k->host).p,
+                                            "org", k->org_id, "client_id", k->id));
     return list;
 }
 
@@ -104,11 +106,11 @@ static enum err apis_json(struct ctx *c, json_t *list)
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
         struct str url = arena_printf(c->arena, "%s/gw/%s/%s", c->pf->settings->base_url,
                                       db_z(&r, i, 0), db_z(&r, i, 1));
-        json_array_append_new(
-            list, json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:s}", "id", db_z(&r, i, 0),
-                            "version", db_z(&r, i, 1), "provider", db_z(&r, i, 2), "scope",
-                            db_z(&r, i, 3), "title", "fr", db_z(&r, i, 4), "en", db_z(&r, i, 5),
-                            "adapter", db_z(&r, i, 6), "url", url.p));
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:s, s:s}", "id",
+                                              db_z(&r, i, 0), "version", db_z(&r, i, 1), "provider",
+                                              db_z(&r, i, 2), "scope", db_z(&r, i, 3), "title",
+                                              "fr", db_z(&r, i, 4), "en", db_z(&r, i, 5), "adapter",
+                                              db_z(&r, i, 6), "url", url.p));
     }
     return e;
 }
@@ -150,7 +152,8 @@ static enum err describe(struct ctx *c, json_t *d)
     return e == ERR_OK ? contracts_json(c, contracts) : e;
 }
 
-/* ---- for people -------------------------------------------------------------------------------- */
+/* ---- for people --------------------------------------------------------------------------------
+ */
 static void print_accounts(const json_t *accounts, const char *realm, const char *title)
 {
     size_t i;
@@ -220,15 +223,17 @@ void demo_print_story(const struct settings *s)
     arena_free(&a);
 }
 
-/* ---- the command ------------------------------------------------------------------------------- */
+/* ---- the command -------------------------------------------------------------------------------
+ */
 static int usage(FILE *to)
 {
-    fputs("usage: socle demo describe [--json]\n"
-          "       socle demo load\n\n"
-          "describe: accounts, clients with their secrets, APIs and contracts of the demonstration\n"
-          "in --data; it works while the platform runs and when it is stopped.\n"
-          "load: writes the demonstration world into --data, as `socle serve --demo=yes` does.\n",
-          to);
+    fputs(
+        "usage: socle demo describe [--json]\n"
+        "       socle demo load\n\n"
+        "describe: accounts, clients with their secrets, APIs and contracts of the demonstration\n"
+        "in --data; it works while the platform runs and when it is stopped.\n"
+        "load: writes the demonstration world into --data, as `socle serve --demo=yes` does.\n",
+        to);
     return to == stdout ? 0 : 2;
 }
 
@@ -263,8 +268,10 @@ static int run_describe(struct platform *pf, bool as_json)
     else if (e == ERR_OK)
         print_world(c, d);
     else
-        fprintf(stderr, "socle: %s holds no demonstration world (%s); `socle serve --demo=yes` "
-                        "loads it\n", pf->settings->data, err_name(e));
+        fprintf(stderr,
+                "socle: %s holds no demonstration world (%s); `socle serve --demo=yes` "
+                "loads it\n",
+                pf->settings->data, err_name(e));
     ctx_free(c);
     arena_free(&a);
     return e == ERR_OK ? 0 : 1;

@@ -12,7 +12,8 @@
 #include "web/assets.h"
 #include "web/pages.h"
 
-/* ---- answers ----------------------------------------------------------------------------------- */
+/* ---- answers -----------------------------------------------------------------------------------
+ */
 void idp_json(struct idp_call *x, int status, json_t *body)
 {
     web_header(x->rs, "Cache-Control", STR("no-store"));
@@ -44,7 +45,8 @@ bool idp_list_has(const json_t *list, struct str value)
     return false;
 }
 
-/* ---- what is sealed ---------------------------------------------------------------------------- */
+/* ---- what is sealed ----------------------------------------------------------------------------
+ */
 static struct str context_of(struct idp_call *x, const char *use)
 {
     return arena_printf(x->rq->arena, "%s %s", use, x->provider->path);
@@ -70,7 +72,8 @@ json_t *idp_open(struct idp_call *x, const char *use, struct str text)
     return json_get_i64(content, "until", 0) > clock_now_ms() ? content : NULL;
 }
 
-/* ---- accounts ---------------------------------------------------------------------------------- */
+/* ---- accounts ----------------------------------------------------------------------------------
+ */
 const json_t *idp_account(struct str login, const char *realm)
 {
     size_t i;
@@ -128,8 +131,8 @@ json_t *idp_claims(struct idp_call *x, const json_t *account, struct str scope)
     const json_t *from = json_get(account, "claims");
     json_t *out = json_object();
     /* Another name for each issuer, the same at each sign-in. */
-    struct str who = arena_printf(x->rq->arena, "%s %s", x->provider->path,
-                                  json_get_z(account, "login", ""));
+    struct str who =
+        arena_printf(x->rq->arena, "%s %s", x->provider->path, json_get_z(account, "login", ""));
     sha256(who.p, who.n, hash);
     json_object_set_new(out, "sub", json_string(codec_to_hex(x->rq->arena, hash, 16).p));
     for (size_t i = 0; i < COUNT_OF(claim_scopes); i++) {
@@ -140,7 +143,8 @@ json_t *idp_claims(struct idp_call *x, const json_t *account, struct str scope)
     return out;
 }
 
-/* ---- metadata ---------------------------------------------------------------------------------- */
+/* ---- metadata ----------------------------------------------------------------------------------
+ */
 static void discovery(struct idp_call *x)
 {
     const char *is = x->issuer.p;
@@ -151,13 +155,13 @@ static void discovery(struct idp_call *x)
         "issuer", is, "authorization_endpoint", arena_printf(a, "%s/authorize", is).p,
         "token_endpoint", arena_printf(a, "%s/token", is).p, "userinfo_endpoint",
         arena_printf(a, "%s/userinfo", is).p, "jwks_uri", arena_printf(a, "%s/jwks", is).p,
-        "end_session_endpoint", arena_printf(a, "%s/session/end", is).p,
-        "response_types_supported", "code", "grant_types_supported", "authorization_code",
-        "subject_types_supported", "public", "id_token_signing_alg_values_supported", "ES256",
-        "userinfo_signing_alg_values_supported", "ES256", "token_endpoint_auth_methods_supported",
-        "client_secret_basic", "client_secret_post", "code_challenge_methods_supported", "S256",
-        "acr_values_supported", "eidas1", "authorization_response_iss_parameter_supported", 1,
-        "prompt_values_supported", "none", "login", "consent", "ui_locales_supported", "fr", "en");
+        "end_session_endpoint", arena_printf(a, "%s/session/end", is).p, "response_types_supported",
+        "code", "grant_types_supported", "authorization_code", "subject_types_supported", "public",
+        "id_token_signing_alg_values_supported", "ES256", "userinfo_signing_alg_values_supported",
+        "ES256", "token_endpoint_auth_methods_supported", "client_secret_basic",
+        "client_secret_post", "code_challenge_methods_supported", "S256", "acr_values_supported",
+        "eidas1", "authorization_response_iss_parameter_supported", 1, "prompt_values_supported",
+        "none", "login", "consent", "ui_locales_supported", "fr", "en");
     json_t *claims = json_pack("[s]", "sub"), *scopes = json_pack("[s]", "openid");
     for (size_t i = 0; i < COUNT_OF(claim_scopes); i++) {
         json_array_append_new(claims, json_string(claim_scopes[i].claim));
@@ -177,7 +181,8 @@ static void jwks(struct idp_call *x)
         demo_json(x->rs, 200, json);
 }
 
-/* ---- routes ------------------------------------------------------------------------------------ */
+/* ---- routes ------------------------------------------------------------------------------------
+ */
 static const struct {
     const char *path;
     bool get, post;
@@ -261,7 +266,8 @@ static void handle(struct web_request *rq, struct web_response *rs, void *arg)
     json_pool_free(&x.pool);
 }
 
-/* ---- the process ------------------------------------------------------------------------------- */
+/* ---- the process -------------------------------------------------------------------------------
+ */
 static enum err open_all(struct arena *a, struct idp *idp)
 {
     struct str text;

@@ -1,7 +1,8 @@
-/* The demonstration's identity provider: an OpenID provider of its own (OpenID Connect Core 1.0, code
- * flow, PKCE), three issuers in one process. It knows of Socle its registration, nothing else: what
- * works with it works with any provider of the standard. Nothing is stored: sessions, codes and access
- * tokens are sealed under a key drawn at start, and codes are remembered until they expire. */
+/* The demonstration's identity provider: an OpenID provider of its own (OpenID Connect Core 1.0,
+ * code flow, PKCE), three issuers in one process. It knows of Socle its registration, nothing else:
+ * what works with it works with any provider of the standard. Nothing is stored: sessions, codes
+ * and access tokens are sealed under a key drawn at start, and codes are remembered until they
+ * expire. */
 #ifndef DEMO_IDP_H
 #define DEMO_IDP_H
 
@@ -13,8 +14,8 @@
 
 struct idp {
     const struct settings *settings;
-    struct keys *keys;      /* its own, in <data>/demo/idp-keys */
-    json_t *registrations;  /* by path: {client_id, secret_sha256, redirect_uris, after_logout} */
+    struct keys *keys;     /* its own, in <data>/demo/idp-keys */
+    json_t *registrations; /* by path: {client_id, secret_sha256, redirect_uris, after_logout} */
     uint8_t seal_key[32];
 };
 

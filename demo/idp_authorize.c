@@ -14,17 +14,19 @@ struct asked {
     struct str raw, redirect_uri, state, nonce, scope, prompt, challenge, max_age, login_hint;
 };
 
-/* ---- pages ------------------------------------------------------------------------------------- */
+/* ---- pages -------------------------------------------------------------------------------------
+ */
 static void page(struct idp_call *x, int status, const char *name, json_t *data)
 {
     struct web_response *rs = x->rs;
     bool en = strcmp(x->lang, "en") == 0;
     rs->status = status;
     web_header(rs, "Content-Type", STR("text/html; charset=utf-8"));
-    /* No form-action: the form's answer is a redirection to the client, which redirects in its turn,
-     * and browsers hold the whole way to that directive. */
-    web_header(rs, "Content-Security-Policy",
-               STR("default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"));
+    /* No form-action: the form's answer is a redirection to the client, which redirects in its
+     * turn, and browsers hold the whole way to that directive. */
+    web_header(
+        rs, "Content-Security-Policy",
+        STR("default-src 'none'; style-src 'self'; frame-ancestors 'none'; base-uri 'none'"));
     web_header(rs, "X-Content-Type-Options", STR("nosniff"));
     web_header(rs, "Referrer-Policy", STR("same-origin"));
     web_header(rs, "Cache-Control", STR("no-store"));
@@ -74,10 +76,9 @@ static json_t *accounts_of(struct idp_call *x)
     json_array_foreach(json_get(demo_accounts(), "accounts"), i, account)
     {
         if (strcmp(json_get_z(account, "realm", ""), x->provider->realm) == 0)
-            json_array_append_new(list, json_pack("{s:O, s:O, s:O}", "login",
-                                                  json_get(account, "login"), "password",
-                                                  json_get(account, "password"), "note",
-                                                  json_get(account, "note")));
+            json_array_append_new(
+                list, json_pack("{s:O, s:O, s:O}", "login", json_get(account, "login"), "password",
+                                json_get(account, "password"), "note", json_get(account, "note")));
     }
     return list;
 }
@@ -98,7 +99,8 @@ static void sign_in_page(struct idp_call *x, const struct asked *q, struct str l
     page(x, wrong ? 422 : 200, "demo/signin", d);
 }
 
-/* ---- sessions ---------------------------------------------------------------------------------- */
+/* ---- sessions ----------------------------------------------------------------------------------
+ */
 /* Its cookies' names differ by issuer: three of them share one host. */
 static const char *cookie_of(struct idp_call *x)
 {
@@ -112,14 +114,15 @@ static json_t *session_get(struct idp_call *x)
 
 static void session_set(struct idp_call *x, const json_t *account, int64_t now_ms)
 {
-    struct str value = idp_seal(x, "session",
-                                json_pack("{s:O, s:I, s:I}", "login", json_get(account, "login"),
-                                          "at", (json_int_t)now_ms, "until",
-                                          (json_int_t)(now_ms + SESSION_LIFE_MS)));
+    struct str value =
+        idp_seal(x, "session",
+                 json_pack("{s:O, s:I, s:I}", "login", json_get(account, "login"), "at",
+                           (json_int_t)now_ms, "until", (json_int_t)(now_ms + SESSION_LIFE_MS)));
     web_header(x->rs, "Set-Cookie", cookie_make(x->rq->arena, cookie_of(x), value, false, -1));
 }
 
-/* ---- the code ---------------------------------------------------------------------------------- */
+/* ---- the code ----------------------------------------------------------------------------------
+ */
 static void give_code(struct idp_call *x, const struct asked *q, const json_t *account,
                       int64_t signed_in_ms)
 {
@@ -143,16 +146,21 @@ static void give_code(struct idp_call *x, const struct asked *q, const json_t *a
     idp_redirect(x, url_with(a, url, "iss", x->issuer));
 }
 
-/* ---- the request ------------------------------------------------------------------------------- */
+/* ---- the request -------------------------------------------------------------------------------
+ */
 /* False: answered already. An unknown client or address is told to the person and never redirected
  * (OAuth 2.0, RFC 6749 4.1.2.1). */
 static bool asked_read(struct idp_call *x, struct str raw, const struct form *f, struct asked *q)
 {
-    *q = (struct asked){.raw = raw, .redirect_uri = form_get(f, "redirect_uri"),
-                        .state = form_get(f, "state"), .nonce = form_get(f, "nonce"),
-                        .scope = form_get(f, "scope"), .prompt = form_get(f, "prompt"),
+    *q = (struct asked){.raw = raw,
+                        .redirect_uri = form_get(f, "redirect_uri"),
+                        .state = form_get(f, "state"),
+                        .nonce = form_get(f, "nonce"),
+                        .scope = form_get(f, "scope"),
+                        .prompt = form_get(f, "prompt"),
                         .challenge = form_get(f, "code_challenge"),
-                        .max_age = form_get(f, "max_age"), .login_hint = form_get(f, "login_hint")};
+                        .max_age = form_get(f, "max_age"),
+                        .login_hint = form_get(f, "login_hint")};
     if (!x->client || !str_eq_z(form_get(f, "client_id"), json_get_z(x->client, "client_id", "")) ||
         !idp_list_has(json_get(x->client, "redirect_uris"), q->redirect_uri)) {
         refuse(x, x->client ? "client_id, redirect_uri" : "client_id");
@@ -239,13 +247,13 @@ void idp_authorize(struct idp_call *x)
         idp_oauth_error(x, 400, "invalid_request", "the request is to come in the address");
 }
 
-/* ---- end of session ---------------------------------------------------------------------------- */
+/* ---- end of session ----------------------------------------------------------------------------
+ */
 void idp_end_session(struct idp_call *x)
 {
     const struct form *f = x->rq->method == HTTP_POST ? &x->form : &x->query;
     struct str to = form_get(f, "post_logout_redirect_uri"), state = form_get(f, "state");
-    web_header(x->rs, "Set-Cookie",
-               cookie_make(x->rq->arena, cookie_of(x), STR(""), false, 0));
+    web_header(x->rs, "Set-Cookie", cookie_make(x->rq->arena, cookie_of(x), STR(""), false, 0));
     if (!to.p || !idp_list_has(json_get(x->client, "after_logout"), to)) {
         page(x, 200, "demo/signed_out", json_object());
         return;

@@ -86,13 +86,14 @@ static void give_tokens(struct idp_call *x, const json_t *code, const json_t *ac
         idp_oauth_error(x, 503, "temporarily_unavailable", "keys");
         return;
     }
-    struct str access = idp_seal(
-        x, "token", json_pack("{s:O, s:O, s:I}", "login", json_get(code, "login"), "scope",
-                              json_get(code, "scope"), "until",
-                              (json_int_t)(clock_now_ms() + ACCESS_LIFE_S * 1000)));
-    idp_json(x, 200, json_pack("{s:s#, s:s, s:i, s:s#, s:O}", "access_token", access.p,
-                               (int)access.n, "token_type", "Bearer", "expires_in", ACCESS_LIFE_S,
-                               "id_token", id.p, (int)id.n, "scope", json_get(code, "scope")));
+    struct str access = idp_seal(x, "token",
+                                 json_pack("{s:O, s:O, s:I}", "login", json_get(code, "login"),
+                                           "scope", json_get(code, "scope"), "until",
+                                           (json_int_t)(clock_now_ms() + ACCESS_LIFE_S * 1000)));
+    idp_json(x, 200,
+             json_pack("{s:s#, s:s, s:i, s:s#, s:O}", "access_token", access.p, (int)access.n,
+                       "token_type", "Bearer", "expires_in", ACCESS_LIFE_S, "id_token", id.p,
+                       (int)id.n, "scope", json_get(code, "scope")));
 }
 
 void idp_token(struct idp_call *x)

@@ -1,6 +1,6 @@
 /* The demonstration world, written into an empty platform as an operator would: organisations, the
- * providers people sign in with, clients, APIs, contracts, a site, a register. A stamp of all it was
- * made from makes later starts one query long. */
+ * providers people sign in with, clients, APIs, contracts, a site, a register. A stamp of all it
+ * was made from makes later starts one query long. */
 #include <sys/stat.h>
 #include <zlib.h>
 
@@ -20,7 +20,8 @@
 /* Counts up when what is loaded changes. */
 static const char VERSION[] = "1";
 
-/* ---- organisations, providers, clients, sites -------------------------------------------------- */
+/* ---- organisations, providers, clients, sites --------------------------------------------------
+ */
 static enum err load_orgs(struct ctx *c)
 {
     enum err e = ERR_OK;
@@ -54,11 +55,17 @@ static enum err load_providers(struct ctx *c)
         e = demo_secret(c, secret_name(c, "provider", p->id), &secret);
         if (e != ERR_OK)
             break;
-        struct identity_provider put = {
-            .id = p->id, .realm = p->realm, .name_fr = p->title_fr, .name_en = p->title_en,
-            .hint_fr = p->hint_fr, .hint_en = p->hint_en, .client_id = "socle",
-            .secret = secret.p, .issuer = demo_provider_issuer(c->arena, c->pf->settings, p).p,
-            .position = (int)i};
+        struct identity_provider put = {.id = p->id,
+                                        .realm = p->realm,
+                                        .name_fr = p->title_fr,
+                                        .name_en = p->title_en,
+                                        .hint_fr = p->hint_fr,
+                                        .hint_en = p->hint_en,
+                                        .client_id = "socle",
+                                        .secret = secret.p,
+                                        .issuer =
+                                            demo_provider_issuer(c->arena, c->pf->settings, p).p,
+                                        .position = (int)i};
         e = told(identity_provider_put(c, &put, &why), "provider", p->id, why);
     }
     return e;
@@ -84,9 +91,14 @@ static enum err load_client(struct ctx *c, const struct demo_client *k)
     enum err e = demo_secret(c, secret_name(c, "client", k->id), &secret);
     if (e != ERR_OK)
         return e;
-    struct identity_client put = {.id = k->id, .secret = secret.p, .org_id = k->org_id,
-                                  .name_fr = k->name_fr, .name_en = k->name_en, .realm = k->realm,
-                                  .entity_id = k->org_id, .scopes = k->scopes};
+    struct identity_client put = {.id = k->id,
+                                  .secret = secret.p,
+                                  .org_id = k->org_id,
+                                  .name_fr = k->name_fr,
+                                  .name_en = k->name_en,
+                                  .realm = k->realm,
+                                  .entity_id = k->org_id,
+                                  .scopes = k->scopes};
     put.redirect_uris = words_of(c->arena, demo_client_uris(c->arena, s, k), &put.n_redirect_uris);
     put.post_logout_uris =
         words_of(c->arena, demo_client_logout_uris(c->arena, s, k), &put.n_post_logout_uris);
@@ -121,91 +133,115 @@ static enum err load_site_scopes(struct ctx *c)
     return e;
 }
 
-/* ---- APIs -------------------------------------------------------------------------------------- */
-static const struct exchange_api_field family_fields[] = {
-    {"numero_allocataire", "Numéro d’allocataire", "Beneficiary number", 1},
-    {"foyer.adultes.nom", "Nom des adultes du foyer", "Names of the adults of the household", 1},
-    {"foyer.adultes.prenoms", "Prénoms des adultes du foyer",
-     "First names of the adults of the household", 1},
-    {"foyer.adultes.date_naissance", "Date de naissance des adultes du foyer",
-     "Dates of birth of the adults of the household", 1},
-    {"foyer.enfants.nom", "Nom des enfants du foyer", "Names of the children of the household", 2},
-    {"foyer.enfants.prenoms", "Prénoms des enfants du foyer",
-     "First names of the children of the household", 2},
-    {"foyer.enfants.date_naissance", "Date de naissance des enfants du foyer",
-     "Dates of birth of the children of the household", 2},
-    {"foyer.enfants.numero_securite_sociale", "Numéro de sécurité sociale des enfants",
-     "Social security numbers of the children", 3},
-    {"quotient_familial.valeur", "Quotient familial", "Family quotient", 2},
-    {"quotient_familial.annee", "Année du quotient familial", "Year of the family quotient", 1},
-    {"date_mise_a_jour", "Date de mise à jour", "Date of last update", 0},
-};
+/* ---- APIs --------------------------------------------------------------------------------------
+ */
+static const struct {
+    const char *description, *org_id;
+    int port;
+} apis[] = {{"demo/data/famille.yaml", "caisse-familles-demo", DEMO_PORT_FAMILY},
+            {"demo/data/adresse.yaml", "impots-demo", DEMO_PORT_TAX}};
 
-static const struct exchange_api_field tax_fields[] = {
-    {"adresse.numero", "Numéro dans la voie", "Number in the street", 1},
-    {"adresse.voie", "Voie", "Street", 1},
-    {"adresse.code_postal", "Code postal", "Postcode", 1},
-    {"adresse.code_commune", "Code officiel de la commune", "Official code of the town", 1},
-    {"adresse.commune", "Commune", "Town", 1},
-    {"depuis", "Date d’entrée dans le logement", "Date of moving in", 1},
-    {"revenu_fiscal_reference", "Revenu fiscal de référence", "Reference tax income", 2},
-    {"date_mise_a_jour", "Date de mise à jour", "Date of last update", 0},
-};
-
+/* Published as any body publishes its own: from their descriptions. */
 static enum err load_apis(struct ctx *c)
 {
-    int port = (int)c->pf->settings->port;
-    struct exchange_api family = {
-        .id = "famille", .version = "v1", .org_id = "caisse-familles-demo",
-        .title_fr = "Composition du foyer", .title_en = "Members of the household",
-        .summary_fr = "Adultes et enfants du foyer, quotient familial.",
-        .summary_en = "Adults and children of the household, family quotient.",
-        .scope = "famille_foyer", .prefix = "/v1", .adapter = "json", .methods = "GET",
-        .circle = 3, .fields = family_fields, .n_fields = COUNT_OF(family_fields),
-        .origin = arena_printf(c->arena, "http://127.0.0.1:%d", port + DEMO_PORT_FAMILY).p};
-    struct exchange_api tax = {
-        .id = "adresse", .version = "v1", .org_id = "impots-demo",
-        .title_fr = "Adresse connue de l’administration fiscale",
-        .title_en = "Address known to the tax office",
-        .summary_fr = "Dernière adresse déclarée et date d’entrée dans le logement.",
-        .summary_en = "Last declared address and date of moving in.",
-        .scope = "adresse_fiscale", .prefix = "/v1", .adapter = "xml", .methods = "GET",
-        .circle = 3, .fields = tax_fields, .n_fields = COUNT_OF(tax_fields),
-        .origin = arena_printf(c->arena, "http://127.0.0.1:%d", port + DEMO_PORT_TAX).p};
-    enum err e = exchange_api_put(c, &family);
-    return e == ERR_OK ? exchange_api_put(c, &tax) : e;
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < COUNT_OF(apis) && e == ERR_OK; i++) {
+        json_t *out;
+        struct str text = asset_get(apis[i].description);
+        json_t *args = json_pack(
+            "{s:s%, s:s, s:o}", "text", text.p, text.n, "org_id", apis[i].org_id, "origin",
+            json_sprintf("http://127.0.0.1:%d", (int)c->pf->settings->port + apis[i].port));
+        e = platform_call(c, "catalogue.import", args, &out);
+        json_decref(args);
+        if (e == ERR_OK && !json_get_bool(out, "published", false)) {
+            log_error("demo_api_refused", "api", apis[i].description, "why",
+                      json_text(c->arena, out).p);
+            e = ERR_INVALID;
+        }
+    }
+    return e;
 }
 
-/* ---- contracts --------------------------------------------------------------------------------- */
+/* The application map that the rate of APIs is computed from. */
+static enum err load_systems(struct ctx *c)
+{
+    static const char *const systems[][3] = {
+        {"caisse-familles-demo", "Gestion des allocations", "famille"},
+        {"caisse-familles-demo", "Accueil et rendez-vous", ""},
+        {"impots-demo", "Adresses des contribuables", "adresse"},
+        {"impots-demo", "Recouvrement", ""},
+        {"impots-demo", "Cadastre", ""},
+        {"ville-de-nantes-demo", "État civil", ""},
+        {"ville-de-nantes-demo", "Inscriptions scolaires", ""}};
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < COUNT_OF(systems) && e == ERR_OK; i++) {
+        json_t *out, *args = json_pack("{s:s, s:s, s:s}", "org_id", systems[i][0], "name",
+                                       systems[i][1], "api", systems[i][2]);
+        e = platform_call(c, "catalogue.system_put", args, &out);
+        json_decref(args);
+    }
+    return e;
+}
+
+/* ---- contracts ---------------------------------------------------------------------------------
+ */
 #define LAW_FR "Article L. 114-8 du code des relations entre le public et l’administration"
 #define LAW_EN "Article L. 114-8 of the code of relations between the public and the administration"
 
 static const struct exchange_contract_terms contracts[] = {
-    {.id = "mairie-famille", .client_id = "mairie-nantes-demo", .org_id = "ville-de-nantes-demo",
-     .api = "famille", .version = "v1",
+    {.id = "mairie-famille",
+     .client_id = "mairie-nantes-demo",
+     .org_id = "ville-de-nantes-demo",
+     .api = "famille",
+     .version = "v1",
      .fields = "foyer.enfants.prenoms foyer.enfants.date_naissance date_mise_a_jour",
      .purpose_fr = "Remplir votre déclaration de changement d’adresse avec les enfants du foyer",
      .purpose_en = "Fill in your declaration of a change of address with the children of the "
                    "household",
-     .basis_fr = LAW_FR ", avec votre accord", .basis_en = LAW_EN ", with your consent",
-     .consent_needed = true, .duration_days = 90, .quota_per_minute = 600},
-    {.id = "mairie-adresse", .client_id = "mairie-nantes-demo", .org_id = "ville-de-nantes-demo",
-     .api = "adresse", .version = "v1",
+     .basis_fr = LAW_FR ", avec votre accord",
+     .basis_en = LAW_EN ", with your consent",
+     .consent_needed = true,
+     .duration_days = 90,
+     .quota_per_minute = 600},
+    {.id = "mairie-adresse",
+     .client_id = "mairie-nantes-demo",
+     .org_id = "ville-de-nantes-demo",
+     .api = "adresse",
+     .version = "v1",
      .fields = "adresse.numero adresse.voie adresse.code_postal adresse.code_commune "
                "adresse.commune date_mise_a_jour",
      .purpose_fr = "Remplir votre déclaration de changement d’adresse avec votre ancienne adresse",
      .purpose_en = "Fill in your declaration of a change of address with your former address",
-     .basis_fr = LAW_FR ", avec votre accord", .basis_en = LAW_EN ", with your consent",
-     .consent_needed = true, .duration_days = 90, .quota_per_minute = 600},
-    {.id = "essai-famille", .client_id = "socle-essai", .org_id = "essai-demo", .api = "famille",
-     .version = "v1", .fields = "foyer.enfants.prenoms quotient_familial date_mise_a_jour",
-     .purpose_fr = "Essayer la plateforme", .purpose_en = "Try the platform",
-     .basis_fr = LAW_FR ", avec votre accord", .basis_en = LAW_EN ", with your consent",
-     .consent_needed = true, .duration_days = 90, .quota_per_minute = 600},
-    {.id = "essai-adresse", .client_id = "socle-essai", .org_id = "essai-demo", .api = "adresse",
-     .version = "v1", .fields = "adresse.code_commune adresse.commune",
-     .purpose_fr = "Essayer la plateforme", .purpose_en = "Try the platform",
-     .basis_fr = LAW_FR, .basis_en = LAW_EN, .duration_days = 90, .quota_per_minute = 600},
+     .basis_fr = LAW_FR ", avec votre accord",
+     .basis_en = LAW_EN ", with your consent",
+     .consent_needed = true,
+     .duration_days = 90,
+     .quota_per_minute = 600},
+    {.id = "essai-famille",
+     .client_id = "socle-essai",
+     .org_id = "essai-demo",
+     .api = "famille",
+     .version = "v1",
+     .fields = "foyer.enfants.prenoms quotient_familial date_mise_a_jour",
+     .purpose_fr = "Essayer la plateforme",
+     .purpose_en = "Try the platform",
+     .basis_fr = LAW_FR ", avec votre accord",
+     .basis_en = LAW_EN ", with your consent",
+     .consent_needed = true,
+     .duration_days = 90,
+     .quota_per_minute = 600},
+    {.id = "essai-adresse",
+     .client_id = "socle-essai",
+     .org_id = "essai-demo",
+     .api = "adresse",
+     .version = "v1",
+     .fields = "adresse.code_commune adresse.commune",
+     .purpose_fr = "Essayer la plateforme",
+     .purpose_en = "Try the platform",
+     .basis_fr = LAW_FR,
+     .basis_en = LAW_EN,
+     .duration_days = 90,
+     .quota_per_minute = 600},
 };
 
 static enum err load_contracts(struct ctx *c)
@@ -216,7 +252,8 @@ static enum err load_contracts(struct ctx *c)
     return e;
 }
 
-/* ---- communes ---------------------------------------------------------------------------------- */
+/* ---- communes ----------------------------------------------------------------------------------
+ */
 /* Lines of the compressed file, one after the other. */
 struct lines {
     z_stream z;
@@ -270,11 +307,12 @@ static bool commune_next(void *arg, struct arena *a, struct register_row *row)
     {
         words = arena_printf(a, STR_FMT " %s", STR_ARG(words), json_string_value(code));
     }
-    *row = (struct register_row){
-        .key = arena_dup(a, json_get_str(v, "code")), .words = words,
-        .label = arena_printf(a, "%s (%s)", json_get_z(v, "nom", ""),
-                              json_get_z(v, "departement", "")),
-        .weight = json_get_i64(v, "population", 0), .data = arena_dup(a, line)};
+    *row = (struct register_row){.key = arena_dup(a, json_get_str(v, "code")),
+                                 .words = words,
+                                 .label = arena_printf(a, "%s (%s)", json_get_z(v, "nom", ""),
+                                                       json_get_z(v, "departement", "")),
+                                 .weight = json_get_i64(v, "population", 0),
+                                 .data = arena_dup(a, line)};
     json_decref(v);
     return true;
 }
@@ -290,13 +328,14 @@ static enum err load_communes(struct ctx *c)
     l->z.avail_in = (uInt)file.n;
     uint8_t hash[SHA256_LEN];
     sha256(file.p, file.n, hash);
-    enum err e = register_load(c->pf, "communes", codec_to_hex(c->arena, hash, 16).p, commune_next,
-                               l);
+    enum err e =
+        register_load(c->pf, "communes", codec_to_hex(c->arena, hash, 16).p, commune_next, l);
     inflateEnd(&l->z);
     return l->failed ? ERR_CORRUPT : e;
 }
 
-/* ---- what the identity provider knows of its client -------------------------------------------- */
+/* ---- what the identity provider knows of its client --------------------------------------------
+ */
 /* It keeps the digest of each secret: enough to check it, useless to whoever reads the file. */
 static enum err write_registrations(struct ctx *c)
 {
@@ -321,28 +360,27 @@ static enum err write_registrations(struct ctx *c)
     return e == ERR_OK ? file_write_atomic(path.p, json_text(c->arena, doc), 0600) : e;
 }
 
-/* ---- the whole --------------------------------------------------------------------------------- */
+/* ---- the whole ---------------------------------------------------------------------------------
+ */
 static struct str stamp_of(struct ctx *c)
 {
     const struct settings *s = c->pf->settings;
-    return arena_printf(c->arena, "%s %s %s %d", VERSION, SOCLE_VERSION, s->base_url,
-                        (int)s->port);
+    return arena_printf(c->arena, "%s %s %s %d", VERSION, SOCLE_VERSION, s->base_url, (int)s->port);
 }
 
 static bool is_loaded(struct ctx *c)
 {
     struct stat st;
     struct str stamp;
-    return demo_setting_get(c, STR("demo.stamp"), &stamp) == ERR_OK &&
-           str_eq(stamp, stamp_of(c)) &&
+    return demo_setting_get(c, STR("demo.stamp"), &stamp) == ERR_OK && str_eq(stamp, stamp_of(c)) &&
            stat(demo_registrations_path(c->arena, c->pf->settings).p, &st) == 0;
 }
 
 static enum err load_all(struct ctx *c)
 {
-    static enum err (*const steps[])(struct ctx *c) = {
-        load_orgs, load_providers, load_clients, load_site_scopes, load_apis, load_contracts,
-        load_communes, write_registrations};
+    static enum err (*const steps[])(struct ctx * c) = {
+        load_orgs,      load_providers, load_clients,  load_site_scopes,   load_apis,
+        load_contracts, load_systems,   load_communes, write_registrations};
     enum err e = ERR_OK;
     for (size_t i = 0; i < COUNT_OF(steps) && e == ERR_OK; i++) {
         e = steps[i](c);

@@ -11,7 +11,8 @@
 
 static int listen_local(unsigned port)
 {
-    struct sockaddr_in addr = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port),
+    struct sockaddr_in addr = {.sin_family = AF_INET,
+                               .sin_port = htons((uint16_t)port),
                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd < 0)
@@ -26,10 +27,11 @@ static int listen_local(unsigned port)
 static enum err confine(struct arena *a, const struct settings *s)
 {
     static const char *const read_paths[] = {"/etc/resolv.conf", "/etc/hosts", "/etc/ssl",
-                                             "/dev/urandom", "/proc/self", NULL};
+                                             "/dev/urandom",     "/proc/self", NULL};
     const char *const write_paths[] = {arena_printf(a, "%s/spool", s->data).p, NULL};
     struct sandbox box = {.flags = SANDBOX_NET | SANDBOX_FILES | SANDBOX_THREADS,
-                          .read_paths = read_paths, .write_paths = write_paths};
+                          .read_paths = read_paths,
+                          .write_paths = write_paths};
     return sandbox_enter(&box);
 }
 
@@ -47,10 +49,14 @@ int demo_serve(struct proc *self, const struct settings *s, unsigned plus, web_h
         arena_free(&a);
         return 1;
     }
-    struct web_server_conf conf = {.listen_fds = &fd, .n_listen_fds = 1, .n_loops = 1,
-                                   .n_handlers = 4, .limits = web_limits_default,
+    struct web_server_conf conf = {.listen_fds = &fd,
+                                   .n_listen_fds = 1,
+                                   .n_loops = 1,
+                                   .n_handlers = 4,
+                                   .limits = web_limits_default,
                                    .spool_folder = arena_printf(&a, "%s/spool", s->data).p,
-                                   .handler = handler, .arg = arg};
+                                   .handler = handler,
+                                   .arg = arg};
     struct web_server *server = web_server_start(&conf);
     proc_ready(self);
     while (!proc_wait_stop(-1))

@@ -33,12 +33,17 @@ static const struct demo_provider providers[] = {
 };
 
 static const struct demo_client clients[] = {
-    {.id = "mairie-nantes-demo", .org_id = "ville-de-nantes-demo",
-     .name_fr = "Ville de Nantes (démonstration)", .name_en = "City of Nantes (demonstration)",
+    {.id = "mairie-nantes-demo",
+     .org_id = "ville-de-nantes-demo",
+     .name_fr = "Ville de Nantes (démonstration)",
+     .name_en = "City of Nantes (demonstration)",
      .scopes = "openid profile birth email famille_foyer adresse_fiscale given_name usual_name uid "
                "siret belonging_population",
-     .realm = "any", .host = "mairie.localhost"},
-    {.id = "socle-essai", .org_id = "essai-demo", .name_fr = "Service d’essai",
+     .realm = "any",
+     .host = "mairie.localhost"},
+    {.id = "socle-essai",
+     .org_id = "essai-demo",
+     .name_fr = "Service d’essai",
      .name_en = "Test service",
      .scopes = "openid profile birth identite_pivot email preferred_username family_name gender "
                "birthdate birthplace birthcountry amr famille_foyer adresse_fiscale given_name "
@@ -100,7 +105,8 @@ struct str demo_client_logout_uris(struct arena *a, const struct settings *s,
     return uris(a, s, k, k->post_logout_uris, "/");
 }
 
-/* ---- settings and secrets ---------------------------------------------------------------------- */
+/* ---- settings and secrets ----------------------------------------------------------------------
+ */
 struct setting_row {
     struct str name, value;
 };
@@ -126,8 +132,8 @@ enum err demo_setting_get(struct ctx *c, struct str name, struct str *out)
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r, "SELECT value FROM setting WHERE name = $1", "s",
-                              name);
+    enum err e =
+        db_query_one(db, c->arena, &r, "SELECT value FROM setting WHERE name = $1", "s", name);
     if (e == ERR_OK)
         *out = db_str(&r, 0, 0);
     return e;
@@ -161,7 +167,8 @@ enum err demo_secret(struct ctx *c, const char *name, struct str *out)
     return e == ERR_OK ? demo_secret_get(c, name, out) : e;
 }
 
-/* ---- accounts ---------------------------------------------------------------------------------- */
+/* ---- accounts ----------------------------------------------------------------------------------
+ */
 const json_t *demo_accounts(void)
 {
     static json_t *accounts;

@@ -1,5 +1,5 @@
-/* What the demonstration's files share: the tables of who is in its world. One place says each thing
- * once; load.c writes it into the platform, describe.c tells it, idp.c plays its part. */
+/* What the demonstration's files share: the tables of who is in its world. One place says each
+ * thing once; load.c writes it into the platform, describe.c tells it, idp.c plays its part. */
 #ifndef DEMO_WORLD_H
 #define DEMO_WORLD_H
 
@@ -34,8 +34,8 @@ struct demo_org {
 };
 const struct demo_org *demo_org_at(size_t i);
 
-/* A secret of the world by name ("client.socle-essai"): made at first use, kept wrapped in the table
- * `setting`, so that it is the same at each start. demo_secret_get: ERR_NOT_FOUND before. */
+/* A secret of the world by name ("client.socle-essai"): made at first use, kept wrapped in the
+ * table `setting`, so that it is the same at each start. demo_secret_get: ERR_NOT_FOUND before. */
 enum err demo_secret(struct ctx *c, const char *name, struct str *out) MUST_CHECK;
 enum err demo_secret_get(struct ctx *c, const char *name, struct str *out) MUST_CHECK;
 
@@ -43,7 +43,8 @@ enum err demo_secret_get(struct ctx *c, const char *name, struct str *out) MUST_
 enum err demo_setting_get(struct ctx *c, struct str name, struct str *out) MUST_CHECK;
 enum err demo_setting_put(struct ctx *c, struct str name, struct str value) MUST_CHECK;
 
-/* demo/data/accounts.json, read once: {"accounts": [{login, password, argon2id, realm, note, claims}]} */
+/* demo/data/accounts.json, read once: {"accounts": [{login, password, argon2id, realm, note,
+ * claims}]} */
 const json_t *demo_accounts(void);
 
 /* Where the identity provider keeps which clients it knows: docs/formats/demo-registrations.md. */

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "demo/demo.h"
+#include "core/trust/trust.h"
 #include "journal/journal.h"
 #include "platform/backup.h"
 #include "platform/boot.h"
@@ -35,7 +36,8 @@ static int too_many(char **argv)
     return USAGE;
 }
 
-/* ---- serve ------------------------------------------------------------------------------------- */
+/* ---- serve -------------------------------------------------------------------------------------
+ */
 static enum err serve_prepare(struct platform *pf, void *arg)
 {
     (void)arg;
@@ -61,7 +63,8 @@ static int serve(const struct settings *s, int argc, char **argv)
     return boot_serve(s, extra, n, &hooks);
 }
 
-/* ---- the small ones ---------------------------------------------------------------------------- */
+/* ---- the small ones ----------------------------------------------------------------------------
+ */
 static int migrate(const struct settings *s, int argc, char **argv)
 {
     struct platform pf;
@@ -80,7 +83,20 @@ static int migrate(const struct settings *s, int argc, char **argv)
 
 static int journal(const struct settings *s, int argc, char **argv)
 {
+    static const struct {
+        const char *name;
+        int (*fn)(const struct settings *s, int argc, char **argv);
+    } more[] = {
+        {"monitor", trust_cli_monitor},
+        {"export", trust_cli_export},
+    };
     char folder[PATH_MAX];
+    for (size_t i = 0; i < COUNT_OF(more); i++)
+        if (argc > 1 && strcmp(argv[1], more[i].name) == 0)
+            return more[i].fn(s, argc, argv);
+    bool plain = argc == 2 || (argc == 3 && strcmp(argv[2], "--json") == 0);
+    if (plain && strcmp(argv[1], "checkpoint") == 0 && s->witnesses_text.n)
+        return trust_cli_checkpoint(s, argc, argv);
     snprintf(folder, sizeof folder, "%s/journal", s->data ? s->data : "");
     return journal_cli(folder, argc, argv);
 }
@@ -144,7 +160,8 @@ static const struct command *command_find(const char *name)
     return NULL;
 }
 
-/* ---- help -------------------------------------------------------------------------------------- */
+/* ---- help --------------------------------------------------------------------------------------
+ */
 static void print_line(const char *name, const char *help)
 {
     printf("  %-10s %s\n", name, help);
@@ -161,8 +178,9 @@ static void print_help(FILE *to)
         print_line(builtins[i].name, builtins[i].help);
     while ((c = command_next(&service, &at)) != NULL)
         print_line(c->name, c->help);
-    printf("\n`socle COMMAND --help` says more about one. Settings are read from <data>/socle.conf, "
-           "then\nfrom the environment (SOCLE_<NAME>), then from the command line.\n");
+    printf(
+        "\n`socle COMMAND --help` says more about one. Settings are read from <data>/socle.conf, "
+        "then\nfrom the environment (SOCLE_<NAME>), then from the command line.\n");
 }
 
 static int print_command_help(const struct builtin *b, const struct command *c, int argc,
@@ -209,7 +227,8 @@ static int unknown(const char *name)
     return USAGE;
 }
 
-/* ---- running ----------------------------------------------------------------------------------- */
+/* ---- running -----------------------------------------------------------------------------------
+ */
 static int run_service_command(const struct settings *s, const struct command *c, int argc,
                                char **argv)
 {

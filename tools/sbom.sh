@@ -10,10 +10,9 @@ package_of() { # a library's file -> "name version licence-file"
     for p in "$1" "$real" "${1#/usr}" "${real#/usr}"; do
         name=$(dpkg-query -S "$p" 2>/dev/null | head -1 | cut -d: -f1) && [ -n "$name" ] && break
     done
-    [ -n "${name:-}" ] && dpkg-query -W -f='${binary:Package} ${Version}\n' "$name" 2>/dev/null | head -1
+    [ -n "${name:-}" ] && dpkg-query -W -f='${Package} ${Version}\n' "$name" 2>/dev/null | head -1
 }
-list=$(ldd "$program" | awk '/=> \//{print $3}' | while read -r lib; do package_of "$lib" || true; done |
-       sed 's/:[a-z0-9]*  *//; s/:[a-z0-9]* / /' | sort -u)
+list=$(ldd "$program" | awk '/=> \//{print $3}' | while read -r lib; do package_of "$lib" || true; done | sort -u)
 printf '{"bomFormat":"CycloneDX","specVersion":"1.5","version":1,\n'
 printf ' "metadata":{"timestamp":"%s","component":{"type":"application","bom-ref":"socle","name":"socle","version":"%s","licenses":[{"license":{"id":"Apache-2.0"}}]}},\n' \
     "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "${version:-0}"

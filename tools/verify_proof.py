@@ -2,6 +2,7 @@
 """Checks a proof that an entry is in a journal, or a journal's checkpoint, with nothing but Python.
 
     verify_proof.py PROOF_FILE [--key KEY]
+    verify_proof.py EVIDENCE_FILE [--key KEY]
     verify_proof.py CHECKPOINT_FILE --key KEY
 
 KEY is the journal's verifier key, or a file that holds it. Without one, a proof is checked against
@@ -13,11 +14,12 @@ when all is good, 1 when not, 2 when it was not called as above.
 """
 import base64
 import hashlib
+import json
 import os
 import re
 import sys
 
-MAX_FILE = 256 * 1024
+MAX_FILE = 512 * 1024
 MAX_NOTE = 64 * 1024
 MAX_SIGNATURES = 64
 MAX_HASHES = 64
@@ -115,13 +117,13 @@ def name_is_good(name):
             and not any(c.isspace() or c < " " for c in name))
 
 
-def key_read(line):
+def key_read(line, kind=1):
     """name+id+base64(type || public key) -> (name, id, public key)."""
     parts = line.rstrip("\n").split("+", 2)
     if len(parts) != 3 or not name_is_good(parts[0]) or not re.fullmatch("[0-9a-fA-F]{8}", parts[1]):
         raise Bad("the verifier key is malformed")
     raw = decode64(parts[2])
-    if len(raw) != 33 or raw[0] != 1:
+    if len(raw) != 33 or raw[0] != kind:
         raise Bad("the verifier key is of another kind than Ed25519")
     key_id = sha256(parts[0].encode() + b"\n" + raw)[:4]
     if key_id.hex() != parts[1].lower():
@@ -192,7 +194,41 @@ def inclusion_root(index, size, leaf_hash, hashes):
     return r
 
 
-def proof_check(text, key_line):
+def cosignature_time(note, line):
+    """C2SP tlog-cosignature: when this witness signed the note's text; None when it did not."""
+    name, key_id, public = key_read(line, 4)
+    text, _, signatures = note[:-1].rpartition("\n\n")
+    for parts in (s.split(" ") for s in signatures.split("\n")):
+        raw = decode64(parts[2])
+        if parts[1] != name or raw[:4] != key_id:
+            continue
+        at = int.from_bytes(raw[4:12], "big")
+        signed = f"cosignature/v1\ntime {at}\n{text}\n".encode()
+        if len(raw) != 76 or at >= 2**63 or not ed25519_verify(public, signed, raw[12:]):
+            raise Bad("a witness's signature is wrong")
+        return at
+    return None
+
+
+def no_duplicates(pairs):
+    if len(dict(pairs)) != len(pairs):
+        raise Bad("a member of the evidence comes twice")
+    return dict(pairs)
+
+
+def evidence_check(text, key_line):
+    try:
+        file = json.loads(text, object_pairs_hook=no_duplicates)
+    except (ValueError, RecursionError):
+        raise Bad("this is no evidence file, or it is cut")
+    proof, witnesses = file.get("proof"), file.get("witnesses")
+    if file.get("format") != "socle-evidence-1" or not isinstance(proof, str) or \
+            not isinstance(witnesses, list) or len(witnesses) > 16:
+        raise Bad("this is no evidence file, or of another version")
+    proof_check(proof, key_line, witnesses)
+
+
+def proof_check(text, key_line, witnesses=()):
     head, blank, note = text.partition("\n\n")
     lines = head.split("\n")
     if not blank or len(lines) < 3 or not lines[1].startswith("extra ") or \
@@ -212,8 +248,12 @@ def proof_check(text, key_line):
     size, root = checkpoint_check(note, key)
     if inclusion_root(index, size, sha256(b"\x00" + leaf), hashes) != root:
         raise Bad("the entry does not lead to the signed root: it, or the proof, was altered")
+    signed = [(str(w).split("+")[0], cosignature_time(note, str(w))) for w in witnesses]
     print(f"good: entry {index} of {size} in {key[0]}")
     print(leaf.decode())
+    for name, at in signed:
+        if at:
+            print(f"  witness {name} signed at {at}")
     if not key_line:
         print("  with the key that the proof names: give --key to check against one kept elsewhere")
 
@@ -236,6 +276,8 @@ def main(argv):
         text = data.decode("utf-8")
         if text.startswith("c2sp.org/tlog-proof@v1\n"):
             proof_check(text, key_line)
+        elif text.startswith("{"):
+            evidence_check(text, key_line)
         elif key_line is None:
             raise Bad("this is no proof file (a checkpoint is checked with --key)")
         else:

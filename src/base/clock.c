@@ -75,12 +75,12 @@ void clock_http_date(int64_t at_ms, char out[30])
 
 struct str clock_in_words(struct arena *a, int64_t at_ms, const char *lang, bool with_time)
 {
-    static const char *const fr[12] = {"janvier", "février", "mars",      "avril",
-                                       "mai",     "juin",    "juillet",   "août",
+    static const char *const fr[12] = {"janvier",   "février", "mars",     "avril",
+                                       "mai",       "juin",    "juillet",  "août",
                                        "septembre", "octobre", "novembre", "décembre"};
-    static const char *const en[12] = {"January", "February", "March",     "April",
-                                       "May",     "June",     "July",      "August",
-                                       "September", "October", "November", "December"};
+    static const char *const en[12] = {"January",   "February", "March",    "April",
+                                       "May",       "June",     "July",     "August",
+                                       "September", "October",  "November", "December"};
     bool is_en = lang && strcmp(lang, "en") == 0;
     int rest;
     time_t t = seconds_of(at_ms, &rest);

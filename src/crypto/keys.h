@@ -4,12 +4,14 @@
  * A key has a purpose and an algorithm; keys are made at first start. Purposes:
  *   "issuer"     ES256 and RS256: ID tokens, access tokens, signed userinfo (JWKS published)
  *   "journal"    Ed25519: checkpoints of this node
+ *   "witness"    Ed25519: cosignatures of other logs' checkpoints; made at its first use
  *   "client"     ES256: this platform as a client elsewhere (private_key_jwt)
  * Secrets, never leaving the process: MAC keys "pairwise", "blind", "client_secret"; wrapping key
  * "subject". Secrets handed to web at its start: "token-seal", "cookie" (shared by nodes).
  *
- * Data of one request: at most KEYS_DATA_MAX bytes, else ERR_LIMIT. An unknown purpose, algorithm or
- * name is ERR_NOT_FOUND; a secret asked for another use, or over a channel that may not, ERR_DENIED. */
+ * Data of one request: at most KEYS_DATA_MAX bytes, else ERR_LIMIT. An unknown purpose, algorithm
+ * or name is ERR_NOT_FOUND; a secret asked for another use, or over a channel that may not,
+ * ERR_DENIED. */
 #ifndef CRYPTO_KEYS_H
 #define CRYPTO_KEYS_H
 
@@ -24,8 +26,8 @@ struct keys_conf {
 };
 enum { KEYS_DATA_MAX = 64 * 1024, KEYS_TIMEOUT_MS = 5000 };
 
-/* Serves the channels labelled "keys" and, by one of its own, "keys.journal": where that one exists,
- * it alone may sign checkpoints, and may do nothing else but read public keys. */
+/* Serves the channels labelled "keys" and, by one of its own, "keys.journal": where that one
+ * exists, it alone may sign checkpoints, and may do nothing else but read public keys. */
 int keys_main(struct proc *self, void *keys_conf);
 
 /* In one process without channels, for units and `socle` commands: the same operations, direct. */
@@ -43,14 +45,17 @@ enum err keys_sign(struct keys *k, const char *purpose, enum jose_alg alg, struc
 enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, const char *typ,
                        struct str payload, struct arena *a, struct str *compact) MUST_CHECK;
 /* Public keys of a purpose, as a JWKS document. For "journal" also see keys_public_raw. */
-enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a, struct str *json) MUST_CHECK;
+enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a,
+                   struct str *json) MUST_CHECK;
 enum err keys_public_raw(struct keys *k, const char *purpose, uint8_t out[32]) MUST_CHECK;
 /* HMAC-SHA256 under the named secret. */
 enum err keys_mac(struct keys *k, const char *name, struct str data, uint8_t out[32]) MUST_CHECK;
-/* A citizen's identifier at an entity, version 1 (docs/formats/sub.md): hex(SHA-256(data, the text of
- * the secret "pairwise")) and "v1". It is no HMAC because citizens' identifiers made so exist. */
+/* A citizen's identifier at an entity, version 1 (docs/formats/sub.md): hex(SHA-256(data, the text
+ * of the secret "pairwise")) and "v1". It is no HMAC because citizens' identifiers made so exist.
+ */
 enum { KEYS_SUB_LEN = 66 };
-enum err keys_pairwise_v1(struct keys *k, struct str data, struct arena *a, struct str *sub) MUST_CHECK;
+enum err keys_pairwise_v1(struct keys *k, struct str data, struct arena *a,
+                          struct str *sub) MUST_CHECK;
 /* Data keys of subjects, wrapped for storage. keys_unwrap gives the 32 bytes back. */
 enum err keys_wrap(struct keys *k, const char *name, struct str context, struct str plain,
                    struct arena *a, struct str *wrapped) MUST_CHECK;

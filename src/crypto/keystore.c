@@ -31,6 +31,7 @@ static const struct kind {
     {"issuer", JOSE_RS256, "issuer.rs256", false, true},
     {"issuer", JOSE_PS256, "issuer.ps256", false, true},
     {"journal", JOSE_EDDSA, "journal.ed25519", true, false},
+    {"witness", JOSE_EDDSA, "witness.ed25519", false, false},
     {"client", JOSE_ES256, "client.es256", true, true},
 };
 static const char *const slot_suffix[SLOT_COUNT] = {".pem", ".next.pem", ".old.pem"};

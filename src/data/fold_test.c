@@ -15,7 +15,8 @@ static void folds_what_people_type(void **state)
         {"  Saint--Étienne ", "saint etienne"},
         {"Straße Łódź Çà", "strasse lodz ca"},
         {"déménagement ✈ 2026", "demenagement 2026"},
-        {"e\xCC\x81te\xCC\x81", "ete"}, /* accents that follow their letters, as some keyboards send */
+        {"e\xCC\x81te\xCC\x81",
+         "ete"}, /* accents that follow their letters, as some keyboards send */
         {"", ""},
         {"\xC3", ""},
     };
@@ -35,10 +36,10 @@ static void counts_slips_of_the_finger(void **state)
         const char *a, *b;
         int most, d;
     } cases[] = {
-        {"nantes", "nantes", 2, 0}, {"nante", "nantes", 2, 1},  {"nnates", "nantes", 2, 1},
+        {"nantes", "nantes", 2, 0},  {"nante", "nantes", 2, 1},  {"nnates", "nantes", 2, 1},
         {"nantess", "nantes", 2, 1}, {"mantes", "nantes", 2, 1}, {"nants", "mantes", 1, 2},
-        {"nants", "mantes", 2, 2},  {"", "ab", 2, 2},           {"", "", 0, 0},
-        {"abcdef", "a", 2, 3},      {"paris", "lyon", 2, 3},
+        {"nants", "mantes", 2, 2},   {"", "ab", 2, 2},           {"", "", 0, 0},
+        {"abcdef", "a", 2, 3},       {"paris", "lyon", 2, 3},
     };
     static char longer[100];
     for (size_t i = 0; i < COUNT_OF(cases); i++) {

@@ -47,7 +47,8 @@ enum err json_read(struct str text, json_t **out, struct json_fault *fault)
             snprintf(fault->text, sizeof fault->text, "nested deeper than %d", DEPTH_MAX);
         return ERR_INVALID;
     }
-    *out = json_loadb(text.p ? text.p : "", text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
+    *out =
+        json_loadb(text.p ? text.p : "", text.n, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &error);
     if (*out)
         return ERR_OK;
     if (fault) {
@@ -125,7 +126,8 @@ void json_pool_free(struct json_pool *p)
     p->list = NULL;
 }
 
-/* ---- emitter ----------------------------------------------------------------------------------- */
+/* ---- emitter -----------------------------------------------------------------------------------
+ */
 void jw_start(struct jw *w, struct buf *b)
 {
     *w = (struct jw){.b = b};

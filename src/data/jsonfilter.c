@@ -212,16 +212,18 @@ static at value_end(at p, at end, unsigned depth)
 /* --- the allow list: a tree of names ---------------------------------------------------------- */
 
 struct node {
-    uint64_t lengths;      /* bit n: a child's name has n bytes, modulo 64 */
-    uint16_t first, count; /* children, one behind the other */
-    int16_t path;          /* allowed with all below; -1: on the way */
-    uint16_t n;            /* the name's length */
-    uint64_t head;         /* its first bytes */
+    uint64_t lengths;           /* bit n: a child's name has n bytes, modulo 64 */
+    uint16_t first, count;      /* children, one behind the other */
+    int16_t path;               /* allowed with all below; -1: on the way */
+    uint16_t n;                 /* the name's length */
+    struct json_filter_ask ask; /* of a leaf: what is answered in place of its value */
+    uint64_t head;              /* its first bytes */
     const char *name;
 };
 struct json_filter {
     struct node *nodes; /* the first is the root */
     size_t n;
+    bool asks;   /* some leaf answers a question: answers may be longer than what was there */
     char *names; /* all paths, one behind the other */
 };
 
@@ -245,6 +247,77 @@ static const struct node *child_find(const struct json_filter *f, const struct n
     return NULL;
 }
 
+/* --- questions in place of values ----------------------------------------------------------------
+ */
+
+/* A JSON number and nothing else. Bounds and values are compared as doubles: a threshold is a round
+ * figure, and an error of the last digit of 15 tells nobody the value. */
+static bool number_read(struct str s, double *out)
+{
+    char text[JSON_FILTER_BOUND + 1];
+    at p = (at)s.p;
+    if (s.n == 0 || s.n > JSON_FILTER_BOUND || (*p != '-' && (*p < '0' || *p > '9')) ||
+        number_end(p, p + s.n) != p + s.n)
+        return false;
+    memcpy(text, s.p, s.n);
+    text[s.n] = '\0';
+    *out = strtod(text, NULL);
+    return true;
+}
+
+enum err json_filter_ask_read(struct str text, struct str *path, struct json_filter_ask *ask)
+{
+    *ask = (struct json_filter_ask){.op = JSON_ASK_VALUE};
+    *path = text;
+    if (str_ends(text, STR("?"))) {
+        ask->op = JSON_ASK_IS;
+        *path = str_sub(text, 0, text.n - 1);
+    } else {
+        ptrdiff_t least = str_find(text, STR(">=")), most = str_find(text, STR("<="));
+        ptrdiff_t op = least >= 0 ? least : most;
+        if (op >= 0) {
+            ask->op = least >= 0 ? JSON_ASK_LEAST : JSON_ASK_MOST;
+            ask->bound_text = str_after(text, (size_t)op + 2);
+            *path = str_sub(text, 0, (size_t)op);
+            if (!number_read(ask->bound_text, &ask->bound))
+                return ERR_INVALID;
+        }
+    }
+    for (size_t i = 0; i < path->n; i++)
+        if (strchr("<>?=", path->p[i]))
+            return ERR_INVALID;
+    return path->n ? ERR_OK : ERR_INVALID;
+}
+
+/* "Is it so?": anything but false, null, and what is empty. */
+static bool value_says_yes(struct str v)
+{
+    if (str_eq_z(v, "false") || str_eq_z(v, "null") || str_eq_z(v, "\"\""))
+        return false;
+    if (v.p[0] != '{' && v.p[0] != '[')
+        return true;
+    return str_trim(str_sub(v, 1, v.n - 2)).n > 0;
+}
+
+/* The answer, "true" or "false"; .p NULL: what is there cannot be compared, and nothing is said. */
+static struct str answer(const struct json_filter_ask *ask, struct str v)
+{
+    double number;
+    bool yes;
+    if (ask->op == JSON_ASK_IS)
+        yes = value_says_yes(v);
+    else if (!number_read(v, &number))
+        return STR_NONE;
+    else
+        yes = ask->op == JSON_ASK_LEAST ? number >= ask->bound : number <= ask->bound;
+    return yes ? STR("true") : STR("false");
+}
+
+static bool asks_alike(const struct json_filter_ask *a, const struct json_filter_ask *b)
+{
+    return a->op == b->op && (a->op < JSON_ASK_LEAST || str_eq(a->bound_text, b->bound_text));
+}
+
 /* Takes the name at the front of the path. */
 static enum err segment(struct str *path, struct str *name)
 {
@@ -256,6 +329,7 @@ static enum err segment(struct str *path, struct str *name)
 /* A path being put into the tree, level by level: where it has come to. */
 struct climber {
     struct str rest;
+    struct json_filter_ask ask;
     uint16_t node;
     bool done;
 };
@@ -283,8 +357,13 @@ static enum err children_add(struct json_filter *f, uint16_t parent, struct clim
         }
         c[i].node = here;
         c[i].done = c[i].rest.p == NULL;
-        if (c[i].done && f->nodes[here].path < 0)
+        if (c[i].done && f->nodes[here].path < 0) {
             f->nodes[here].path = (int16_t)i;
+            f->nodes[here].ask = c[i].ask;
+            f->asks |= c[i].ask.op != JSON_ASK_VALUE;
+        } else if (c[i].done && !asks_alike(&f->nodes[here].ask, &c[i].ask)) {
+            return ERR_INVALID; /* two questions about one value close in on it */
+        }
     }
     return ERR_OK;
 }
@@ -323,12 +402,14 @@ enum err json_filter_new(const struct str *paths, size_t n, struct json_filter *
     if (!f || !nodes || !names)
         abort();
     *f = (struct json_filter){.nodes = nodes, .names = names};
-    for (size_t i = 0; i < n; to += paths[i++].n) {
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < n && e == ERR_OK; to += paths[i++].n) {
         if (paths[i].n)
             memcpy(to, paths[i].p, paths[i].n);
-        c[i].rest = str_of(to, paths[i].n);
+        e = json_filter_ask_read(str_of(to, paths[i].n), &c[i].rest, &c[i].ask);
     }
-    enum err e = tree_make(f, c, n);
+    if (e == ERR_OK)
+        e = tree_make(f, c, n);
     if (e != ERR_OK) {
         json_filter_free(f);
         return e;
@@ -440,9 +521,14 @@ static at member_filter(struct run *r, at p, const struct node *n, unsigned dept
         at value = p;
         if (!(p = value_end(p, r->end, depth)))
             return NULL;
-        put(r, value, (size_t)(p - value));
-        if (r->seen)
-            r->seen(r->arg, (size_t)c->path, str_of(value, (size_t)(p - value)));
+        struct str said = str_of(value, (size_t)(p - value));
+        if (c->ask.op != JSON_ASK_VALUE)
+            said = answer(&c->ask, said);
+        kept = said.p != NULL;
+        if (kept)
+            put(r, said.p, said.n);
+        if (kept && r->seen)
+            r->seen(r->arg, (size_t)c->path, said);
     } else {
         p = value_filter(r, p, c, depth, &kept);
     }
@@ -517,9 +603,11 @@ static at value_filter(struct run *r, at p, const struct node *n, unsigned depth
 enum err json_filter_run(const struct json_filter *f, struct str in, struct buf *out,
                          json_filter_seen *seen, void *arg)
 {
-    /* What is kept is never longer than what was there, but for "null" in place of a digit. */
+    /* What is kept is never longer than what was there, but for "null" in place of a digit; an
+     * answer takes 5 bytes where with its name and comma there were 6 at least. */
     size_t left = out->ceiling > out->n ? out->ceiling - out->n : 0;
-    size_t room = in.n + 4 < left ? in.n + 4 : left;
+    size_t most = (f->asks ? 2 * in.n : in.n) + 4;
+    size_t room = most < left ? most : left;
     char *w = buf_room(out, room);
     if (in.n == 0)
         return ERR_INVALID;

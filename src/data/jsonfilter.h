@@ -14,12 +14,30 @@
  * bytes (ERR_LIMIT); an empty name or one that is not UTF-8 is ERR_INVALID. */
 enum { JSON_FILTER_PATHS = 64, JSON_FILTER_LEVELS = 16, JSON_FILTER_NAME = 128 };
 struct json_filter;
+
+/* A path may ask a question instead of taking the value (docs/formats/contract.md): "income>=20000"
+ * and "income<=20000" answer true or false for a number and say nothing for anything else;
+ * "disabled?" answers false for false, null, "", [] and {}, true for the rest. The member keeps its
+ * name; a member that is not there is not answered. One question a path: a second, or the value
+ * too, is ERR_INVALID. A bound is a JSON number of 32 bytes at most. '<', '>', '?' and '=' stand
+ * for nothing else. */
+enum json_ask_op { JSON_ASK_VALUE, JSON_ASK_IS, JSON_ASK_LEAST, JSON_ASK_MOST };
+enum { JSON_FILTER_BOUND = 32 };
+struct json_filter_ask {
+    enum json_ask_op op;
+    double bound;
+    struct str bound_text;
+};
+/* Takes "path", "path?", "path>=N" or "path<=N" apart; the slices are of text. */
+enum err json_filter_ask_read(struct str text, struct str *path,
+                              struct json_filter_ask *ask) MUST_CHECK;
 enum err json_filter_new(const struct str *paths, size_t n, struct json_filter **out) MUST_CHECK;
 void json_filter_free(struct json_filter *f);
 
 /* What was kept, for commitments: called for each allowed path's value with the value's raw JSON
- * bytes (scalars and whole sub-documents), in document order, while the rest is not yet read: what
- * it was told is thrown away too when the run fails. NULL when nobody asks. */
+ * bytes (scalars and whole sub-documents; for a question, its answer), in document order, while the
+ * rest is not yet read: what it was told is thrown away too when the run fails. NULL when nobody
+ * asks. */
 typedef void json_filter_seen(void *arg, size_t path_index, struct str raw_value);
 
 /* Filters a whole document, appended to out (its ceiling holds: ERR_LIMIT). ERR_INVALID for

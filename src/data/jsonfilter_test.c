@@ -78,6 +78,54 @@ static void arrays_are_seen_through(void **state)
     gives("c.n", "{\"c\":[7,\"x\",{\"n\":1},null,8]}", "{\"c\":[{\"n\":1}]}");
 }
 
+/* [F2.1.15] the boolean leaves, the value stays. */
+static void a_threshold_answer_hides_the_value(void **state)
+{
+    (void)state;
+    gives("r>=20000", "{\"r\":41250,\"x\":1}", "{\"r\":true}");
+    gives("r>=20000", "{\"r\":1.9e4}", "{\"r\":false}");
+    gives("r<=20000", "{\"r\":20000}", "{\"r\":true}");
+    gives("r<=-1.5", "{\"r\":-2}", "{\"r\":true}");
+    gives("c.age>=18", "{\"c\":[{\"age\":17,\"n\":\"x\"},{\"age\":18},{}]}",
+          "{\"c\":[{\"age\":false},{\"age\":true},{}]}");
+    /* what is no number is not answered, and never let through */
+    gives("r>=1 z", "{\"r\":\"41250\",\"z\":1}", "{\"z\":1}");
+    gives("r>=1", "{\"r\":[2]}", "{}");
+    gives("r>=1", "{\"r\":{\"v\":2}}", "{}");
+    gives("r>=1", "{\"r\":null}", "{}");
+    gives("d?", "{\"d\":true}", "{\"d\":true}");
+    gives("d?", "{\"d\":\"80 %\"}", "{\"d\":true}");
+    gives("d?", "{\"d\":[{\"name\":\"x\"}]}", "{\"d\":true}");
+    gives("d? e? f? g? h?", "{\"d\":null,\"e\":[ ],\"f\":\"\",\"g\":{},\"h\":false}",
+          "{\"d\":false,\"e\":false,\"f\":false,\"g\":false,\"h\":false}");
+    gives("a>=5", "{\"a\":1}", "{\"a\":false}"); /* longer than what was there */
+    gives("a>=5 a.b", "{\"a\":{\"b\":1}}", "{}");
+}
+
+static enum err compiles(const char *one, const char *two)
+{
+    struct json_filter *f = NULL;
+    struct str paths[] = {str_from(one), str_from(two)};
+    enum err e = json_filter_new(paths, *two ? 2 : 1, &f);
+    if (e == ERR_OK)
+        json_filter_free(f);
+    return e;
+}
+
+static void questions_that_are_none_are_refused(void **state)
+{
+    (void)state;
+    const char *wrong[] = {"a>=",     "a>=x", "a>=01", "a>=1 ",  ">=1",    "?",   "a>1", "a=1",
+                           "a>=1>=2", "a?b",  "a.?",   "a>=0x1", "a>=nan", "a<=", "a??", "a?>=1"};
+    for (size_t i = 0; i < COUNT_OF(wrong); i++)
+        if (compiles(wrong[i], "") == ERR_OK)
+            fail_msg("%s was taken", wrong[i]);
+    assert_int_equal(compiles("a>=1", "a>=2"), ERR_INVALID);
+    assert_int_equal(compiles("a>=1", "a"), ERR_INVALID);
+    assert_int_equal(compiles("a", "a?"), ERR_INVALID);
+    assert_int_equal(compiles("a>=1", "a>=1"), ERR_OK);
+}
+
 static void what_stands_in_an_objects_place_is_dropped(void **state)
 {
     (void)state;
@@ -452,6 +500,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_what_is_allowed_is_kept),
         cmocka_unit_test(arrays_are_seen_through),
+        cmocka_unit_test(a_threshold_answer_hides_the_value),
+        cmocka_unit_test(questions_that_are_none_are_refused),
         cmocka_unit_test(what_stands_in_an_objects_place_is_dropped),
         cmocka_unit_test(a_name_is_the_same_however_it_is_written),
         cmocka_unit_test(each_value_kept_is_told),

@@ -110,9 +110,9 @@ static enum err heads_copy(struct backup *b)
     if (e == ERR_OK)
         e = state_parse(&b->a, b->durable, &b->state);
     if (e == ERR_OK)
-        e = runs_open(b->from, "ids", b->state.ids, b->state.n_ids, ID_RECORD, NULL, &b->ids);
+        e = runs_open(b->from, "ids", &b->state.ids, ID_RECORD, NULL, &b->ids);
     if (e == ERR_OK)
-        e = runs_open(b->from, "side", b->state.side, b->state.n_side, SIDE_RECORD, NULL, &b->side);
+        e = runs_open(b->from, "side", &b->state.side, SIDE_RECORD, NULL, &b->side);
     if (e == ERR_OK)
         e = wal_copy(b);
     if (e == ERR_OK)
@@ -122,14 +122,19 @@ static enum err heads_copy(struct backup *b)
 
 /* ---- the rest ---------------------------------------------------------------------------------
  */
-static enum err runs_copy(struct backup *b, const char *dir, const struct runs *r)
+static enum err run_copy(struct backup *b, const char *dir, const struct run *r, size_t record_size)
 {
     char path[32];
+    return put(b, run_path(dir, r->name, path),
+               str_of(r->records - RUN_HEAD, RUN_HEAD + r->n * record_size));
+}
+
+static enum err runs_copy(struct backup *b, const char *dir, const struct runs *r)
+{
     enum err e = disk_make_dirs(b->to, dir);
     for (size_t i = 0; i < r->n && e == ERR_OK; i++)
-        e = put(b, run_path(dir, r->list[i]->name, path),
-                str_of(r->list[i]->records - RUN_HEAD, RUN_HEAD + r->list[i]->n * r->record_size));
-    return e;
+        e = run_copy(b, dir, r->list[i], r->record_size);
+    return e == ERR_OK && r->tail ? run_copy(b, dir, r->tail, r->record_size) : e;
 }
 
 static enum err tiles_copy(struct backup *b, int level)

@@ -5,19 +5,24 @@
 #include "base/codec.h"
 #include "crypto/digest.h"
 #include "data/json.h"
-#include "journal/journal.h"
+#include "journal/evidence.h"
 #include "journal/leaf.h"
 #include "sys/file.h"
 
-enum { USAGE = 2, PROOF_FILE_MAX = 256 * 1024, LIST_DEFAULT = 20, LIST_MAX = 100000 };
+enum { USAGE = 2, PROOF_FILE_MAX = 512 * 1024, LIST_DEFAULT = 20, LIST_MAX = 100000 };
 
 static const char usage[] =
-    "usage: socle journal verify [FOLDER | PROOF_FILE] [--key KEY] [--json]\n"
+    "usage: socle journal verify [FOLDER | PROOF_FILE | EVIDENCE_FILE] [--key KEY] [--json]\n"
     "       socle journal prove ID                    a proof that `verify` accepts alone\n"
     "       socle journal show ID [--json]            one entry\n"
     "       socle journal list [--limit N] [--before INDEX] [--log N] [--json]\n"
     "       socle journal checkpoint [--log N] [--json]\n"
-    "       socle journal key [--log N] [--json]      the verifier key, to keep elsewhere\n\n"
+    "       socle journal key [--log N] [--json]      the verifier key, to keep elsewhere\n"
+    "       socle journal export ID > FILE            evidence, with the witnesses' signatures\n"
+    "       socle journal open FILE --field NAME --value JSON (--salt SALT | --field-salt SALT)\n"
+    "                                                 proves one value, and no other\n"
+    "       socle journal monitor URL [--key KEY] [--state FILE] [--json]\n"
+    "                                                 follows a log from outside\n\n"
     "The journal is that of --data. Log 0 is the one under way; 1, 2 ... are those before\n"
     "restores. KEY is a verifier key (the text, or a file that holds it): without it, `verify`\n"
     "takes the folder's own, which whoever rewrote the folder could have replaced too.\n";
@@ -31,6 +36,8 @@ struct cli {
     uint64_t limit, log;
     int64_t before;
     const char *argument; /* NULL: none */
+    struct str field, value, salt;
+    bool is_entry_salt;
 };
 
 static void print_json(struct cli *c, json_t *v)
@@ -103,6 +110,15 @@ static int verify_folder(struct cli *c, const char *path)
     return v.err == ERR_OK ? 0 : 1;
 }
 
+static json_t *witnesses_json(const struct evidence *ev)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < ev->n_witnesses; i++)
+        json_array_append_new(list, json_pack("{s:o, s:I}", "name", jstr(ev->witness[i].name),
+                                              "signed_at", (json_int_t)ev->witness[i].at_s));
+    return list;
+}
+
 static int verify_proof(struct cli *c, const char *path)
 {
     struct journal_verdict v;
@@ -112,16 +128,27 @@ static int verify_proof(struct cli *c, const char *path)
         fprintf(stderr, "socle journal: %s: cannot be read (%s)\n", path, err_name(e));
         return 1;
     }
-    journal_verify_proof(&c->a, text, c->key, &leaf, &v);
+    struct evidence ev = {0};
+    if (evidence_is(text)) {
+        evidence_verify(&c->a, text, c->key, &ev, &v);
+        leaf = ev.leaf;
+    } else {
+        journal_verify_proof(&c->a, text, c->key, &leaf, &v);
+    }
     if (c->json) {
         json_t *j = verdict_json(&v);
         json_object_set_new(j, "leaf", jstr(leaf));
+        json_object_set_new(j, "witnesses", witnesses_json(&ev));
         print_json(c, j);
     } else if (v.err != ERR_OK) {
         printf("NOT GOOD: %s\n", v.what);
     } else {
         printf("good: entry %lld of %llu in %s\n" STR_FMT "\n", (long long)v.index,
                (unsigned long long)v.entries, v.origin, STR_ARG(leaf));
+        for (size_t i = 0; i < ev.n_witnesses; i++)
+            if (ev.witness[i].at_s)
+                printf("  witness " STR_FMT " signed at %llu\n", STR_ARG(ev.witness[i].name),
+                       (unsigned long long)ev.witness[i].at_s);
         if (!c->key.p)
             printf("  with the key that the proof names: give --key to check against one kept "
                    "elsewhere\n");
@@ -135,6 +162,44 @@ static int verify(struct cli *c)
     const char *path = c->argument ? c->argument : c->folder;
     bool is_file = stat(path, &st) == 0 && !S_ISDIR(st.st_mode);
     return is_file ? verify_proof(c, path) : verify_folder(c, path);
+}
+
+/* ---- one field ----------------------------------------------------------------------------------
+ */
+static int open_field(struct cli *c)
+{
+    struct journal_verdict v;
+    struct evidence ev = {0};
+    struct str text, salt;
+    uint8_t field_salt[JOURNAL_SALT_LEN];
+    if (!c->field.p || !c->value.p || codec_base64url(&c->a, c->salt, &salt) != ERR_OK)
+        return misused("--field, --value and one salt are needed", "open");
+    if (file_read(&c->a, c->argument, PROOF_FILE_MAX, &text) != ERR_OK) {
+        fprintf(stderr, "socle journal: %s: cannot be read\n", c->argument);
+        return 1;
+    }
+    if (evidence_is(text))
+        evidence_verify(&c->a, text, c->key, &ev, &v);
+    else
+        journal_verify_proof(&c->a, text, c->key, &ev.leaf, &v);
+    if (v.err != ERR_OK) {
+        print_bad(&v, c->argument);
+        return 1;
+    }
+    enum err e = evidence_open(ev.leaf, c->field, c->value, salt, c->is_entry_salt, field_salt);
+    if (e != ERR_OK) {
+        printf("NOT GOOD: %s\n", e == ERR_NOT_FOUND ? "The entry has no such field."
+                                 : e == ERR_DENIED
+                                     ? "Another value or salt stands behind this field."
+                                     : "The salt is malformed.");
+        return 1;
+    }
+    printf("good: in entry %lld of %s, " STR_FMT " is " STR_FMT
+           "\n  field salt, which opens this field "
+           "alone: " STR_FMT "\n",
+           (long long)v.index, v.origin, STR_ARG(c->field), STR_ARG(c->value),
+           STR_ARG(codec_to_base64url(&c->a, field_salt, sizeof field_salt)));
+    return 0;
 }
 
 /* ---- entries ----------------------------------------------------------------------------------
@@ -269,6 +334,7 @@ static const struct action {
     {"list", list, NO_ARGUMENT},
     {"checkpoint", checkpoint, NO_ARGUMENT},
     {"key", key, NO_ARGUMENT},
+    {"open", open_field, MUST_HAVE},
 };
 
 static const struct action *action_find(const char *name)
@@ -294,6 +360,15 @@ static bool option_take(struct cli *c, const char *name, const char *value)
     uint64_t v;
     if (strcmp(name, "key") == 0)
         return key_take(c, value);
+    if (strcmp(name, "field") == 0 || strcmp(name, "value") == 0) {
+        *(name[0] == 'f' ? &c->field : &c->value) = str_from(value);
+        return true;
+    }
+    if (strcmp(name, "salt") == 0 || strcmp(name, "field-salt") == 0) {
+        c->salt = str_from(value);
+        c->is_entry_salt = name[0] == 's';
+        return true;
+    }
     if (!str_to_u64(str_from(value), &v))
         return false;
     if (strcmp(name, "limit") == 0 && v > 0 && v <= LIST_MAX)

@@ -171,15 +171,14 @@ enum err disk_sync_dir(int folder, const char *path)
     return e;
 }
 
-void disk_sweep(int folder, const char *path, bool (*keep)(void *arg, const char *name), void *arg)
+bool disk_sweep(int folder, const char *path, bool (*keep)(void *arg, const char *name), void *arg)
 {
     int fd = openat(folder, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0)
-        return;
-    DIR *d = fdopendir(fd);
+    DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
     if (!d) {
-        close(fd);
-        return;
+        if (fd >= 0)
+            close(fd);
+        return false;
     }
     for (struct dirent *f; (f = readdir(d)) != NULL;)
         if (strcmp(f->d_name, ".") != 0 && strcmp(f->d_name, "..") != 0 &&
@@ -188,4 +187,5 @@ void disk_sweep(int folder, const char *path, bool (*keep)(void *arg, const char
     closedir(d);
     if (!keep)
         unlinkat(folder, path, AT_REMOVEDIR);
+    return true;
 }

@@ -2,6 +2,7 @@
 #ifndef JOURNAL_DISK_H
 #define JOURNAL_DISK_H
 
+#include <stdbool.h>
 #include "base/arena.h"
 #include "base/err.h"
 
@@ -24,8 +25,9 @@ enum err disk_read(int folder, const char *path, struct arena *a, size_t max_byt
 enum err disk_pread(int fd, void *p, size_t n, uint64_t at) MUST_CHECK;
 enum err disk_make_dirs(int folder, const char *path) MUST_CHECK;
 enum err disk_sync_dir(int folder, const char *path) MUST_CHECK;
-/* Removes a folder's files that `keep` does not want (NULL: all, and the folder). */
-void disk_sweep(int folder, const char *path, bool (*keep)(void *arg, const char *name), void *arg);
+/* Removes a folder's files that `keep` does not want (NULL: all, and the folder). False: there is
+ * no such folder. */
+bool disk_sweep(int folder, const char *path, bool (*keep)(void *arg, const char *name), void *arg);
 
 /* Tests: asked before what takes space on the disk; an errno fails it. */
 extern int (*disk_fault)(const char *path, size_t n);

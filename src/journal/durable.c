@@ -10,7 +10,6 @@
 #include "sys/file.h"
 
 enum { RETRY_MS = 200 };
-static const uint64_t SIDE_BIT = (uint64_t)1 << 63;
 
 void durable_init(struct durable *d, int folder)
 {
@@ -20,7 +19,7 @@ void durable_init(struct durable *d, int folder)
     buf_init(&d->text, STATE_MAX);
 }
 
-void durable_gone(struct durable *d, bool side, uint64_t run)
+void durable_gone(struct durable *d, const char *dir, uint64_t name)
 {
     if (d->n_next == d->cap_next) {
         d->cap_next = d->cap_next ? d->cap_next * 2 : 64;
@@ -28,15 +27,14 @@ void durable_gone(struct durable *d, bool side, uint64_t run)
         if (!d->next_gone)
             abort();
     }
-    d->next_gone[d->n_next++] = run | (side ? SIDE_BIT : 0);
+    d->next_gone[d->n_next++] = (struct gone_file){dir, name};
 }
 
 static void remove_gone(struct durable *d)
 {
     char path[32];
     for (size_t i = 0; i < d->n_gone; i++)
-        unlinkat(d->folder,
-                 run_path(d->gone[i] & SIDE_BIT ? "side" : "ids", d->gone[i] & ~SIDE_BIT, path), 0);
+        unlinkat(d->folder, run_path(d->gone[i].dir, d->gone[i].name, path), 0);
     free(d->gone);
     d->gone = NULL;
     d->n_gone = 0;
@@ -126,7 +124,7 @@ static void point_set(struct durable *d, struct str text, uint64_t position)
     d->position = position;
     if (d->gone) /* left by one that did not end */
         for (size_t i = 0; i < d->n_gone; i++)
-            durable_gone(d, d->gone[i] & SIDE_BIT, d->gone[i] & ~SIDE_BIT);
+            durable_gone(d, d->gone[i].dir, d->gone[i].name);
     free(d->gone);
     d->gone = d->next_gone;
     d->n_gone = d->n_next;

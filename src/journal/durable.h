@@ -9,6 +9,10 @@
 #include "base/buf.h"
 #include "journal/wal.h"
 
+struct gone_file {
+    const char *dir;
+    uint64_t name;
+};
 struct durable {
     int folder;
     struct wal *wal; /* NULL: nothing to release */
@@ -20,11 +24,11 @@ struct durable {
     /* The point under way. */
     struct buf text;
     uint64_t position;
-    uint64_t *gone; /* of files: see durable_gone */
+    struct gone_file *gone;
     size_t n_gone;
 
     /* The sealer's own: what the next point makes useless. */
-    uint64_t *next_gone;
+    struct gone_file *next_gone;
     size_t n_next, cap_next;
 };
 
@@ -32,8 +36,8 @@ void durable_init(struct durable *d, int folder);
 void durable_free(struct durable *d); /* ends the thread first */
 enum err durable_start(struct durable *d, struct wal *wal) MUST_CHECK;
 
-/* A run that is in no list any more. */
-void durable_gone(struct durable *d, bool side, uint64_t run);
+/* A file of an index that is in no list any more. */
+void durable_gone(struct durable *d, const char *dir, uint64_t name);
 /* False: one is under way. Else begins one: text is that of the file `durable`, position where the
  * write-ahead log may be cut. A failure ends the process: what the disk holds is not known. */
 bool durable_begin(struct durable *d, struct str text, uint64_t position);

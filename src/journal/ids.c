@@ -16,7 +16,7 @@ static bool may_hold(const struct run *r, const uint8_t id[ULID_BYTES])
            memcmp(id, run_record(r, ID_RECORD, r->n - 1), ULID_BYTES) <= 0;
 }
 
-bool ids_find(const struct runs *ids, const uint8_t id[ULID_BYTES], uint64_t *place)
+bool ids_find_sorted(const struct runs *ids, const uint8_t id[ULID_BYTES], uint64_t *place)
 {
     for (size_t k = ids->n; k-- > 0;) {
         const struct run *r = ids->list[k];
@@ -31,4 +31,17 @@ bool ids_find(const struct runs *ids, const uint8_t id[ULID_BYTES], uint64_t *pl
         return true;
     }
     return false;
+}
+
+bool ids_find(const struct runs *ids, const uint8_t id[ULID_BYTES], uint64_t *place)
+{
+    for (size_t i = 0; i < ids->tail_n; i++) {
+        const uint8_t *record = run_record(ids->tail, ID_RECORD, i);
+        if (memcmp(record, id, ULID_BYTES) != 0)
+            continue;
+        memcpy(place, record + ULID_BYTES, 8);
+        *place = be64toh(*place);
+        return true;
+    }
+    return ids_find_sorted(ids, id, place);
 }

@@ -23,5 +23,7 @@ static inline uint64_t place_index(uint64_t place)
 
 void id_record_write(uint8_t out[ID_RECORD], const uint8_t id[ULID_BYTES], uint64_t place);
 bool ids_find(const struct runs *ids, const uint8_t id[ULID_BYTES], uint64_t *place);
+/* In the sorted runs alone. */
+bool ids_find_sorted(const struct runs *ids, const uint8_t id[ULID_BYTES], uint64_t *place);
 
 #endif

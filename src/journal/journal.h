@@ -134,6 +134,11 @@ enum err journal_read(struct journal_reader *r, struct journal_at at, struct are
 /* Entries that files hold (0 for an empty log) and what the checkpoint covers. */
 enum err journal_size(struct journal_reader *r, unsigned log, uint64_t *size,
                       uint64_t *sealed) MUST_CHECK;
+/* The first `width` (1 to 256) hashes of a tile of C2SP tlog-tiles, or entries of a bundle with
+ * level JOURNAL_ENTRIES, of the log under way. ERR_NOT_FOUND: it does not hold as many. */
+enum { JOURNAL_ENTRIES = -1 };
+enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned width,
+                      struct arena *a, struct str *out) MUST_CHECK;
 /* The signed note, and the key line ("origin+hash+base64") to check it with. */
 enum err journal_checkpoint(struct journal_reader *r, unsigned log, struct arena *a,
                             struct str *note, struct str *key) MUST_CHECK;
@@ -161,6 +166,11 @@ enum err journal_side_list(struct journal_reader *r, const struct journal_side_q
  * entry yet (within a second). */
 enum err journal_prove(struct journal_reader *r, struct journal_at at, struct arena *a,
                        struct str *proof) MUST_CHECK;
+/* The same under an earlier checkpoint of this log, as with witnesses' signatures; its signatures
+ * are not looked at. ERR_AGAIN: it does not cover the entry; ERR_INVALID: it is no checkpoint of
+ * it. */
+enum err journal_prove_under(struct journal_reader *r, struct journal_at at, struct str note,
+                             struct arena *a, struct str *proof) MUST_CHECK;
 /* RFC 6962 2.1.2: hashes of 32 bytes each, one behind the other. 0 < from <= to <= sealed. */
 enum err journal_consistency(struct journal_reader *r, unsigned log, uint64_t from, uint64_t to,
                              struct arena *a, struct str *hashes) MUST_CHECK;

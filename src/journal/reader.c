@@ -93,11 +93,11 @@ static enum err view_make(struct journal_reader *r, struct str text, const struc
     v->epoch = st->epoch;
     v->size = st->size;
     v->rows = st->rows;
-    enum err e = runs_open(r->folder, "ids", st->ids, st->n_ids, ID_RECORD,
-                           r->view ? r->view->ids : NULL, &v->ids);
+    enum err e =
+        runs_open(r->folder, "ids", &st->ids, ID_RECORD, r->view ? r->view->ids : NULL, &v->ids);
     if (e == ERR_OK)
-        e = runs_open(r->folder, "side", st->side, st->n_side, SIDE_RECORD,
-                      r->view ? r->view->side : NULL, &v->side);
+        e = runs_open(r->folder, "side", &st->side, SIDE_RECORD, r->view ? r->view->side : NULL,
+                      &v->side);
     *out = v;
     if (e != ERR_OK)
         view_unref(v);
@@ -247,6 +247,25 @@ enum err journal_read(struct journal_reader *r, struct journal_at at, struct are
     return e;
 }
 
+enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned width,
+                      struct arena *a, struct str *out)
+{
+    struct view *v;
+    struct log l;
+    if (level < TILE_ENTRIES || level >= TILE_LEVELS || width == 0 || width > TILE_WIDTH)
+        return ERR_NOT_FOUND;
+    enum err e = view_get(r, &v);
+    if (e != ERR_OK)
+        return e;
+    e = log_get(r, v, 0, &l);
+    if (e == ERR_OK && tile_width(level, n, l.size) < width)
+        e = ERR_NOT_FOUND;
+    else if (e == ERR_OK)
+        e = tile_read(l.folder, level, n, width, a, out);
+    view_unref(v);
+    return e;
+}
+
 /* ---- checkpoints ------------------------------------------------------------------------------
  */
 static enum err note_and_key(const struct log *l, struct arena *a, struct str *note,
@@ -372,6 +391,27 @@ enum err journal_prove(struct journal_reader *r, struct journal_at at, struct ar
     return e;
 }
 
+enum err journal_prove_under(struct journal_reader *r, struct journal_at at, struct str note,
+                             struct arena *a, struct str *proof)
+{
+    struct sealed_log s;
+    struct checkpoint c;
+    if (checkpoint_read(a, note, &c) != ERR_OK)
+        return ERR_INVALID;
+    enum err e = sealed_get(r, at.log, a, &s);
+    if (e != ERR_OK)
+        return e;
+    if (!str_eq(c.origin, s.checkpoint.origin) || c.size > s.checkpoint.size) {
+        e = ERR_INVALID;
+    } else {
+        s.checkpoint = c;
+        s.note = note;
+        e = prove(&s, at.index, a, proof);
+    }
+    log_put(&s.log);
+    return e;
+}
+
 enum err journal_consistency(struct journal_reader *r, unsigned log, uint64_t from, uint64_t to,
                              struct arena *a, struct str *hashes)
 {
@@ -451,12 +491,10 @@ static void row_take(struct listing *l, const struct side_key *k)
     ulid_write(row.id, out->id);
 }
 
-static bool listing_key(void *arg, size_t run, uint64_t i, const uint8_t *record)
+static bool listing_key(void *arg, const uint8_t *record)
 {
     struct listing *l = arg;
     struct side_key k;
-    (void)run;
-    (void)i;
     side_key_read(record, &k);
     if (key_is_wanted(l, &k))
         row_take(l, &k);

@@ -1,5 +1,6 @@
-/* Ids that are in the write-ahead log and perhaps not yet in an index file. Two tables: once the
- * files hold all of the older one it is emptied, and they change places. Private to this folder. */
+/* Ids that are in the write-ahead log and perhaps not yet in a sorted run of the index. Two tables:
+ * once runs hold all of the older one it is emptied, and they change places. Private to this
+ * folder. */
 #ifndef JOURNAL_RECENT_H
 #define JOURNAL_RECENT_H
 
@@ -14,8 +15,9 @@ struct recent_slot {
 };
 struct recent_table {
     struct recent_slot *slots;
-    size_t n, cap; /* cap: a power of two */
-    uint64_t end;  /* highest index + 1 */
+    uint64_t *seen; /* a bit for each hash: most ids that are asked for are in no table */
+    size_t n, cap;  /* cap: a power of two */
+    uint64_t end;   /* highest index + 1 */
 };
 struct recent {
     struct recent_table young, old;
@@ -26,7 +28,7 @@ void recent_free(struct recent *r);
 bool recent_find(const struct recent *r, const uint8_t id[ULID_BYTES], uint64_t *index);
 /* Not there yet. */
 void recent_add(struct recent *r, const uint8_t id[ULID_BYTES], uint64_t index);
-/* Entries under `published` are in the files. */
-void recent_published(struct recent *r, uint64_t published);
+/* Entries under `indexed` are in sorted runs. */
+void recent_indexed(struct recent *r, uint64_t indexed);
 
 #endif

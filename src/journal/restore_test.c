@@ -28,6 +28,7 @@ static int client_backing_up(struct proc *self, void *arg)
     struct journal *j = journal_connect(proc_fd(self, "journal"));
     proc_ready(self);
     append_n(j, 1000, "p2");
+    no_more = false;
     CHECK(pthread_create(&thread, NULL, append_run, j) == 0);
     for (int i = 0; i < 5; i++) {
         usleep(150 * 1000);
@@ -40,6 +41,61 @@ static int client_backing_up(struct proc *self, void *arg)
     pthread_join(thread, NULL);
     journal_close(j);
     return stop_all();
+}
+
+/* ---- while it is written ----------------------------------------------------------------------
+ */
+static int client_looked_at(struct proc *self, void *arg)
+{
+    pthread_t thread;
+    struct journal_verdict v;
+    struct journal_reader *r;
+    struct arena a;
+    (void)arg;
+    struct journal *j = journal_connect(proc_fd(self, "journal"));
+    proc_ready(self);
+    arena_init(&a);
+    no_more = false;
+    CHECK(pthread_create(&thread, NULL, append_run, j) == 0);
+    CHECK_OK(journal_reader_open(data, &r));
+    for (int64_t until_ms = clock_mono_ms() + 4000; clock_mono_ms() < until_ms;) {
+        uint64_t size, sealed;
+        struct str proof, leaf;
+        journal_verify_folder(data, STR_NONE, &v);
+        if (v.err != ERR_OK && v.err != ERR_NOT_FOUND)
+            fault(v.file, (int)v.index, v.what);
+        CHECK_OK(journal_size(r, 0, &size, &sealed));
+        if (sealed == 0)
+            continue;
+        CHECK_OK(journal_prove(r, (struct journal_at){0, sealed - 1}, &a, &proof));
+        journal_verify_proof(&a, proof, STR_NONE, &leaf, &v);
+        CHECK_OK(v.err);
+        arena_reset(&a);
+        /* Found, not long after it was acknowledged. */
+        size_t n = seen->n_acked;
+        struct journal_at at;
+        enum err e = ERR_NOT_FOUND;
+        for (int i = 0; n > 0 && e == ERR_NOT_FOUND && i < WAIT_MS / 10; i++) {
+            e = journal_find(r, str_from(seen->acked[n - 1].id), &at);
+            if (e == ERR_NOT_FOUND)
+                usleep(10 * 1000);
+        }
+        CHECK(n == 0 || e == ERR_OK);
+    }
+    no_more = true;
+    pthread_join(thread, NULL);
+    journal_reader_close(r);
+    journal_close(j);
+    arena_free(&a);
+    return stop_all();
+}
+
+static void a_journal_under_way_verifies(void **state)
+{
+    (void)state;
+    run_platform(client_looked_at, 1);
+    remove_all(data);
+    seen->n_acked = 0;
 }
 
 static int client_after(struct proc *self, void *arg)
@@ -253,6 +309,35 @@ static void indexes_are_made_again(void **state)
     journal_reader_close(r);
 }
 
+/* What a start finds when the one before it was killed in the middle of the move. */
+static void a_move_cut_short_goes_on(void **state)
+{
+    static const char *const moved[] = {"tile", "checkpoint", "key"};
+    (void)state;
+    for (size_t n = 0; n <= COUNT_OF(moved); n++) {
+        remove_all(data);
+        run_platform(client_before, 1);
+        assert_int_equal(mkdir(arena_printf(&arena, "%s/past", data).p, 0700), 0);
+        assert_int_equal(mkdir(arena_printf(&arena, "%s/past/1", data).p, 0700), 0);
+        struct str durable;
+        const char *path = arena_printf(&arena, "%s/durable", data).p;
+        assert_ok(file_read(&arena, path, 65536, &durable));
+        if (n > 0) /* it is there before anything moves */
+            assert_ok(
+                file_write_atomic(arena_printf(&arena, "%s/past/1/state", data).p, durable, 0600));
+        for (size_t i = 0; i < n; i++)
+            assert_int_equal(rename(arena_printf(&arena, "%s/%s", data, moved[i]).p,
+                                    arena_printf(&arena, "%s/past/1/%s", data, moved[i]).p),
+                             0);
+        assert_ok(file_write_atomic(arena_printf(&arena, "%s/ending", data).p, STR("1 0 restored"),
+                                    0600));
+        continues_after(client_after);
+        is_new_log("restored");
+        continues_after(client_after);
+        assert_true(seen->acked[0].index == 11);
+    }
+}
+
 static void another_key_opens_a_new_log(void **state)
 {
     (void)state;
@@ -286,11 +371,13 @@ static int begin(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(a_journal_under_way_verifies),
         cmocka_unit_test(a_backup_holds_what_was_durable),
         cmocka_unit_test(a_restored_backup_opens_a_new_log),
         cmocka_unit_test(a_past_log_is_held_to_what_was_said_of_it),
         cmocka_unit_test(lost_or_altered_files_open_a_new_log),
         cmocka_unit_test(indexes_are_made_again),
+        cmocka_unit_test(a_move_cut_short_goes_on),
         cmocka_unit_test(another_key_opens_a_new_log),
         cmocka_unit_test(a_lost_checkpoint_is_signed_again),
     };

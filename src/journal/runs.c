@@ -13,7 +13,7 @@
 #include "sys/file.h"
 
 enum { RECORD_MAX = 64, BLOCK = 64 * 1024 };
-static const char magic[16] = "socle run 1";
+static const char magic[16] = "socle run 1", tail_magic[16] = "socle tail 1";
 
 const char *run_path(const char *dir, uint64_t name, char out[32])
 {
@@ -58,6 +58,8 @@ void runs_unref(struct runs *r)
         return;
     for (size_t i = 0; i < r->n; i++)
         run_unref(r->list[i], r->record_size);
+    if (r->tail)
+        run_unref(r->tail, r->record_size);
     free(r);
 }
 
@@ -74,22 +76,24 @@ static struct runs *runs_head(const struct runs *r, size_t n)
 
 /* ---- files ------------------------------------------------------------------------------------
  */
-static void head_write(char head[RUN_HEAD], size_t record_size, uint64_t n)
+static void head_write(char head[RUN_HEAD], const char *kind, size_t record_size, uint64_t n)
 {
     uint32_t size = htole32((uint32_t)record_size);
     n = htole64(n);
     memset(head, 0, RUN_HEAD);
-    memcpy(head, magic, sizeof magic);
+    memcpy(head, kind, sizeof magic);
     memcpy(head + 16, &size, 4);
     memcpy(head + 24, &n, 8);
 }
 
-static enum err run_map(int fd, size_t record_size, uint64_t name, uint64_t n, struct run **out)
+static enum err run_map(int fd, const char *kind, size_t record_size, const struct run_name *name,
+                        struct run **out)
 {
     char head[RUN_HEAD];
     struct stat st;
+    uint64_t n = name->n;
     size_t bytes = RUN_HEAD + n * record_size;
-    head_write(head, record_size, n);
+    head_write(head, kind, record_size, n);
     if (fstat(fd, &st) != 0)
         return file_err_from_errno(errno);
     if (n == 0 || n > UINT32_MAX || (uint64_t)st.st_size != bytes)
@@ -104,7 +108,7 @@ static enum err run_map(int fd, size_t record_size, uint64_t name, uint64_t n, s
     struct run *run = calloc(1, sizeof *run);
     if (!run)
         abort();
-    *run = (struct run){.name = name, .n = n, .records = (const uint8_t *)p + RUN_HEAD};
+    *run = (struct run){.name = name->name, .n = n, .records = (const uint8_t *)p + RUN_HEAD};
     atomic_init(&run->refs, 1);
     *out = run;
     return ERR_OK;
@@ -112,34 +116,81 @@ static enum err run_map(int fd, size_t record_size, uint64_t name, uint64_t n, s
 
 static struct run *run_in(const struct runs *old, const struct run_name *name)
 {
+    if (old && old->tail && old->tail->name == name->name && old->tail->n == name->n)
+        return old->tail;
     for (size_t i = 0; old && i < old->n; i++)
         if (old->list[i]->name == name->name && old->list[i]->n == name->n)
             return old->list[i];
     return NULL;
 }
 
-enum err runs_open(int folder, const char *dir, const struct run_name *list, size_t n,
-                   size_t record_size, const struct runs *old, struct runs **out)
+/* Out of `old`, or from its file. */
+static enum err run_open(int folder, const char *dir, const char *kind, size_t record_size,
+                         const struct run_name *name, const struct runs *old, struct run **out)
 {
     char path[32];
-    struct runs *r = runs_alloc(record_size, n);
-    enum err e = ERR_OK;
-    for (; r->n < n && e == ERR_OK; r->n += e == ERR_OK) {
-        struct run *run = run_in(old, &list[r->n]);
-        if (run) {
-            atomic_fetch_add(&run->refs, 1);
-        } else {
-            int fd = openat(folder, run_path(dir, list[r->n].name, path), O_RDONLY | O_CLOEXEC);
-            e = fd < 0 ? file_err_from_errno(errno)
-                       : run_map(fd, record_size, list[r->n].name, list[r->n].n, &run);
-            if (fd >= 0)
-                close(fd);
-        }
-        r->list[r->n] = run;
+    *out = run_in(old, name);
+    if (*out) {
+        atomic_fetch_add(&(*out)->refs, 1);
+        return ERR_OK;
     }
+    int fd = openat(folder, run_path(dir, name->name, path), O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return file_err_from_errno(errno);
+    enum err e = run_map(fd, kind, record_size, name, out);
+    close(fd);
+    return e;
+}
+
+static enum err tail_open(struct runs *r, int folder, const char *dir, const struct run_name *tail,
+                          const struct runs *old)
+{
+    struct run_name whole = {tail->name, TAIL_RECORDS};
+    if (tail->n == 0)
+        return ERR_OK;
+    if (tail->n > TAIL_RECORDS)
+        return ERR_CORRUPT;
+    r->tail_n = tail->n;
+    return run_open(folder, dir, tail_magic, r->record_size, &whole, old, &r->tail);
+}
+
+enum err runs_open(int folder, const char *dir, const struct run_names *names, size_t record_size,
+                   const struct runs *old, struct runs **out)
+{
+    struct runs *r = runs_alloc(record_size, names->n);
+    enum err e = ERR_OK;
+    for (; r->n < names->n && e == ERR_OK; r->n += e == ERR_OK)
+        e = run_open(folder, dir, magic, record_size, &names->list[r->n], old, &r->list[r->n]);
+    if (e == ERR_OK)
+        e = tail_open(r, folder, dir, &names->tail, old);
     *out = e == ERR_OK ? r : NULL;
     if (e != ERR_OK)
         runs_unref(r);
+    return e;
+}
+
+enum err runs_with_tail(const struct runs *r, int folder, const char *dir, uint64_t name, size_t n,
+                        struct runs **out)
+{
+    struct runs *next = runs_head(r, r->n);
+    enum err e = tail_open(next, folder, dir, &(struct run_name){name, n}, r);
+    if (e == ERR_OK)
+        *out = next;
+    else
+        runs_unref(next);
+    return e;
+}
+
+enum err tail_make(int folder, const char *dir, uint64_t name, size_t record_size, int *fd)
+{
+    char path[32], head[RUN_HEAD];
+    struct str content = str_of(head, sizeof head);
+    head_write(head, tail_magic, record_size, TAIL_RECORDS);
+    enum err e = disk_put(folder, run_path(dir, name, path), &content, 1, fd);
+    if (e == ERR_OK && ftruncate(*fd, (off_t)(RUN_HEAD + TAIL_RECORDS * record_size)) != 0) {
+        e = file_err_from_errno(errno);
+        close(*fd);
+    }
     return e;
 }
 
@@ -236,7 +287,7 @@ static enum err merge_all(struct merge *m)
         m->n++;
     }
     char head[RUN_HEAD];
-    head_write(head, m->record_size, m->n);
+    head_write(head, magic, m->record_size, m->n);
     if (e == ERR_OK)
         e = merge_flush(m);
     return e == ERR_OK ? file_pwrite_all(m->fd, head, RUN_HEAD, 0) : e;
@@ -266,11 +317,26 @@ static void set_up(struct merge *m, const struct runs *r, const struct runs_new 
         (struct cursor){new->records, new->records + new->n * r->record_size};
 }
 
-enum err runs_add(const struct runs *r, const struct runs_new *new, int *fd_out, struct runs **out)
+/* The set in which the new run, when there is anything in it, stands for the last k ones. */
+static enum err set_of_merge(const struct runs *r, const struct runs_new *new, size_t k, uint64_t n,
+                             struct runs **out)
+{
+    struct run *run = NULL;
+    struct run_name name = {new->name, n};
+    enum err e =
+        n ? run_open(new->folder, new->dir, magic, r->record_size, &name, NULL, &run) : ERR_OK;
+    if (e != ERR_OK)
+        return e;
+    *out = runs_head(r, r->n - k);
+    if (run)
+        (*out)->list[(*out)->n++] = run;
+    return ERR_OK;
+}
+
+enum err runs_add(const struct runs *r, const struct runs_new *new, struct runs **out)
 {
     char path[32];
     struct str none = STR("");
-    struct run *run = NULL;
     assert(new->n > 0 && (r->record_size == 24 || r->record_size == 48));
     struct merge *m = calloc(1, sizeof *m);
     if (!m)
@@ -281,24 +347,12 @@ enum err runs_add(const struct runs *r, const struct runs_new *new, int *fd_out,
     enum err e = disk_put(new->folder, run_path(new->dir, new->name, path), &none, 1, &m->fd);
     if (e == ERR_OK)
         e = merge_all(m);
-    int map_fd = e == ERR_OK && m->n ? openat(new->folder, path, O_RDONLY | O_CLOEXEC) : -1;
-    if (map_fd >= 0) {
-        e = run_map(map_fd, r->record_size, new->name, m->n, &run);
-        close(map_fd);
-    } else if (e == ERR_OK && m->n) {
+    if (m->fd >= 0 && close(m->fd) != 0 && e == ERR_OK)
         e = file_err_from_errno(errno);
-    }
-    if (e == ERR_OK) {
-        *out = runs_head(r, r->n - k);
-        if (run)
-            (*out)->list[(*out)->n++] = run;
-    } else if (m->fd >= 0) {
-        unlinkat(new->folder, path, 0);
-    }
     if (e == ERR_OK)
-        *fd_out = m->fd;
-    else if (m->fd >= 0)
-        close(m->fd);
+        e = set_of_merge(r, new, k, m->n, out);
+    if ((e != ERR_OK && m->fd >= 0) || (e == ERR_OK && m->n == 0))
+        unlinkat(new->folder, path, 0);
     free(m);
     return e;
 }

@@ -98,45 +98,19 @@ static void space_is_back(struct sealer *s)
 
 /* ---- loading ----------------------------------------------------------------------------------
  */
-struct sweep {
-    struct sealer *s;
-    const struct runs *runs;
-};
-
-/* A run that is in no list is left over; its name is not used again all the same, for readers may
- * still know it. */
-static bool is_listed(void *arg, const char *name)
+static void indexes_init(struct sealer *s)
 {
-    struct sweep *w = arg;
-    uint64_t n;
-    if (!str_to_u64(str_from(name), &n))
-        return true; /* side/rows */
-    if (n >= w->s->next_run)
-        w->s->next_run = n + 1;
-    for (size_t i = 0; i < w->runs->n; i++)
-        if (w->runs->list[i]->name == n)
-            return true;
-    return false;
+    struct index conf = {
+        .folder = s->folder, .durable = &s->durable, .next_name = &s->next_name, .dir = "ids"};
+    index_init(&s->ids, &conf, ID_RECORD);
+    conf.dir = "side";
+    conf.drop = side_key_is_blank;
+    index_init(&s->side_index, &conf, SIDE_RECORD);
 }
 
-/* The runs that are listed; all others go, and so do all of an index that lacks one. */
-static bool runs_load(struct sealer *s, const char *dir, const struct run_name *list, size_t n,
-                      size_t record_size, struct runs **runs)
+static enum err indexes_open(struct sealer *s, const struct state *from)
 {
-    bool whole = runs_open(s->folder, dir, list, n, record_size, NULL, runs) == ERR_OK;
-    if (!whole)
-        *runs = runs_none(record_size);
-    disk_sweep(s->folder, dir, is_listed, &(struct sweep){s, *runs});
-    for (size_t i = 0; i < n; i++)
-        if (list[i].name >= s->next_run)
-            s->next_run = list[i].name + 1;
-    return whole;
-}
-
-static enum err indexes_load(struct sealer *s, const struct state *from)
-{
-    bool ids = runs_load(s, "ids", from->ids, from->n_ids, ID_RECORD, &s->ids);
-    bool side = runs_load(s, "side", from->side, from->n_side, SIDE_RECORD, &s->side_runs);
+    bool ids = index_open(&s->ids, &from->ids), side = index_open(&s->side_index, &from->side);
     enum err e = ids ? ERR_OK : rebuild_ids(s, from->size);
     return e == ERR_OK && !side ? rebuild_side(s, from->rows) : e;
 }
@@ -152,14 +126,14 @@ enum err sealer_load(struct sealer *s, const struct state *from)
     s->durable_at_ms = clock_mono_ms();
     tree_init(&s->tree, s->folder);
     durable_init(&s->durable, s->folder);
-    buf_init(&s->new_ids, 1 << 30);
+    indexes_init(s);
     enum err e = disk_make_dirs(s->folder, "ids");
     if (e == ERR_OK)
         e = side_writer_open(&s->side, s->folder, from->rows);
     if (e == ERR_OK)
         e = tree_load(&s->tree, from->size);
     if (e == ERR_OK)
-        e = indexes_load(s, from);
+        e = indexes_open(s, from);
     if (e != ERR_OK)
         return e;
     wal_reader_init(&s->log, s->folder, from->wal);
@@ -171,24 +145,14 @@ void sealer_free(struct sealer *s)
     durable_free(&s->durable);
     tree_free(&s->tree);
     side_writer_close(&s->side);
-    buf_free(&s->new_ids);
-    s->new_ids = (struct buf){0};
-    runs_unref(s->ids);
-    runs_unref(s->side_runs);
+    index_free(&s->ids);
+    index_free(&s->side_index);
     wal_reader_free(&s->log);
     arena_free(&s->work);
 }
 
 /* ---- publishing -------------------------------------------------------------------------------
  */
-static struct run_name *run_list(struct arena *a, const struct runs *r)
-{
-    struct run_name *list = arena_array(a, struct run_name, r->n + 1);
-    for (size_t i = 0; i < r->n; i++)
-        list[i] = (struct run_name){r->list[i]->name, r->list[i]->n};
-    return list;
-}
-
 static void state_text(struct sealer *s, struct buf *out)
 {
     struct state st = {.epoch = s->epoch,
@@ -196,11 +160,9 @@ static void state_text(struct sealer *s, struct buf *out)
                        .size = s->tree.size,
                        .sealed = s->sealed,
                        .rows = s->side.length,
-                       .n_ids = s->ids->n,
-                       .n_side = s->side_runs->n};
+                       .ids = index_names(&s->ids, &s->work),
+                       .side = index_names(&s->side_index, &s->work)};
     memcpy(st.root, s->root, HASH_LEN);
-    st.ids = run_list(&s->work, s->ids);
-    st.side = run_list(&s->work, s->side_runs);
     buf_init(out, STATE_MAX);
     state_print(&st, out);
     arena_reset(&s->work);
@@ -215,63 +177,46 @@ static enum err state_write(struct sealer *s)
     return e;
 }
 
-/* A run out of the new records; those that were merged into it are removed later. */
-static enum err run_publish(struct sealer *s, const char *dir, struct buf *records,
-                            struct runs **runs, bool side)
-{
-    struct runs *next;
-    int fd;
-    size_t n = records->n / (*runs)->record_size;
-    if (n == 0)
-        return ERR_OK;
-    struct runs_new new = {.folder = s->folder,
-                           .dir = dir,
-                           .name = s->next_run,
-                           .records = (uint8_t *)records->p,
-                           .n = n,
-                           .drop = side ? side_key_is_blank : NULL};
-    enum err e = runs_add(*runs, &new, &fd, &next);
-    if (e != ERR_OK)
-        return e;
-    close(fd);
-    s->next_run++;
-    for (size_t i = 0; i < (*runs)->n; i++)
-        if (i >= next->n || next->list[i] != (*runs)->list[i])
-            durable_gone(&s->durable, side, (*runs)->list[i]->name);
-    runs_unref(*runs);
-    *runs = next;
-    buf_reset(records);
-    return ERR_OK;
-}
-
-static enum err publish_once(struct sealer *s)
+static enum err publish_once(struct sealer *s, bool sorted)
 {
     enum err e = tree_publish(&s->tree);
     if (e == ERR_OK)
         e = side_flush(&s->side);
     if (e == ERR_OK)
-        e = run_publish(s, "ids", &s->new_ids, &s->ids, false);
+        e = index_publish(&s->ids, false);
     if (e == ERR_OK)
-        e = run_publish(s, "side", &s->side.keys, &s->side_runs, true);
+        e = index_publish(&s->side_index, sorted);
     return e == ERR_OK ? state_write(s) : e;
 }
 
-enum err sealer_publish(struct sealer *s)
+static void tell_committer(struct sealer *s)
+{
+    pthread_mutex_lock(&s->shared->lock);
+    struct runs *old = s->shared->ids;
+    s->shared->ids = runs_ref(s->ids.runs);
+    size_t tail_n = s->ids.runs->tail_n; /* some may be of a past log */
+    s->shared->indexed = s->tree.size > tail_n ? s->tree.size - tail_n : 0;
+    pthread_mutex_unlock(&s->shared->lock);
+    runs_unref(old);
+}
+
+/* sorted: the side index in sorted runs, without a tail. */
+static enum err publish(struct sealer *s, bool sorted)
 {
     enum err e;
     do
-        e = publish_once(s);
+        e = publish_once(s, sorted);
     while (again(s, e, "publish"));
     if (e != ERR_OK)
         return e;
     space_is_back(s);
-    pthread_mutex_lock(&s->shared->lock);
-    struct runs *old = s->shared->ids;
-    s->shared->ids = runs_ref(s->ids);
-    s->shared->published = s->tree.size;
-    pthread_mutex_unlock(&s->shared->lock);
-    runs_unref(old);
+    tell_committer(s);
     return ERR_OK;
+}
+
+enum err sealer_publish(struct sealer *s)
+{
+    return publish(s, false);
 }
 
 /* What was published is also what will be durable: nothing was applied since. */
@@ -348,7 +293,7 @@ enum err sealer_sign(struct sealer *s)
 static enum err apply_entry(struct sealer *s, const struct wire_record *r)
 {
     struct leaf_head head;
-    uint8_t id[ID_RECORD];
+    uint8_t id[ID_RECORD], key[SIDE_RECORD];
     uint64_t place = place_of(s->epoch, s->tree.size);
     enum err e = leaf_head_read(r->leaf, &head);
     if (e != ERR_OK)
@@ -359,16 +304,18 @@ static enum err apply_entry(struct sealer *s, const struct wire_record *r)
     if (e != ERR_OK)
         return e;
     id_record_write(id, head.id, place);
-    buf_add(&s->new_ids, id, sizeof id);
-    if (r->subject.n)
-        side_add(&s->side, place, &head, r->subject, r->side);
+    index_add(&s->ids, id);
+    if (r->subject.n) {
+        side_add(&s->side, place, &head, r->subject, r->side, key);
+        index_add(&s->side_index, key);
+    }
     return ERR_OK;
 }
 
 static enum err erase_once(struct sealer *s, struct str subject, uint64_t *n)
 {
-    enum err e = sealer_publish(s); /* all rows before it have their index records in runs */
-    return e == ERR_OK ? side_erase(&s->side, s->folder, s->side_runs, subject, n) : e;
+    enum err e = publish(s, true);
+    return e == ERR_OK ? side_erase(&s->side, s->folder, s->side_index.runs, subject, n) : e;
 }
 
 /* Nothing of what was erased stays in old segments, nor in runs that were merged. */

@@ -167,7 +167,6 @@ enum err side_writer_open(struct side_writer *w, int folder, uint64_t length)
 {
     *w = (struct side_writer){.fd = -1, .length = length};
     buf_init(&w->rows, BUFFERED_MAX);
-    buf_init(&w->keys, BUFFERED_MAX);
     enum err e = disk_make_dirs(folder, "side");
     if (e == ERR_OK)
         w->fd = openat(folder, SIDE_ROWS_FILE, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
@@ -179,13 +178,12 @@ void side_writer_close(struct side_writer *w)
     if (w->fd >= 0)
         close(w->fd);
     buf_wipe(&w->rows);
-    buf_free(&w->keys);
 }
 
 void side_add(struct side_writer *w, uint64_t place, const struct leaf_head *head,
-              struct str subject, struct str data)
+              struct str subject, struct str data, uint8_t key[SIDE_RECORD])
 {
-    uint8_t hash[SUBJECT_HASH], key[SIDE_RECORD];
+    uint8_t hash[SUBJECT_HASH];
     size_t n = row_length(head->kind.n, data.n);
     side_subject(subject, hash);
     char *p = buf_room(&w->rows, n);
@@ -197,7 +195,6 @@ void side_add(struct side_writer *w, uint64_t place, const struct leaf_head *hea
                          .kind = side_kind(head->kind),
                          .length = (uint32_t)n};
     key_write(key, hash, &k);
-    buf_add(&w->keys, key, sizeof key);
     w->length += n;
 }
 
@@ -217,14 +214,31 @@ enum err side_flush(struct side_writer *w)
 
 /* ---- looking up -------------------------------------------------------------------------------
  */
+/* The tail holds later entries than any run, and a run later ones than those before it. */
+static bool each_in_tail(const struct runs *runs, const uint8_t subject[SUBJECT_HASH],
+                         uint64_t before, bool (*fn)(void *arg, const uint8_t *record), void *arg)
+{
+    for (size_t i = runs->tail_n; i-- > 0;) {
+        const uint8_t *record = run_record(runs->tail, SIDE_RECORD, i);
+        struct side_key k;
+        if (memcmp(record, subject, SUBJECT_HASH) != 0)
+            continue;
+        side_key_read(record, &k);
+        if (k.place < before && !fn(arg, record))
+            return false;
+    }
+    return true;
+}
+
 void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,
-               bool (*fn)(void *arg, size_t run, uint64_t i, const uint8_t *record), void *arg)
+               bool (*fn)(void *arg, const uint8_t *record), void *arg)
 {
     uint8_t key[SUBJECT_HASH + 8];
     uint64_t place = htobe64(before);
     memcpy(key, subject, SUBJECT_HASH);
     memcpy(key + SUBJECT_HASH, &place, 8);
-    /* A run holds later entries than the ones before it in the list. */
+    if (!each_in_tail(runs, subject, before, fn, arg))
+        return;
     for (size_t run = runs->n; run-- > 0;) {
         const struct run *r = runs->list[run];
         uint64_t i = run_lower_bound(r, SIDE_RECORD, str_of(key, sizeof key));
@@ -232,7 +246,7 @@ void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uin
             const uint8_t *record = run_record(r, SIDE_RECORD, i);
             if (memcmp(record, subject, SUBJECT_HASH) != 0)
                 break;
-            if (!side_key_is_blank(record) && !fn(arg, run, i, record))
+            if (!side_key_is_blank(record) && !fn(arg, record))
                 return;
         }
     }
@@ -264,12 +278,10 @@ struct erase {
     enum err err;
 };
 
-static bool erase_one(void *arg, size_t run, uint64_t i, const uint8_t *record)
+static bool erase_one(void *arg, const uint8_t *record)
 {
     struct erase *x = arg;
     struct side_key k;
-    (void)run;
-    (void)i;
     side_key_read(record, &k);
     x->err = row_erase(x->fd, &k);
     x->n++;

@@ -25,16 +25,16 @@ struct side_writer {
     int fd;          /* of the rows */
     uint64_t length; /* of all rows, those in `rows` included */
     struct buf rows; /* not written yet */
-    struct buf keys; /* index records not in a run yet */
 };
 enum err side_writer_open(struct side_writer *w, int folder, uint64_t length) MUST_CHECK;
 void side_writer_close(struct side_writer *w);
+/* key: its index record. */
 void side_add(struct side_writer *w, uint64_t place, const struct leaf_head *head,
-              struct str subject, struct str data);
-/* Writes the rows; keys stay for a run. */
+              struct str subject, struct str data, uint8_t key[SIDE_RECORD]);
+/* Writes the rows. */
 enum err side_flush(struct side_writer *w) MUST_CHECK;
-/* Overwrites all rows of a subject and its index records; flush, and put the keys into a run,
- * before. Synced when it returns. */
+/* Overwrites all rows of a subject and its index records; flush before. The set has no tail. Synced
+ * when it returns. */
 enum err side_erase(struct side_writer *w, int folder, const struct runs *runs, struct str subject,
                     uint64_t *n_rows) MUST_CHECK;
 
@@ -55,6 +55,6 @@ enum err side_row_key(struct str bytes, uint64_t offset, uint8_t record[SIDE_REC
 /* Calls fn for a subject's index records of places under `before`, newest first, until it returns
  * false. */
 void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,
-               bool (*fn)(void *arg, size_t run, uint64_t i, const uint8_t *record), void *arg);
+               bool (*fn)(void *arg, const uint8_t *record), void *arg);
 
 #endif

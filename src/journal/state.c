@@ -9,6 +9,21 @@ static uint32_t crc_of(struct str s)
     return (uint32_t)crc32_z(0, (const Bytef *)s.p, s.n);
 }
 
+static void name_print(const char *word, const char *more, const struct run_name *r,
+                       struct buf *out)
+{
+    buf_printf(out, "%s%s %llu %llu\n", word, more, (unsigned long long)r->name,
+               (unsigned long long)r->n);
+}
+
+static void names_print(const char *word, const struct run_names *names, struct buf *out)
+{
+    for (size_t i = 0; i < names->n; i++)
+        name_print(word, "", &names->list[i], out);
+    if (names->tail.n)
+        name_print(word, "-tail", &names->tail, out);
+}
+
 void state_print(const struct state *s, struct buf *out)
 {
     buf_printf(out, "socle journal state 1\nepoch %u\nwal %llu\nsize %llu\nsealed %llu ", s->epoch,
@@ -16,12 +31,8 @@ void state_print(const struct state *s, struct buf *out)
                (unsigned long long)s->sealed);
     buf_add_base64(out, s->root, sizeof s->root);
     buf_printf(out, "\nrows %llu\n", (unsigned long long)s->rows);
-    for (size_t i = 0; i < s->n_ids; i++)
-        buf_printf(out, "ids %llu %llu\n", (unsigned long long)s->ids[i].name,
-                   (unsigned long long)s->ids[i].n);
-    for (size_t i = 0; i < s->n_side; i++)
-        buf_printf(out, "side %llu %llu\n", (unsigned long long)s->side[i].name,
-                   (unsigned long long)s->side[i].n);
+    names_print("ids", &s->ids, out);
+    names_print("side", &s->side, out);
     buf_printf(out, "end %08x\n", crc_of(buf_str(out)));
 }
 
@@ -39,13 +50,21 @@ static bool line_is(struct str line, const char *word, struct str *rest)
     return line.n > n && str_eq_z(str_sub(line, 0, n), word) && line.p[n] == ' ';
 }
 
-static bool read_run(struct str rest, struct run_name *list, size_t *n)
+static bool read_name(struct str rest, struct run_name *out)
 {
-    struct run_name r;
-    if (*n == RUNS_MAX || !take_u64(&rest, &r.name) || !take_u64(&rest, &r.n) || rest.n)
-        return false;
-    list[(*n)++] = r;
-    return true;
+    return take_u64(&rest, &out->name) && take_u64(&rest, &out->n) && rest.n == 0 && out->n > 0;
+}
+
+/* A line of an index; false when it is wrong. *is: it was one. */
+static bool read_names(struct str line, const char *word, const char *tail_word,
+                       struct run_names *names, bool *is)
+{
+    struct str rest;
+    *is = true;
+    if (line_is(line, tail_word, &rest))
+        return names->tail.n == 0 && read_name(rest, &names->tail) && names->tail.n <= TAIL_RECORDS;
+    *is = line_is(line, word, &rest);
+    return !*is || (names->n < RUNS_MAX && read_name(rest, &names->list[names->n++]));
 }
 
 static bool read_root(struct arena *a, struct str text, uint8_t root[HASH_LEN])
@@ -61,10 +80,11 @@ static bool read_line(struct arena *a, struct str line, struct state *s, unsigne
 {
     struct str rest;
     uint64_t v;
-    if (line_is(line, "ids", &rest))
-        return read_run(rest, s->ids, &s->n_ids);
-    if (line_is(line, "side", &rest))
-        return read_run(rest, s->side, &s->n_side);
+    bool is, good = read_names(line, "ids", "ids-tail", &s->ids, &is);
+    if (!is)
+        good = read_names(line, "side", "side-tail", &s->side, &is);
+    if (is)
+        return good;
     const struct {
         const char *word;
         uint64_t *to;
@@ -96,8 +116,8 @@ enum err state_parse(struct arena *a, struct str text, struct state *out)
         lines += text.p[i] == '\n';
     if (text.n < 14 || text.p[text.n - 1] != '\n' || lines > 2 * RUNS_MAX)
         return ERR_CORRUPT;
-    out->ids = arena_array(a, struct run_name, lines);
-    out->side = arena_array(a, struct run_name, lines);
+    out->ids.list = arena_array(a, struct run_name, lines);
+    out->side.list = arena_array(a, struct run_name, lines);
     if (!str_split(&rest, '\n', &line) || !str_eq_z(line, "socle journal state 1"))
         return ERR_CORRUPT;
     while (str_split(&rest, '\n', &line) && !line_is(line, "end", &end))

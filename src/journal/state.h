@@ -14,9 +14,8 @@ enum { STATE_MAX = 2 * 1024 * 1024 };
 struct state {
     uint32_t epoch;
     uint64_t wal, size, sealed, rows;
-    uint8_t root[HASH_LEN];      /* of the checkpoint */
-    struct run_name *ids, *side; /* oldest first */
-    size_t n_ids, n_side;
+    uint8_t root[HASH_LEN]; /* of the checkpoint */
+    struct run_names ids, side;
 };
 
 /* ERR_CORRUPT. */

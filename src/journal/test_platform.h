@@ -35,7 +35,7 @@ struct acked {
     uint64_t index;
 };
 static struct shared_memory {
-    char fault[400]; /* the first thing that was not as it must be */
+    char fault[800]; /* the first thing that was not as it must be */
     _Atomic int journal_pid, starts;
     _Atomic size_t n_acked;
     _Atomic bool disk_full;

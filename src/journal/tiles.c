@@ -28,6 +28,13 @@ const char *tile_path(int level, uint64_t n, unsigned width, char out[TILE_PATH_
     return out;
 }
 
+/* "tile/0/000.p" */
+static const char *partial_dir(int level, uint64_t n, char out[TILE_PATH_MAX])
+{
+    *strrchr(tile_path(level, n, 1, out), '/') = '\0';
+    return out;
+}
+
 unsigned tile_width(int level, uint64_t n, uint64_t size)
 {
     uint64_t hashes = level > 0 ? size >> (8 * level) : size;
@@ -78,8 +85,7 @@ static unsigned wider_partial(int folder, int level, uint64_t n, unsigned width)
     char path[TILE_PATH_MAX];
     unsigned best = 0;
     uint64_t v;
-    *strrchr(tile_path(level, n, 1, path), '/') = '\0';
-    int fd = openat(folder, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(folder, partial_dir(level, n, path), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     DIR *d = fd >= 0 ? fdopendir(fd) : NULL;
     if (!d) {
         if (fd >= 0)
@@ -138,6 +144,19 @@ enum err tile_source_node(void *tile_source, unsigned level, uint64_t index, uin
 
 /* ---- the tree that grows ----------------------------------------------------------------------
  */
+static enum err file_begin(struct tree *t, struct growing *g, int level, uint64_t n, unsigned width)
+{
+    char path[TILE_PATH_MAX], spare[TILE_PATH_MAX];
+    if (g->has_spare && width < TILE_WIDTH) {
+        partial_dir(level, g->spare, spare);
+        if (renameat(t->folder, spare, t->folder, partial_dir(level, n, path)) != 0)
+            unlinkat(t->folder, spare, AT_REMOVEDIR); /* beside the other folder of a thousand */
+        g->has_spare = false;
+    }
+    g->width = width;
+    return disk_open(t->folder, tile_path(level, n, width, path), &g->fd);
+}
+
 /* Brings the file to these bytes, which begin with those written before, and to the name of this
  * width. When that fails it may be done again. */
 static enum err grow(struct tree *t, struct growing *g, int level, uint64_t n, unsigned width,
@@ -147,10 +166,8 @@ static enum err grow(struct tree *t, struct growing *g, int level, uint64_t n, u
     tile_path(level, n, g->width, from);
     tile_path(level, n, width, to);
     enum err e = disk_space(to, bytes.n - g->written);
-    if (e == ERR_OK && g->fd < 0) {
-        e = disk_open(t->folder, to, &g->fd);
-        g->width = width;
-    }
+    if (e == ERR_OK && g->fd < 0)
+        e = file_begin(t, g, level, n, width);
     if (e == ERR_OK)
         e = file_pwrite_all(g->fd, bytes.p + g->written, bytes.n - g->written, g->written);
     /* A process before this one may have left a longer one, of the same entries. */
@@ -170,14 +187,24 @@ static struct str level_bytes(const struct tree_level *l)
     return str_of(l->hashes, l->n * (size_t)HASH_LEN);
 }
 
+static bool keep_nothing(void *arg, const char *name)
+{
+    (void)arg;
+    (void)name;
+    return false;
+}
+
 /* The tile is complete: what is left beside it goes, and the next one begins. */
 static void grown(struct tree *t, struct growing *g, int level, uint64_t n)
 {
     char path[TILE_PATH_MAX];
+    struct growing next = {.fd = -1, .has_spare = g->has_spare, .spare = g->spare};
     close(g->fd);
-    *g = (struct growing){.fd = -1};
-    *strrchr(tile_path(level, n, 1, path), '/') = '\0';
-    disk_sweep(t->folder, path, NULL, NULL);
+    if (disk_sweep(t->folder, partial_dir(level, n, path), keep_nothing, NULL)) {
+        next.has_spare = true;
+        next.spare = n;
+    }
+    *g = next;
 }
 
 /* Writes every tile that one more hash completes, without changing the tree; the hash that goes up
@@ -313,12 +340,19 @@ enum err tree_load(struct tree *t, uint64_t size)
     return e;
 }
 
+static void file_end(struct tree *t, struct growing *g, int level)
+{
+    char path[TILE_PATH_MAX];
+    if (g->fd >= 0)
+        close(g->fd);
+    if (g->has_spare)
+        unlinkat(t->folder, partial_dir(level, g->spare, path), AT_REMOVEDIR);
+}
+
 void tree_free(struct tree *t)
 {
     for (int i = 0; i < TILE_LEVELS; i++)
-        if (t->levels[i].file.fd >= 0)
-            close(t->levels[i].file.fd);
-    if (t->bundle_file.fd >= 0)
-        close(t->bundle_file.fd);
+        file_end(t, &t->levels[i].file, i);
+    file_end(t, &t->bundle_file, TILE_ENTRIES);
     buf_free(&t->bundle);
 }

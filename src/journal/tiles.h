@@ -48,11 +48,14 @@ enum err tile_source_node(void *tile_source, unsigned level, uint64_t index,
 /* ---- the tree that grows ----------------------------------------------------------------------
  */
 /* The file of a tile under way. A wider tile begins with the bytes of the narrower one, so the file
- * grows and gets the name of its new width; when it is full it moves to its last name. */
+ * grows and gets the name of its new width; when it is full it moves to its last name. The folder
+ * that it leaves is the next one's: files and folders that come and go are what costs. */
 struct growing {
     int fd;         /* -1: none */
     unsigned width; /* in its name */
     size_t written;
+    bool has_spare;
+    uint64_t spare; /* the tile whose folder is empty */
 };
 struct tree_level {
     uint8_t hashes[TILE_BYTES];

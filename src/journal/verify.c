@@ -302,7 +302,20 @@ static enum err wal_batch_check(struct check *c, const struct wal_batch *b, uint
     return ERR_OK;
 }
 
-/* From the last durable point on; what is before it is no part of the journal any more. */
+/* The next batch; *cut: there is none where there should be one. A journal that is being written
+ * may get one between the look for it and the look behind it: then it is there now. */
+static enum err wal_next(struct check *c, struct wal_reader *r, struct wal_batch *b, bool *cut)
+{
+    enum err e = wal_reader_next(r, b);
+    *cut = e == ERR_NOT_FOUND && (r->position < c->state.wal || wal_reader_looks_cut(r));
+    if (*cut)
+        e = wal_reader_next(r, b);
+    *cut = *cut && e == ERR_NOT_FOUND;
+    return e;
+}
+
+/* From the last durable point on; what is before it is no part of the journal any more. *again:
+ * what was wrong may be so only because the writer went on. */
 static enum err wal_check(struct check *c, const struct state *durable, bool *again)
 {
     struct wal_reader r;
@@ -310,15 +323,15 @@ static enum err wal_check(struct check *c, const struct state *durable, bool *ag
     struct str bundle = STR_NONE;
     char name[32];
     uint64_t next = durable->size, unsealed = c->out->unsealed;
+    bool cut;
     wal_reader_init(&r, c->folder, durable->wal);
-    enum err e = ERR_OK;
+    enum err e = wal_next(c, &r, &b, &cut);
     while (e == ERR_OK) {
-        e = wal_reader_next(&r, &b);
+        e = wal_batch_check(c, &b, &next, &bundle);
         if (e == ERR_OK)
-            e = wal_batch_check(c, &b, &next, &bundle);
+            e = wal_next(c, &r, &b, &cut);
     }
-    bool cut = e == ERR_NOT_FOUND && (r.position < c->state.wal || wal_reader_looks_cut(&r));
-    *again = e != ERR_OK && (e != ERR_NOT_FOUND || cut);
+    *again = cut || (e != ERR_OK && e != ERR_NOT_FOUND);
     if (cut)
         e = say(c, ERR_CORRUPT, (int64_t)next, wal_segment_name(r.position / WAL_SEGMENT, name),
                 "The write-ahead log was altered or cut.");
@@ -344,8 +357,11 @@ static enum err wal_check_live(struct check *c)
             break;
         }
         if (durable.wal == seen)
-            break;
+            break; /* what was said stays said */
         seen = durable.wal;
+        c->out->err = ERR_OK;
+        c->out->index = -1;
+        c->out->file[0] = c->out->what[0] = '\0';
         e = wal_check(c, &durable, &again);
     }
     arena_free(&a);
@@ -532,6 +548,16 @@ static void past_checks(int folder, struct journal_verdict *out, struct arena *a
         close(next);
 }
 
+/* `durable` alone is that of a log that has just begun: nothing was ever signed. */
+static bool is_journal(int folder)
+{
+    static const char *const names[] = {"key", "tile", "checkpoint", "past"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (faccessat(folder, names[i], F_OK, 0) == 0)
+            return true;
+    return false;
+}
+
 void journal_verify_folder(const char *folder, struct str key, struct journal_verdict *out)
 {
     struct arena a;
@@ -539,7 +565,7 @@ void journal_verify_folder(const char *folder, struct str key, struct journal_ve
     *out = (struct journal_verdict){.index = -1};
     struct check c = {.prefix = "", .out = out};
     int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0 || (faccessat(fd, "durable", F_OK, 0) != 0 && faccessat(fd, "key", F_OK, 0) != 0)) {
+    if (fd < 0 || !is_journal(fd)) {
         enum err e = say(&c, ERR_NOT_FOUND, -1, "", "There is no journal in this folder.");
         (void)e;
     } else {

@@ -152,7 +152,7 @@ static bool find_written(const struct committer *c, const struct runs *ids,
                          const uint8_t id[ULID_BYTES], uint64_t *index)
 {
     uint64_t place;
-    if (!ids_find(ids, id, &place))
+    if (!ids_find_sorted(ids, id, &place)) /* the tail's are among the recent ones */
         return false;
     *index = place_epoch(place) == c->epoch ? place_index(place) : 0;
     return true;
@@ -293,7 +293,7 @@ static void gather(struct committer *c)
 {
     pthread_mutex_lock(&c->shared.lock);
     struct runs *ids = runs_ref(c->shared.ids);
-    recent_published(&c->recent, c->shared.published);
+    recent_indexed(&c->recent, c->shared.indexed);
     pthread_mutex_unlock(&c->shared.lock);
     bool more = true;
     while (more && batch_has_room(c)) {
@@ -495,6 +495,19 @@ static enum err confine(const char *folder)
     return sandbox_enter(&box);
 }
 
+/* Ids that are in no sorted run yet. The tail may begin with some of a past log: a log that ends
+ * does not end the index. */
+static void tail_recall(struct committer *c, const struct runs *ids)
+{
+    for (size_t i = 0; i < ids->tail_n; i++) {
+        const uint8_t *record = run_record(ids->tail, ID_RECORD, i);
+        uint64_t place;
+        memcpy(&place, record + ULID_BYTES, 8);
+        place = be64toh(place);
+        recent_add(&c->recent, record, place_epoch(place) == c->epoch ? place_index(place) : 0);
+    }
+}
+
 /* Everything between the opened log and the end of the process. */
 static enum err run(struct proc *self, struct committer *c, struct sealer *s,
                     const struct opened *o)
@@ -502,6 +515,7 @@ static enum err run(struct proc *self, struct committer *c, struct sealer *s,
     pthread_t thread;
     c->epoch = s->epoch;
     c->next_index = s->tree.size;
+    tail_recall(c, s->ids.runs);
     wal_open(&c->wal, s->folder, o->end, o->last);
     s->wal = &c->wal;
     if (durable_start(&s->durable, &c->wal) != ERR_OK ||

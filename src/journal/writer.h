@@ -9,10 +9,9 @@
 
 #include <pthread.h>
 #include "crypto/keys.h"
-#include "journal/durable.h"
+#include "journal/index.h"
 #include "journal/journal.h"
 #include "journal/note.h"
-#include "journal/runs.h"
 #include "journal/side.h"
 #include "journal/state.h"
 #include "journal/tiles.h"
@@ -31,7 +30,7 @@ struct shared {
     struct runs *ids;    /* the set that holds entries under `published` */
     struct erased erased[ERASED_MAX];
     size_t n_erased;
-    _Atomic uint64_t published;
+    uint64_t indexed;
     _Atomic bool stop, idle, no_space; /* idle, no_space: what the sealer waits for */
     int door;                          /* eventfd: the sealer rings, the committer looks */
 };
@@ -49,9 +48,8 @@ struct sealer {
     uint32_t epoch;
     struct tree tree;
     struct side_writer side;
-    struct buf new_ids;
-    struct runs *ids, *side_runs;
-    uint64_t next_run;
+    struct index ids, side_index;
+    uint64_t next_name; /* of a file of an index */
     uint64_t sealed;
     uint8_t root[HASH_LEN];
 

@@ -1,6 +1,7 @@
-/* Acts. The row in the outbox commits with the change it proves; the caller goes on once the journal
- * has the entry durable. A crash in between leaves the row, and start-up sends it again: the journal
- * drops what it already has, by the entry's id. So no act is unsealed and none sealed twice. */
+/* Acts. The row in the outbox commits with the change it proves; the caller goes on once the
+ * journal has the entry durable. A crash in between leaves the row, and start-up sends it again:
+ * the journal drops what it already has, by the entry's id. So no act is unsealed and none sealed
+ * twice. */
 #include "platform/act.h"
 
 #include <pthread.h>
@@ -13,7 +14,8 @@
 
 enum { WAIT_MS = 5000, BATCH = 500, YOUNG_MS = 3000, CONFIRM_EVERY_MS = 500 };
 
-/* ---- confirmed rows are deleted in batches, off the caller's way -------------------------------- */
+/* ---- confirmed rows are deleted in batches, off the caller's way --------------------------------
+ */
 static struct {
     pthread_mutex_t lock;
     pthread_cond_t more;
@@ -76,8 +78,7 @@ static void *confirmer_run(void *arg)
             until.tv_nsec += CONFIRM_EVERY_MS * 1000000LL;
             until.tv_sec += until.tv_nsec / 1000000000;
             until.tv_nsec %= 1000000000;
-            while (!done.stopping &&
-                   pthread_cond_timedwait(&done.more, &done.lock, &until) == 0)
+            while (!done.stopping && pthread_cond_timedwait(&done.more, &done.lock, &until) == 0)
                 ;
         }
     }
@@ -85,9 +86,10 @@ static void *confirmer_run(void *arg)
     return NULL;
 }
 
-/* ---- replay ------------------------------------------------------------------------------------ */
-/* An entry the journal will never take, whatever the time: it stays for the operator to see, and does
- * not keep the others waiting. */
+/* ---- replay ------------------------------------------------------------------------------------
+ */
+/* An entry the journal will never take, whatever the time: it stays for the operator to see, and
+ * does not keep the others waiting. */
 static bool is_refused(enum err e)
 {
     return e == ERR_INVALID || e == ERR_LIMIT;
@@ -95,8 +97,10 @@ static bool is_refused(enum err e)
 
 static enum err send_row(struct platform *pf, const struct db_result *r, size_t i, bool repeat)
 {
-    struct journal_record rec = {.id = db_str(r, i, 0), .leaf = db_str(r, i, 1),
-                                 .subject = db_str(r, i, 2), .side = db_str(r, i, 3),
+    struct journal_record rec = {.id = db_str(r, i, 0),
+                                 .leaf = db_str(r, i, 1),
+                                 .subject = db_str(r, i, 2),
+                                 .side = db_str(r, i, 3),
                                  .maybe_repeat = repeat};
     enum err e = journal_append(pf->journal, &rec, WAIT_MS, NULL);
     if (e == ERR_OK)
@@ -157,7 +161,8 @@ void act_stop(void)
     pthread_join(done.thread, NULL);
 }
 
-/* ---- making -------------------------------------------------------------------------------------- */
+/* ---- making
+ * -------------------------------------------------------------------------------------- */
 /* The side blob: what the person reads, and the salt that opens the leaf's commitments. The leaf
  * commits to it, so that what she is told is what was sealed. */
 static enum err seal_told(struct ctx *c, const struct act_info *info, const char *id, int64_t at_ms,
@@ -209,7 +214,8 @@ enum err act_make(struct ctx *c, const struct act_info *info, struct act *out)
     return e;
 }
 
-/* ---- writing ----------------------------------------------------------------------------------- */
+/* ---- writing -----------------------------------------------------------------------------------
+ */
 struct act_job {
     db_closure *fn;
     void *arg;

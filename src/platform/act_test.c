@@ -29,7 +29,9 @@ static enum err change_setting(struct db_conn *db, void *arg)
 static struct act make(struct ctx *c, const char *told)
 {
     struct act act;
-    struct act_info info = {.kind = "test.done", .actor = STR("self"), .object = STR("object-1"),
+    struct act_info info = {.kind = "test.done",
+                            .actor = STR("self"),
+                            .object = STR("object-1"),
                             .person = STR("person-1"),
                             .told = json_pack("{s:s}", "title", told)};
     assert_int_equal(act_make(c, &info, &act), ERR_OK);

@@ -1,6 +1,6 @@
-/* Callers of the API: the same people as on the pages, shown by an access token instead of a cookie.
- * What a handler sees is the same session either way, so a page and its twin cannot differ in whom
- * they let in. */
+/* Callers of the API: the same people as on the pages, shown by an access token instead of a
+ * cookie. What a handler sees is the same session either way, so a page and its twin cannot differ
+ * in whom they let in. */
 #include "platform/api.h"
 
 #include <pthread.h>
@@ -8,13 +8,15 @@
 #include "base/codec.h"
 #include "crypto/jose.h"
 #include "crypto/seal.h"
+#include "platform/bound.h"
 
 enum { TOKEN_MAX = 8 * 1024, FIELDS_MAX = 1200 };
 static const struct fault f_token = {"SOC-401-TOKEN", 401, "platform", "Access Token Needed"};
 static const struct fault f_scope = {"SOC-403-SCOPE", 403, "platform", "Token Not For This"};
 static const struct fault f_json = {"SOC-400-JSON", 400, "platform", "Malformed JSON"};
 
-/* ---- the issuer's keys ------------------------------------------------------------------------- */
+/* ---- the issuer's keys -------------------------------------------------------------------------
+ */
 enum { KEYS_LIFE_MS = 60 * 1000, KEYS_AGAIN_MS = 1000 };
 static struct {
     pthread_rwlock_t lock;
@@ -45,14 +47,14 @@ static enum err verify_kept(const struct jws *j, int64_t *age_ms)
 {
     pthread_rwlock_rdlock(&kept.lock);
     *age_ms = kept.keys ? clock_mono_ms() - kept.read_ms : INT64_MAX;
-    enum err e = kept.keys ? jws_verify(j, kept.keys, 1u << JOSE_ES256 | 1u << JOSE_RS256)
-                           : ERR_NOT_FOUND;
+    enum err e =
+        kept.keys ? jws_verify(j, kept.keys, 1u << JOSE_ES256 | 1u << JOSE_RS256) : ERR_NOT_FOUND;
     pthread_rwlock_unlock(&kept.lock);
     return e;
 }
 
-/* Keys are asked for again each minute, and when a token names one that is not known: at most once a
- * second, so that made-up names do not keep `keys` busy. */
+/* Keys are asked for again each minute, and when a token names one that is not known: at most once
+ * a second, so that made-up names do not keep `keys` busy. */
 static enum err verify(struct ctx *c, const struct jws *j)
 {
     int64_t age_ms;
@@ -72,8 +74,8 @@ enum err issuer_jws(struct ctx *c, struct str compact, const char *typ, json_t *
     *why = "form";
     if (jws_split(c->arena, compact, &j) != ERR_OK)
         return ERR_INVALID;
-    enum err e = j.claims && (!typ || str_eq_z(json_get_str(j.header, "typ"), typ)) ? ERR_OK
-                                                                                    : ERR_INVALID;
+    enum err e =
+        j.claims && (!typ || str_eq_z(json_get_str(j.header, "typ"), typ)) ? ERR_OK : ERR_INVALID;
     if (e == ERR_OK) {
         *why = "signature";
         e = verify(c, &j);
@@ -93,7 +95,8 @@ enum err issuer_jwt(struct ctx *c, struct str compact, const char *typ, struct s
                        : e;
 }
 
-/* ---- the caller -------------------------------------------------------------------------------- */
+/* ---- the caller --------------------------------------------------------------------------------
+ */
 static bool has_scope(struct str scopes, const char *want)
 {
     struct str part;
@@ -110,13 +113,13 @@ static enum err not_denied(struct ctx *c, const json_t *claims)
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT 1 FROM change WHERE kind = 'deny' AND until_ms > $1 AND "
-                              "(item = $2 OR item = $3)",
-                              "iss", clock_now_ms(),
-                              arena_printf(c->arena, "token:%s", json_get_z(claims, "jti", "")),
-                              arena_printf(c->arena, "client:%s",
-                                           json_get_z(claims, "client_id", "")));
+    enum err e = db_query_one(
+        db, c->arena, &r,
+        "SELECT 1 FROM change WHERE kind = 'deny' AND until_ms > $1 AND "
+        "(item = $2 OR item = $3 OR item = $4)",
+        "isss", clock_now_ms(), arena_printf(c->arena, "token:%s", json_get_z(claims, "jti", "")),
+        arena_printf(c->arena, "client:%s", json_get_z(claims, "client_id", "")),
+        arena_printf(c->arena, "family:%s", json_get_z(claims, "family", "")));
     return e == ERR_NOT_FOUND ? ERR_OK : e == ERR_OK ? ERR_DENIED : e;
 }
 
@@ -140,9 +143,8 @@ static bool is_agent_here(struct ctx *c, const json_t *pivot)
     struct db_conn *db = db_read(c->pf->db);
     struct str siret = json_get_str(pivot, "siret");
     return siret.n && db &&
-           db_query_one(db, c->arena, &r,
-                        "SELECT 1 FROM organisation WHERE id = $1 AND siret = $2", "ss",
-                        c->site->org_id, siret) == ERR_OK;
+           db_query_one(db, c->arena, &r, "SELECT 1 FROM organisation WHERE id = $1 AND siret = $2",
+                        "ss", c->site->org_id, siret) == ERR_OK;
 }
 
 static struct str name_of(struct ctx *c, const json_t *pivot)
@@ -164,20 +166,24 @@ static void session_of(struct ctx *c, struct str token, const json_t *claims,
     bool agent = !portal && json_get(pivot, "siret");
     struct str name = name_of(c, pivot);
     c->session = arena_new(c->arena, struct session);
-    *c->session = (struct session){
-        .id = STR("api"), .subject = portal ? json_get_str(identity, "person")
-                                            : json_get_str(claims, "sub"),
-        .role = agent ? ROLE_AGENT : ROLE_USER,
-        .created_ms = json_get_i64(claims, "iat", 0) * 1000,
-        .expires_ms = json_get_i64(claims, "exp", 0) * 1000, .csrf = STR("")};
+    *c->session = (struct session){.id = STR("api"),
+                                   .subject = portal ? json_get_str(identity, "person")
+                                                     : json_get_str(claims, "sub"),
+                                   .role = agent ? ROLE_AGENT : ROLE_USER,
+                                   .created_ms = json_get_i64(claims, "iat", 0) * 1000,
+                                   .expires_ms = json_get_i64(claims, "exp", 0) * 1000,
+                                   .csrf = STR("")};
     c->session->data = json_pack("{s:s#,s:O?,s:s#,s:I}", "name", name.p, (int)name.n, "claims",
                                  pivot, "access_token", token.p, (int)token.n, "expires_at",
                                  (json_int_t)c->session->expires_ms);
+    if (json_get(claims, "acr"))
+        json_object_set(c->session->data, "acr", json_get(claims, "acr"));
     if (agent && !is_agent_here(c, pivot))
         c->session->role = ROLE_PUBLIC; /* an agent of elsewhere: POLICY refuses */
 }
 
-/* ---- the body ---------------------------------------------------------------------------------- */
+/* ---- the body ----------------------------------------------------------------------------------
+ */
 static void field_add(struct ctx *c, struct str name, const json_t *v)
 {
     struct str value = STR("");
@@ -205,9 +211,9 @@ static enum err body_to_form(struct ctx *c)
     if (c->rq->body_size > c->rq->body.n)
         return ctx_fail(c, &f_json, ERR_LIMIT, STR("the body is over 64 KB"));
     if (json_read(c->rq->body, &body, &fault) != ERR_OK)
-        return ctx_fail(c, &f_json, ERR_INVALID,
-                        arena_printf(c->arena, "line %d, column %d: %s", fault.line, fault.column,
-                                     fault.text));
+        return ctx_fail(
+            c, &f_json, ERR_INVALID,
+            arena_printf(c->arena, "line %d, column %d: %s", fault.line, fault.column, fault.text));
     json_own(&c->pool, body);
     if (!json_is_object(body))
         return ctx_fail(c, &f_json, ERR_INVALID, STR("the body is not an object"));
@@ -243,16 +249,20 @@ enum err access_token_read(struct ctx *c, struct str token, json_t **claims, jso
 
 enum err api_authenticate(struct ctx *c)
 {
-    struct str header = ctx_header(c, "Authorization");
     json_t *claims = NULL, *identity = NULL;
     const char *why = "none";
-    bool bearer = header.n > 7 && str_eq_nocase(str_sub(header, 0, 7), STR("Bearer "));
-    struct str token = bearer ? str_trim(str_after(header, 7)) : STR("");
+    bool dpop;
+    struct str token = bound_token(c, &dpop);
     if (!token.n || token.n > TOKEN_MAX)
         return ctx_fail(c, &f_token, ERR_DENIED, STR("send Authorization: Bearer <access token>"));
     enum err e = access_token_read(c, token, &claims, &identity, &why);
+    if (e == ERR_OK)
+        e = bound_check(c, claims, token, dpop, &why);
     if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT)
         return e;
+    if (e != ERR_OK && claims && json_get(json_get(claims, "cnf"), "jkt"))
+        web_header(c->rs, "WWW-Authenticate",
+                   STR("DPoP realm=\"socle\", error=\"invalid_token\", algs=\"" DPOP_ALGS "\""));
     if (e != ERR_OK)
         return ctx_fail(c, &f_token, ERR_DENIED, str_from(why));
     bool fits = c->site->kind == SITE_PORTAL

@@ -35,7 +35,8 @@ static enum err copy_file(const char *from, const char *to)
     return e;
 }
 
-/* A whole folder. `skip_ending` leaves out SQLite's side files: the main file is copied otherwise. */
+/* A whole folder. `skip_ending` leaves out SQLite's side files: the main file is copied otherwise.
+ */
 static enum err copy_folder(struct arena *a, const char *from, const char *to)
 {
     enum err e = file_make_dirs(to, 0700);
@@ -94,9 +95,10 @@ int backup_main(const struct settings *s, int argc, char **argv)
     struct arena a;
     struct stat st;
     if (argc != 2 || argv[1][0] == '-')
-        return usage(argc, argv, "usage: socle backup FOLDER\n\nCopies keys, journal and (SQLite) "
-                                 "database of --data to a new FOLDER, while the\nplatform runs. "
-                                 "The copy holds private keys: protect it as you protect them.\n");
+        return usage(argc, argv,
+                     "usage: socle backup FOLDER\n\nCopies keys, journal and (SQLite) "
+                     "database of --data to a new FOLDER, while the\nplatform runs. "
+                     "The copy holds private keys: protect it as you protect them.\n");
     if (stat(argv[1], &st) == 0) {
         fprintf(stderr, "socle: %s exists already\n", argv[1]);
         return 1;
@@ -112,7 +114,8 @@ int backup_main(const struct settings *s, int argc, char **argv)
     return e == ERR_OK ? 0 : 1;
 }
 
-/* ---- withdrawals ------------------------------------------------------------------------------- */
+/* ---- withdrawals -------------------------------------------------------------------------------
+ */
 struct replay {
     struct platform pf;
     struct journal_reader *reader;
@@ -196,13 +199,13 @@ static enum err replay_journal(struct arena *a, const struct settings *s, uint64
 }
 
 /* A restored node never continues its log: what came after the backup is unknown here, and a log
- * that grew twice from one point is what witnesses call a fork. The old log is kept beside, readable
- * and verifiable, under its own origin. */
+ * that grew twice from one point is what witnesses call a fork. The old log is kept beside,
+ * readable and verifiable, under its own origin. */
 static enum err restore_all(struct arena *a, const struct settings *s, const char *from,
                             uint64_t *replayed)
 {
-    enum err e = copy_folder(a, arena_printf(a, "%s/keys", from).p,
-                             arena_printf(a, "%s/keys", s->data).p);
+    enum err e =
+        copy_folder(a, arena_printf(a, "%s/keys", from).p, arena_printf(a, "%s/keys", s->data).p);
     if (e == ERR_OK)
         e = copy_folder(a, arena_printf(a, "%s/journal", from).p,
                         arena_printf(a, "%s/journal", s->data).p);
@@ -220,10 +223,11 @@ int restore_main(const struct settings *s, int argc, char **argv)
     struct arena a;
     struct stat st;
     if (argc != 2 || argv[1][0] == '-')
-        return usage(argc, argv, "usage: socle restore FOLDER --data NEW_FOLDER\n\nMakes a platform "
-                                 "from a backup. The journal opens a new origin whose first entry\n"
-                                 "names the last checkpoint of the old one; withdrawals it holds "
-                                 "are obeyed anew.\n");
+        return usage(argc, argv,
+                     "usage: socle restore FOLDER --data NEW_FOLDER\n\nMakes a platform "
+                     "from a backup. The journal opens a new origin whose first entry\n"
+                     "names the last checkpoint of the old one; withdrawals it holds "
+                     "are obeyed anew.\n");
     arena_init(&a);
     if (stat(arena_printf(&a, "%s/keys", s->data).p, &st) == 0) {
         fprintf(stderr, "socle: %s already holds a platform; choose an empty folder\n", s->data);
@@ -236,7 +240,9 @@ int restore_main(const struct settings *s, int argc, char **argv)
     if (e != ERR_OK)
         fprintf(stderr, "socle: the restore failed (%s)\n", err_name(e));
     else
-        printf("socle: restored into %s, %llu withdrawals and erasures obeyed anew; start it with `socle serve "
-               "--data %s`\n", s->data, (unsigned long long)replayed, s->data);
+        printf("socle: restored into %s, %llu withdrawals and erasures obeyed anew; start it with "
+               "`socle serve "
+               "--data %s`\n",
+               s->data, (unsigned long long)replayed, s->data);
     return e == ERR_OK ? 0 : 1;
 }

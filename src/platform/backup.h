@@ -1,4 +1,5 @@
-/* Backup and restore of one node's folder (SQLite; PostgreSQL has its own tools for the database). */
+/* Backup and restore of one node's folder (SQLite; PostgreSQL has its own tools for the database).
+ */
 #ifndef PLATFORM_BACKUP_H
 #define PLATFORM_BACKUP_H
 

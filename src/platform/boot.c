@@ -42,7 +42,8 @@ enum err platform_migrate(struct platform *pf)
     return e;
 }
 
-/* ---- opening ----------------------------------------------------------------------------------- */
+/* ---- opening -----------------------------------------------------------------------------------
+ */
 static enum err open_secrets(struct platform *pf)
 {
     enum err e = keys_shared_secret(pf->keys, "token-seal", pf->token_seal);
@@ -109,18 +110,27 @@ static const char *db_folder(struct arena *a, const struct settings *s)
 /* web and jobs: the database, the spool and the journal's files to read; not the keys. */
 static enum err confine(struct arena *a, const struct settings *s)
 {
-    const char *const read_paths[] = {
-        "/etc/ssl", "/etc/resolv.conf", "/etc/hosts", "/etc/localtime", "/usr/share/zoneinfo",
-        "/usr/share/ca-certificates", "/usr/lib/ssl", "/dev/urandom", "/proc/self",
-        arena_printf(a, "%s/journal", s->data).p, NULL};
+    const char *const read_paths[] = {"/etc/ssl",
+                                      "/etc/resolv.conf",
+                                      "/etc/hosts",
+                                      "/etc/localtime",
+                                      "/usr/share/zoneinfo",
+                                      "/usr/share/ca-certificates",
+                                      "/usr/lib/ssl",
+                                      "/dev/urandom",
+                                      "/proc/self",
+                                      arena_printf(a, "%s/journal", s->data).p,
+                                      NULL};
     const char *const write_paths[] = {arena_printf(a, "%s/spool", s->data).p, "/dev/null",
                                        "/run/postgresql", db_folder(a, s), NULL};
     struct sandbox box = {.flags = SANDBOX_NET | SANDBOX_FILES | SANDBOX_THREADS,
-                          .read_paths = read_paths, .write_paths = write_paths};
+                          .read_paths = read_paths,
+                          .write_paths = write_paths};
     return sandbox_enter(&box);
 }
 
-/* ---- web --------------------------------------------------------------------------------------- */
+/* ---- web ---------------------------------------------------------------------------------------
+ */
 static const struct service *fast_owner;
 
 static void *loop_start(struct loop *l, unsigned index, void *pf)
@@ -152,11 +162,16 @@ static void serve_until_stopped(struct proc *self, struct platform *pf)
 {
     const struct settings *s = pf->settings;
     int listen_fds[LISTEN_MAX];
-    struct web_server_conf conf = {
-        .listen_fds = listen_fds, .n_loops = n_loops_of(s), .n_handlers = (unsigned)s->handlers,
-        .limits = web_limits_default, .spool_folder = arena_printf(&pf->arena, "%s/spool", s->data).p,
-        .handler = dispatch, .arg = pf, .loop_start = loop_start, .fast = fast,
-        .trusted_proxies = str_from(s->trusted_proxies)};
+    struct web_server_conf conf = {.listen_fds = listen_fds,
+                                   .n_loops = n_loops_of(s),
+                                   .n_handlers = (unsigned)s->handlers,
+                                   .limits = web_limits_default,
+                                   .spool_folder = arena_printf(&pf->arena, "%s/spool", s->data).p,
+                                   .handler = dispatch,
+                                   .arg = pf,
+                                   .loop_start = loop_start,
+                                   .fast = fast,
+                                   .trusted_proxies = str_from(s->trusted_proxies)};
     conf.limits.body_max = (uint64_t)s->body_max;
     conf.n_listen_fds = proc_fds(self, "http", listen_fds, COUNT_OF(listen_fds));
     struct web_server *server = web_server_start(&conf);
@@ -200,7 +215,8 @@ int boot_web_main(struct proc *self, void *settings)
     return 0;
 }
 
-/* ---- jobs -------------------------------------------------------------------------------------- */
+/* ---- jobs --------------------------------------------------------------------------------------
+ */
 int boot_jobs_main(struct proc *self, void *settings)
 {
     struct platform pf = {.settings = settings};
@@ -229,7 +245,8 @@ int boot_jobs_main(struct proc *self, void *settings)
     return 0;
 }
 
-/* ---- supervisor -------------------------------------------------------------------------------- */
+/* ---- supervisor --------------------------------------------------------------------------------
+ */
 /* An address as text to a socket address; 0: it is none. */
 static socklen_t address_read(const char *text, unsigned port, struct sockaddr_storage *out)
 {
@@ -311,8 +328,10 @@ static bool folder_lock(const char *data)
     int fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd >= 0 && fcntl(fd, F_OFD_SETLK, &whole) == 0)
         return true;
-    fprintf(stderr, errno == EAGAIN || errno == EACCES ? "socle: another Socle runs on the folder %s\n"
-                                         : "socle: the folder %s cannot be written\n", data);
+    fprintf(stderr,
+            errno == EAGAIN || errno == EACCES ? "socle: another Socle runs on the folder %s\n"
+                                               : "socle: the folder %s cannot be written\n",
+            data);
     if (fd >= 0)
         close(fd);
     return false;
@@ -333,8 +352,8 @@ static bool folder_make(const struct settings *s)
     return true;
 }
 
-/* Migrations and what the caller prepares, in a process that ends: the supervisor itself never holds
- * a key, a connection or a thread. */
+/* Migrations and what the caller prepares, in a process that ends: the supervisor itself never
+ * holds a key, a connection or a thread. */
 static int prepare_run(const struct settings *s, const struct boot_hooks *hooks)
 {
     struct platform pf;
@@ -383,13 +402,14 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
     struct proc_spec journal_spec = {"journal", journal_main, &journal_conf};
     struct proc_spec web_spec = {"web", boot_web_main, (void *)s};
     struct proc_spec jobs_spec = {"jobs", boot_jobs_main, (void *)s};
-    for (size_t i = 0; i < n_extra; i++) /* first: they serve, and are asked as soon as jobs begins */
+    for (size_t i = 0; i < n_extra;
+         i++) /* first: they serve, and are asked as soon as jobs begins */
         proc_plan_add(plan, &extra[i]);
     size_t keys_at = proc_plan_add(plan, &keys_spec);
     size_t journal_at = proc_plan_add(plan, &journal_spec);
     size_t web_at = proc_plan_add(plan, &web_spec);
     size_t jobs_at = proc_plan_add(plan, &jobs_spec);
-    proc_plan_channel(plan, journal_at, keys_at, "keys");
+    proc_plan_channel(plan, journal_at, keys_at, "keys.journal"); /* signs checkpoints, alone */
     proc_plan_channel(plan, web_at, keys_at, "keys");
     proc_plan_channel(plan, jobs_at, keys_at, "keys");
     for (unsigned i = 0; i < n_loops_of(s) + 1; i++)

@@ -17,14 +17,14 @@ void boot_close(struct platform *pf);
 
 /* What the command line adds to the start. */
 struct boot_hooks {
-    /* After the migrations, before any process: in a child of its own, which alone reads keys for it
-     * and ends before the supervisor begins. NULL: none. */
+    /* After the migrations, before any process: in a child of its own, which alone reads keys for
+     * it and ends before the supervisor begins. NULL: none. */
     enum err (*prepare)(struct platform *pf, void *arg);
     void (*ready)(void *arg); /* every process is ready */
     void *arg;
 };
-/* The whole: folder, socket, migrations, plan, supervisor. extra: the demonstration's processes (may
- * be none). One supervisor per folder: a second one is refused. */
+/* The whole: folder, socket, migrations, plan, supervisor. extra: the demonstration's processes
+ * (may be none). One supervisor per folder: a second one is refused. */
 int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n_extra,
                const struct boot_hooks *hooks);
 

@@ -125,8 +125,7 @@ static bool poll_wait(void)
     until.tv_sec += until.tv_nsec / 1000000000;
     until.tv_nsec %= 1000000000;
     pthread_mutex_lock(&poller.lock);
-    while (!poller.stopping &&
-           pthread_cond_timedwait(&poller.stop, &poller.lock, &until) == 0)
+    while (!poller.stopping && pthread_cond_timedwait(&poller.stop, &poller.lock, &until) == 0)
         ;
     bool go_on = !poller.stopping;
     pthread_mutex_unlock(&poller.lock);

@@ -30,7 +30,7 @@ struct str ctx_path(const struct ctx *c, const char *name)
     const char *p = c->route ? c->route->path : "";
     size_t n = strlen(name);
     for (size_t i = 0; (p = strchr(p, '{')) != NULL && i < COUNT_OF(c->path_value); i++, p++)
-        if (strncmp(p + 1, name, n) == 0 && p[1 + n] == '}')
+        if (strncmp(p + 1, name, n) == 0 && (p[1 + n] == '}' || p[1 + n] == '*'))
             return c->path_value[i];
     return STR_NONE;
 }
@@ -137,9 +137,8 @@ enum err org_name(struct ctx *c, struct str org_id, const char *lang, struct str
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT name_fr, name_en FROM organisation WHERE id = $1", "s",
-                              org_id);
+    enum err e = db_query_one(
+        db, c->arena, &r, "SELECT name_fr, name_en FROM organisation WHERE id = $1", "s", org_id);
     if (e == ERR_OK)
         *name = db_str(&r, 0, strcmp(lang, "en") == 0 ? 1 : 0);
     return e;

@@ -9,18 +9,18 @@
 
 struct site {
     enum site_kind kind;
-    struct str host;        /* "mairie.localhost" */
-    struct str base_url;    /* "http://mairie.localhost:8080" */
-    struct str org_id;      /* "" for the portal */
+    struct str host;     /* "mairie.localhost" */
+    struct str base_url; /* "http://mairie.localhost:8080" */
+    struct str org_id;   /* "" for the portal */
     struct str name_fr, name_en;
-    struct str client_id;   /* the organisation's client of the issuer */
+    struct str client_id; /* the organisation's client of the issuer */
 };
 
 struct session {
-    struct str id;        /* hash of the cookie, hex: names it in tables and logs */
-    struct str subject;   /* person id on the portal; pairwise sub or agent id on an org's site */
-    enum role role;       /* ROLE_USER or ROLE_AGENT or ROLE_ADMIN */
-    json_t *data;         /* what the sign-in left: names, tokens ...; sealed in the table */
+    struct str id;      /* hash of the cookie, hex: names it in tables and logs */
+    struct str subject; /* person id on the portal; pairwise sub or agent id on an org's site */
+    enum role role;     /* ROLE_USER or ROLE_AGENT or ROLE_ADMIN */
+    json_t *data;       /* what the sign-in left: names, tokens ...; sealed in the table */
     int64_t created_ms, expires_ms;
     struct str csrf;
 };
@@ -29,7 +29,7 @@ struct session {
  * docs/ERRORS.md. Texts `<module>/error.<code>.{title,meaning,action}`, else the common ones of the
  * status. */
 struct fault {
-    const char *code;   /* "EXC-403-CONSENT": stable */
+    const char *code; /* "EXC-403-CONSENT": stable */
     int status;
     const char *module; /* whose texts */
     const char *title;  /* problem+json title, English */
@@ -44,7 +44,7 @@ struct ctx {
     const struct route *route;
     struct site *site;
     struct session *session; /* NULL: nobody signed in */
-    struct session *ended;   /* the cookie's session that has run out: subject, role and csrf only */
+    struct session *ended; /* the cookie's session that has run out: subject, role and csrf only */
     struct form query, form; /* decoded; form only for urlencoded POST */
     const char *lang;        /* "fr" | "en" : ?lang=, then cookie, then Accept-Language, else fr */
     char trace_id[33];
@@ -60,13 +60,15 @@ struct ctx {
 struct ctx *ctx_make(struct platform *pf, struct arena *a); /* for commands and jobs */
 void ctx_free(struct ctx *c);
 
-/* ---- reading the request ----------------------------------------------------------------------- */
+/* ---- reading the request -----------------------------------------------------------------------
+ */
 struct str ctx_path(const struct ctx *c, const char *name);  /* {name} of the route */
 struct str ctx_query(const struct ctx *c, const char *name); /* .p NULL when absent */
 struct str ctx_form(const struct ctx *c, const char *name);
 struct str ctx_header(const struct ctx *c, const char *name);
 
-/* ---- answering ----------------------------------------------------------------------------------*/
+/* ---- answering
+ * ----------------------------------------------------------------------------------*/
 /* Renders page "<module>/<name>" with data (stolen) plus the common variables (lang, user, brand,
  * csrf, site ...). Status 200 unless rs->status was set. */
 enum err ctx_page(struct ctx *c, const char *page, json_t *data) MUST_CHECK;
@@ -74,14 +76,16 @@ enum err ctx_json(struct ctx *c, int status, json_t *body /* stolen */) MUST_CHE
 enum err ctx_text(struct ctx *c, int status, const char *content_type, struct str body) MUST_CHECK;
 /* 303 See Other. Only to a path of this site, or to an address the caller validated. */
 enum err ctx_redirect(struct ctx *c, struct str location) MUST_CHECK;
-/* Lets the page's form be redirected there by its POST: adds the origin to form-action of the CSP. */
+/* Lets the page's form be redirected there by its POST: adds the origin to form-action of the CSP.
+ */
 void ctx_form_action(struct ctx *c, struct str url);
 void ctx_cookie(struct ctx *c, const char *name, struct str value, int64_t max_age_s);
 struct str ctx_cookie_get(const struct ctx *c, const char *name);
 /* Notes why the request fails; returns the error to return. detail may be STR_NONE. */
 enum err ctx_fail(struct ctx *c, const struct fault *f, enum err e, struct str detail);
 
-/* ---- sessions ---------------------------------------------------------------------------------- */
+/* ---- sessions ----------------------------------------------------------------------------------
+ */
 /* Starts one (ends the one there was: no fixation) and sets its cookie; data is stolen. */
 enum err session_start(struct ctx *c, struct str subject, enum role role, json_t *data) MUST_CHECK;
 enum err session_save(struct ctx *c) MUST_CHECK; /* after data changed */
@@ -92,7 +96,8 @@ enum err session_ask_again(struct ctx *c) MUST_CHECK;
 /* Ends all sessions of a subject on a site's host (back-channel logout, remote sign-out). */
 enum err session_end_all(struct ctx *c, struct str host, struct str subject) MUST_CHECK;
 
-/* ---- acts: a change and its proof -------------------------------------------------------------- */
+/* ---- acts: a change and its proof --------------------------------------------------------------
+ */
 /* Runs `fn` (may be NULL) and the outbox rows of the entries in one transaction, then waits until
  * the journal has them durable. The entries' ids are set by the caller (id_new). ERR_UNAVAILABLE
  * after the commit means: done, and the journal will have it as soon as it is back. */
@@ -105,17 +110,19 @@ struct act {
  * side; .p NULL for acts about nobody. `told` is what that person will read of it (stolen; sealed
  * under the person's key in the side store, {"title":{fr,en}, ...}); NULL when there is nobody. */
 struct act_info {
-    const char *kind;   /* "procedure.submitted" */
-    struct str actor;   /* who did it: a client id, an agent id, "self" */
-    struct str object;  /* id of the thing: a dossier, a consent, a contract */
+    const char *kind;  /* "procedure.submitted" */
+    struct str actor;  /* who did it: a client id, an agent id, "self" */
+    struct str object; /* id of the thing: a dossier, a consent, a contract */
     struct str person;
     json_t *told;
 };
 enum err act_make(struct ctx *c, const struct act_info *info, struct act *out) MUST_CHECK;
 
-enum err act_write(struct ctx *c, db_closure *fn, void *arg, const struct act *acts, size_t n) MUST_CHECK;
+enum err act_write(struct ctx *c, db_closure *fn, void *arg, const struct act *acts,
+                   size_t n) MUST_CHECK;
 
-/* ---- personal values at rest -------------------------------------------------------------------- */
+/* ---- personal values at rest --------------------------------------------------------------------
+ */
 /* Sealed under the subject's own key (made at first use, wrapped by keys); context names the place,
  * "dossier.fields". vault_erase destroys the key: nothing sealed for the subject opens again. */
 enum err vault_seal(struct ctx *c, struct str subject, const char *context, struct str plain,
@@ -127,9 +134,11 @@ enum err vault_erase(struct ctx *c, struct str subject) MUST_CHECK;
 /* Inside a closure; caches hear of it by the change feed. */
 enum err vault_erase_in(struct db_conn *db, struct str subject) MUST_CHECK;
 /* Blind index for exact search: HMAC under a key that never leaves keys; hex. */
-enum err vault_blind(struct ctx *c, const char *context, struct str value, struct str *hex) MUST_CHECK;
+enum err vault_blind(struct ctx *c, const char *context, struct str value,
+                     struct str *hex) MUST_CHECK;
 
-/* ---- organisations ------------------------------------------------------------------------------ */
+/* ---- organisations ------------------------------------------------------------------------------
+ */
 /* Table organisation(id, siret, name_fr, name_en, kind, created_at); table site. */
 enum err org_name(struct ctx *c, struct str org_id, const char *lang, struct str *name) MUST_CHECK;
 

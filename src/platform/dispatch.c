@@ -62,7 +62,7 @@ static enum err stage_csrf(struct ctx *c)
     if (reads || c->route->flags & (ROUTE_API | ROUTE_CROSS_SITE))
         return ERR_OK;
     struct str origin = ctx_header(c, "Origin"), fetch = ctx_header(c, "Sec-Fetch-Site");
-    bool same = origin.p   ? str_eq(origin, c->site->base_url)
+    bool same = origin.p  ? str_eq(origin, c->site->base_url)
                 : fetch.p ? str_eq_z(fetch, "same-origin")
                           : true;
     const struct session *of = c->session ? c->session : c->ended;
@@ -120,15 +120,18 @@ static enum err stage_handler(struct ctx *c)
     return e;
 }
 
-/* JOURNAL: an act waits for its durable entry where it is written (act_write), so that a handler can
- * go on only from what is sealed; nothing is pending here. */
+/* JOURNAL: an act waits for its durable entry where it is written (act_write), so that a handler
+ * can go on only from what is sealed; nothing is pending here. */
 static enum err stage_journal(struct ctx *c)
 {
     (void)c;
     return ERR_OK;
 }
 
-#define STAGE(name, fn, what) {name, fn, __FILE__, __LINE__, #fn ": " what}
+#define STAGE(name, fn, what)                       \
+    {                                               \
+        name, fn, __FILE__, __LINE__, #fn ": " what \
+    }
 static const struct stage_row stages[] = {
     STAGE("LIMIT", stage_limit, "query and form are well-formed and within limits"),
     STAGE("ROUTE", stage_route, "host names a site, method and path name a route"),

@@ -51,9 +51,10 @@ int explain_main(const struct settings *s, int argc, char **argv)
         arena_free(&a);
         return 1;
     }
-    printf("%s %s (%s): %s\n", r->method, r->path, r->site == SITE_ORG ? "an organisation's site"
-                                                   : r->site == SITE_PORTAL ? "the portal"
-                                                                            : "any site",
+    printf("%s %s (%s): %s\n", r->method, r->path,
+           r->site == SITE_ORG      ? "an organisation's site"
+           : r->site == SITE_PORTAL ? "the portal"
+                                    : "any site",
            r->help);
     const struct stage_row *row;
     for (size_t i = 0; (row = dispatch_stage(i)) != NULL; i++) {

@@ -1,6 +1,6 @@
-/* For unit tests: a platform on a database of its own in a temporary folder, with keys and tables and
- * no running journal (acts wait in the outbox), and two organisations with their sites. On SQLite;
- * where SOCLE_TEST_PG names a server, also on PostgreSQL. */
+/* For unit tests: a platform on a database of its own in a temporary folder, with keys and tables
+ * and no running journal (acts wait in the outbox), and two organisations with their sites. On
+ * SQLite; where SOCLE_TEST_PG names a server, also on PostgreSQL. */
 #ifndef PLATFORM_FIXTURE_H
 #define PLATFORM_FIXTURE_H
 
@@ -49,8 +49,11 @@ static inline void fixture_ctx_free(struct ctx *c)
 static inline void fixture_session(struct ctx *c, const char *subject, enum role role, json_t *data)
 {
     c->session = arena_new(c->arena, struct session);
-    *c->session = (struct session){.id = STR("test"), .subject = str_from(subject), .role = role,
-                                   .data = data ? data : json_object(), .csrf = STR("csrf"),
+    *c->session = (struct session){.id = STR("test"),
+                                   .subject = str_from(subject),
+                                   .role = role,
+                                   .data = data ? data : json_object(),
+                                   .csrf = STR("csrf"),
                                    .created_ms = clock_now_ms()};
 }
 
@@ -180,8 +183,12 @@ static inline void fixture_request(struct fixture *t, struct fixture_request *x,
     int status;
     memset(x, 0, sizeof *x);
     assert_int_equal(http_read_request(str_from(head), &x->head, &used, &status), ERR_OK);
-    x->rq = (struct web_request){.arena = &t->arena, .head = &x->head, .method = x->head.method,
-                                 .path = x->head.path, .query = x->head.query, .body_fd = -1};
+    x->rq = (struct web_request){.arena = &t->arena,
+                                 .head = &x->head,
+                                 .method = x->head.method,
+                                 .path = x->head.path,
+                                 .query = x->head.query,
+                                 .body_fd = -1};
     ptrdiff_t colon = str_find_char(x->head.host, ':');
     x->rq.host = str_sub(x->head.host, 0, colon < 0 ? x->head.host.n : (size_t)colon);
     x->rs = (struct web_response){.arena = &t->arena, .status = 200, .file_fd = -1};

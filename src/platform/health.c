@@ -57,8 +57,8 @@ json_t *health_parts(struct ctx *c)
     for (size_t i = 0; i < COUNT_OF(parts); i++) {
         struct str key = arena_printf(c->arena, "status.part.%s", parts[i].name);
         struct str name = pages_text(c->arena, "platform", key.p, c->lang, NULL);
-        json_array_append_new(list, json_pack("{s:s#,s:b}", "name", name.p, (int)name.n, "ok",
-                                              parts[i].fn(c)));
+        json_array_append_new(
+            list, json_pack("{s:s#,s:b}", "name", name.p, (int)name.n, "ok", parts[i].fn(c)));
     }
     return list;
 }

@@ -1,6 +1,6 @@
-/* A form that comes after its session has ended: what was typed is kept, for the person whose session
- * it was and for nobody else, until she has signed in again. Shared computers come first: after an
- * explicit sign-out nothing is kept, and another person who signs in is shown nothing. */
+/* A form that comes after its session has ended: what was typed is kept, for the person whose
+ * session it was and for nobody else, until she has signed in again. Shared computers come first:
+ * after an explicit sign-out nothing is kept, and another person who signs in is shown nothing. */
 #include "platform/ctx.h"
 
 #include "base/clock.h"
@@ -18,11 +18,12 @@ static enum err kept_insert(struct db_conn *db, void *arg)
     struct kept_row *k = arg;
     enum err e = db_exec(db, "DELETE FROM kept_form WHERE host = $1 AND subject = $2 AND path = $3",
                          "sss", k->host, k->subject, k->path);
-    return e == ERR_OK ? db_exec(db,
-                                 "INSERT INTO kept_form(id, host, subject, path, data, created_at) "
-                                 "VALUES($1, $2, $3, $4, $5, $6)",
-                                 "ssssbi", k->id, k->host, k->subject, k->path, k->sealed, k->now_ms)
-                       : e;
+    return e == ERR_OK
+               ? db_exec(db,
+                         "INSERT INTO kept_form(id, host, subject, path, data, created_at) "
+                         "VALUES($1, $2, $3, $4, $5, $6)",
+                         "ssssbi", k->id, k->host, k->subject, k->path, k->sealed, k->now_ms)
+               : e;
 }
 
 /* Whose vault: a person on the portal, her pairwise name elsewhere. */
@@ -38,8 +39,11 @@ static enum err keep(struct ctx *c, const struct session *of, struct str *id)
 {
     char *fresh = arena_alloc(c->arena, ID_LEN + 1);
     id_new(fresh);
-    struct kept_row k = {.id = str_from(fresh), .host = c->site->host, .subject = of->subject,
-                         .path = c->rq->path, .now_ms = clock_now_ms()};
+    struct kept_row k = {.id = str_from(fresh),
+                         .host = c->site->host,
+                         .subject = of->subject,
+                         .path = c->rq->path,
+                         .now_ms = clock_now_ms()};
     enum err e = vault_seal(c, vault_of(c, of->subject), "kept_form", c->rq->body, &k.sealed);
     if (e == ERR_OK)
         e = db_write(c->pf->db, kept_insert, &k);
@@ -58,8 +62,8 @@ enum err session_ask_again(struct ctx *c)
         return e;
     if (keeps)
         back = arena_printf(c->arena, "/reprendre/" STR_FMT, STR_ARG(id));
-    struct str url = url_with(c->arena, agent ? STR("/agent/connexion") : STR("/connexion"),
-                              "return", back);
+    struct str url =
+        url_with(c->arena, agent ? STR("/agent/connexion") : STR("/connexion"), "return", back);
     c->rs->status = 403;
     return ctx_page(c, "platform/session_ended",
                     json_pack("{s:b,s:s#}", "kept", keeps, "sign_in_url", url.p, (int)url.n));
@@ -97,7 +101,7 @@ enum err kept_page(struct ctx *c)
         e = form_read(c->arena, plain, &form);
     if (e != ERR_OK)
         return e;
-    return ctx_page(c, "platform/resume",
-                    json_pack("{s:s,s:o}", "action", db_z(&r, 0, 0), "hidden",
-                              hidden_fields(&form)));
+    return ctx_page(
+        c, "platform/resume",
+        json_pack("{s:s,s:o}", "action", db_z(&r, 0, 0), "hidden", hidden_fields(&form)));
 }

@@ -40,7 +40,8 @@ enum err metrics_page(struct ctx *c)
     line(b, "socle_bytes_in_total", "counter", "Bytes received.", n.bytes_in);
     line(b, "socle_bytes_out_total", "counter", "Bytes sent.", n.bytes_out);
     line(b, "socle_handler_queue", "gauge", "Requests waiting for a handler.", n.queue_length);
-    buf_add_z(b, "# HELP socle_answers_total Answers by class.\n# TYPE socle_answers_total counter\n");
+    buf_add_z(b,
+              "# HELP socle_answers_total Answers by class.\n# TYPE socle_answers_total counter\n");
     for (int i = 1; i < 6; i++)
         buf_printf(b, "socle_answers_total{class=\"%dxx\"} %llu\n", i,
                    (unsigned long long)n.by_status[i]);

@@ -1,6 +1,6 @@
 /* /openapi.json: the routes table said in OpenAPI 3.0.3, so that the description cannot drift from
- * the program. The portal describes the portal's routes, a site its own; the published APIs of other
- * bodies are in it too, where the gateway serves them. */
+ * the program. The portal describes the portal's routes, a site its own; the published APIs of
+ * other bodies are in it too, where the gateway serves them. */
 #include "platform/openapi.h"
 
 #include <ctype.h>
@@ -11,7 +11,8 @@ static json_t *two_words(const char *a, const char *b)
     return json_pack("{s:s}", a, b);
 }
 
-/* ---- one operation ----------------------------------------------------------------------------- */
+/* ---- one operation -----------------------------------------------------------------------------
+ */
 /* "account.get_account_uses_id": unique as method and path are, readable in generated clients. */
 static json_t *operation_id(struct arena *a, const char *service, const struct route *r)
 {
@@ -43,7 +44,8 @@ static json_t *parameters(const char *path)
     for (const char *p = path; (p = strchr(p, '{')) != NULL; p++) {
         const char *end = strchr(p, '}');
         if (end)
-            json_array_append_new(list, parameter(p + 1, (size_t)(end - p - 1), "path"));
+            json_array_append_new(
+                list, parameter(p + 1, (size_t)(end - p - 1 - (end[-1] == '*')), "path"));
     }
     return list;
 }
@@ -82,20 +84,21 @@ static json_t *responses(const struct route *r)
 
 static json_t *operation(struct arena *a, const char *service, const struct route *r)
 {
-    json_t *op = json_pack("{s:o, s:s, s:[s], s:o, s:o, s:o}", "operationId",
-                           operation_id(a, service, r), "summary", r->help, "tags", service,
-                           "parameters", parameters(r->path), "security", security(r),
-                           "responses", responses(r));
+    json_t *op =
+        json_pack("{s:o, s:s, s:[s], s:o, s:o, s:o}", "operationId", operation_id(a, service, r),
+                  "summary", r->help, "tags", service, "parameters", parameters(r->path),
+                  "security", security(r), "responses", responses(r));
     if (strcmp(r->method, "POST") == 0)
-        json_object_set_new(op, "requestBody",
-                            json_pack("{s:{s:{s:{s:s}}}}", "content",
-                                      token_form(r) ? "application/json"
-                                                    : "application/x-www-form-urlencoded",
-                                      "schema", "type", "object"));
+        json_object_set_new(
+            op, "requestBody",
+            json_pack("{s:{s:{s:{s:s}}}}", "content",
+                      token_form(r) ? "application/json" : "application/x-www-form-urlencoded",
+                      "schema", "type", "object"));
     return op;
 }
 
-/* ---- all of them ------------------------------------------------------------------------------- */
+/* ---- all of them -------------------------------------------------------------------------------
+ */
 static json_t *path_item(json_t *paths, const char *path)
 {
     json_t *item = json_object_get(paths, path);
@@ -119,7 +122,10 @@ static void add_routes(struct ctx *c, json_t *paths)
             for (; r->method[n] && n < sizeof method - 1; n++)
                 method[n] = (char)tolower((unsigned char)r->method[n]);
             method[n] = '\0';
-            json_object_set_new(path_item(paths, r->path), method, operation(c->arena, s->name, r));
+            char *path = arena_dupz(c->arena, str_from(r->path)), *star = strchr(path, '*');
+            if (star)
+                memmove(star, star + 1, strlen(star));
+            json_object_set_new(path_item(paths, path), method, operation(c->arena, s->name, r));
         }
     }
 }
@@ -181,8 +187,9 @@ enum err openapi_page(struct ctx *c)
     return ctx_json(c, 200,
                     json_pack("{s:s, s:{s:s#, s:s, s:s}, s:[{s:s#}], s:o, s:o}", "openapi", "3.0.3",
                               "info", "title", name.p, (int)name.n, "version", SOCLE_VERSION,
-                              "description", "Every operation of this site, generated from the "
-                                             "table that serves it.",
+                              "description",
+                              "Every operation of this site, generated from the "
+                              "table that serves it.",
                               "servers", "url", c->site->base_url.p, (int)c->site->base_url.n,
                               "paths", paths, "components", shared));
 }

@@ -1,6 +1,6 @@
-/* [P5.2.3] Every action of a page has an operation of the API that does the same, let in by the same
- * role; or the table says why there is none. Read from the routes table itself, so that a new page
- * cannot forget it. */
+/* [P5.2.3] Every action of a page has an operation of the API that does the same, let in by the
+ * same role; or the table says why there is none. Read from the routes table itself, so that a new
+ * page cannot forget it. */
 #include <stdarg.h>
 #include <stddef.h>
 #include <setjmp.h>
@@ -10,8 +10,8 @@
 #include "platform/boot.h"
 #include "platform/ctx.h"
 
-/* A page that changes something, or that shows what is somebody's. What lives under /api/ is no page,
- * whatever browsers do with it (OpenID Connect's endpoints). */
+/* A page that changes something, or that shows what is somebody's. What lives under /api/ is no
+ * page, whatever browsers do with it (OpenID Connect's endpoints). */
 static bool needs_twin(const struct route *r)
 {
     if (str_starts(str_from(r->path), STR("/api/")))
@@ -29,8 +29,8 @@ static const struct route *operation(const struct route *page)
     for (size_t i = 0; (s = boot_service(i)) != NULL; i++)
         for (size_t k = 0; k < s->n_routes; k++)
             if (str_starts(str_from(s->routes[k].path), STR("/api/")) &&
-                str_eq_z(method, s->routes[k].method) &&
-                str_eq_z(rest, s->routes[k].path) && s->routes[k].site == page->site)
+                str_eq_z(method, s->routes[k].method) && str_eq_z(rest, s->routes[k].path) &&
+                s->routes[k].site == page->site)
                 return &s->routes[k];
     return NULL;
 }

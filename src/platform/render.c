@@ -74,8 +74,7 @@ static json_t *user(struct ctx *c)
     if (!c->session)
         return json_false();
     json_t *u = json_object();
-    json_object_set_new(u, "name",
-                        json_string(json_get_z(c->session->data, "name", "")));
+    json_object_set_new(u, "name", json_string(json_get_z(c->session->data, "name", "")));
     json_object_set_new(u, "sign_out_url", json_string("/deconnexion"));
     json_object_set_new(u, "is_agent", json_boolean(c->session->role == ROLE_AGENT));
     return u;
@@ -102,7 +101,8 @@ static void nav_add(struct ctx *c, json_t *list, bool all)
             json_t *item = all || mine ? nav_item(c, &s->nav[k]) : NULL;
             if (!item)
                 continue;
-            json_object_set_new(item, "current", json_boolean(str_eq_z(c->rq->path, s->nav[k].url)));
+            json_object_set_new(item, "current",
+                                json_boolean(str_eq_z(c->rq->path, s->nav[k].url)));
             json_array_append_new(list, item);
         }
     }
@@ -127,10 +127,11 @@ static void common(struct ctx *c, json_t *d)
     json_t *brand = json_object();
     json_object_set_new(brand, "name", json_string(s->brand_name));
     json_object_set_new(brand, "note", json_string(s->brand_note));
-    json_object_set_new(brand, "help_line",
-                        s->demo && !*s->help_line
-                            ? jstr(pages_text(c->arena, "platform", "site.demo_help", c->lang, NULL))
-                            : json_string(s->help_line));
+    json_object_set_new(
+        brand, "help_line",
+        s->demo && !*s->help_line
+            ? jstr(pages_text(c->arena, "platform", "site.demo_help", c->lang, NULL))
+            : json_string(s->help_line));
     json_object_set_new(brand, "demo", json_boolean(s->demo));
     json_object_set_new(brand, "publisher", json_string(s->publisher));
     json_object_set_new(brand, "director", json_string(s->publication_director));
@@ -219,8 +220,8 @@ static bool wants_page(const struct ctx *c)
 static void problem(struct ctx *c)
 {
     json_t *p = c->fault_extra ? json_copy(c->fault_extra) : json_object();
-    struct str type = arena_printf(c->arena, "%s/erreurs/%s", c->pf->settings->base_url,
-                                   c->fault.code);
+    struct str type =
+        arena_printf(c->arena, "%s/erreurs/%s", c->pf->settings->base_url, c->fault.code);
     json_object_set_new(p, "type", jstr(type));
     json_object_set_new(p, "title", json_string(c->fault.title));
     json_object_set_new(p, "status", json_integer(c->fault.status));

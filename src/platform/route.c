@@ -60,9 +60,16 @@ static bool path_matches(struct str pattern, struct str path, struct str values[
 {
     size_t n = 0;
     struct str want, have;
-    if (pattern.n && path.n && pattern.p[pattern.n - 1] != '/' && path.p[path.n - 1] == '/')
+    bool open = str_ends(pattern, STR("*}"));
+    if (!open && pattern.n && path.n && pattern.p[pattern.n - 1] != '/' &&
+        path.p[path.n - 1] == '/')
         return false;
     while (str_split(&pattern, '/', &want)) {
+        bool is_rest = want.n > 3 && want.p[0] == '{' && want.p[want.n - 2] == '*';
+        if (is_rest && n < 8) {
+            values[n] = path.p ? path : STR("");
+            return true;
+        }
         if (!str_split(&path, '/', &have))
             return false;
         bool is_name = want.n > 2 && want.p[0] == '{';
@@ -100,7 +107,8 @@ const struct route *route_find(enum site_kind kind, struct str method, struct st
     return r ? r : bucket_find(STR("{"), kind, method, path, values, other_method);
 }
 
-/* ---- sites ------------------------------------------------------------------------------------- */
+/* ---- sites -------------------------------------------------------------------------------------
+ */
 struct site_list {
     struct arena arena;
     struct site *list;
@@ -144,8 +152,9 @@ static enum err sites_read(struct platform *pf)
     fresh->list = arena_array(a, struct site, r.n_rows + 1);
     for (fresh->n = 0; fresh->n < r.n_rows; fresh->n++) {
         size_t i = fresh->n;
-        fresh->list[i] = (struct site){SITE_ORG, db_str(&r, i, 0), STR_NONE, db_str(&r, i, 1),
-                                       db_str(&r, i, 3), db_str(&r, i, 4), db_str(&r, i, 2)};
+        fresh->list[i] =
+            (struct site){SITE_ORG,         db_str(&r, i, 0), STR_NONE,        db_str(&r, i, 1),
+                          db_str(&r, i, 3), db_str(&r, i, 4), db_str(&r, i, 2)};
         fresh->list[i].base_url = base_url_for(a, pf->settings, fresh->list[i].host);
     }
     pthread_rwlock_wrlock(&sites_lock);
@@ -196,9 +205,13 @@ static struct site *site_copy(struct arena *a, bool (*is)(const struct site *s, 
         if (!is(s, what))
             continue;
         out = arena_new(a, struct site);
-        *out = (struct site){s->kind, arena_dup(a, s->host), arena_dup(a, s->base_url),
-                             arena_dup(a, s->org_id), arena_dup(a, s->name_fr),
-                             arena_dup(a, s->name_en), arena_dup(a, s->client_id)};
+        *out = (struct site){s->kind,
+                             arena_dup(a, s->host),
+                             arena_dup(a, s->base_url),
+                             arena_dup(a, s->org_id),
+                             arena_dup(a, s->name_fr),
+                             arena_dup(a, s->name_en),
+                             arena_dup(a, s->client_id)};
     }
     pthread_rwlock_unlock(&sites_lock);
     return out;
@@ -225,9 +238,13 @@ struct site *site_find(struct platform *pf, struct arena *a, struct str host)
     if (!str_eq(host, host_of(base)) && !str_eq_z(host, "127.0.0.1") && !str_eq_z(host, "[::1]"))
         return site_copy(a, is_host, host);
     struct site *portal = arena_new(a, struct site);
-    *portal = (struct site){SITE_PORTAL, host_of(base), base, STR(""),
+    *portal = (struct site){SITE_PORTAL,
+                            host_of(base),
+                            base,
+                            STR(""),
                             str_from(pf->settings->brand_name),
-                            str_from(pf->settings->brand_name), STR("")};
+                            str_from(pf->settings->brand_name),
+                            STR("")};
     return portal;
 }
 

@@ -22,8 +22,8 @@ static const struct fault f_refused = {"RP-403-REFUSED", 403, "platform", "Sign-
 /* What must survive the trip, sealed into a cookie: nothing to store for those who never return. */
 static struct str state_pack(struct ctx *c, const json_t *state)
 {
-    struct str sealed = seal(c->arena, c->pf->cookie_secret, c->site->host,
-                             json_text(c->arena, state));
+    struct str sealed =
+        seal(c->arena, c->pf->cookie_secret, c->site->host, json_text(c->arena, state));
     return codec_to_base64url(c->arena, sealed.p, sealed.n);
 }
 
@@ -75,7 +75,8 @@ static enum err start(struct ctx *c, bool agent)
     url = url_with(c->arena, url, "redirect_uri", ctx_url(c, "/oidc/retour"));
     url = url_with(c->arena, url, "scope",
                    agent ? STR("openid given_name usual_name uid siret email") : scope);
-    url = url_with(c->arena, url, "acr_values", STR("eidas1"));
+    bool high = str_eq_z(ctx_query(c, "niveau"), "substantiel"); /* for acts that ask for it */
+    url = url_with(c->arena, url, "acr_values", high ? STR("eidas2") : STR("eidas1"));
     url = url_with(c->arena, url, "state", str_from(state));
     url = url_with(c->arena, url, "nonce", str_from(nonce));
     url = url_with(c->arena, url, "code_challenge", codec_to_base64url(c->arena, hash, 32));
@@ -130,8 +131,8 @@ static enum err token_call(struct ctx *c, struct str code, struct str verifier, 
     enum err e = client_secret(c, &secret);
     if (e != ERR_OK)
         return e;
-    struct str basic = arena_printf(c->arena, STR_FMT ":" STR_FMT, STR_ARG(c->site->client_id),
-                                    STR_ARG(secret));
+    struct str basic =
+        arena_printf(c->arena, STR_FMT ":" STR_FMT, STR_ARG(c->site->client_id), STR_ARG(secret));
     struct http_header h[] = {
         {STR("Authorization"),
          arena_printf(c->arena, "Basic %s", codec_to_base64(c->arena, basic.p, basic.n).p)},
@@ -140,13 +141,17 @@ static enum err token_call(struct ctx *c, struct str code, struct str verifier, 
     };
     struct str uri = ctx_url(c, "/oidc/retour");
     struct client_call call = {
-        .method = "POST", .url = portal_url(c, "/api/v2/token"), .headers = h, .n_headers = 3,
+        .method = "POST",
+        .url = portal_url(c, "/api/v2/token"),
+        .headers = h,
+        .n_headers = 3,
         .body = arena_printf(c->arena,
                              "grant_type=authorization_code&code=%s&redirect_uri=%s"
                              "&code_verifier=" STR_FMT,
                              codec_to_url(c->arena, code).p, codec_to_url(c->arena, uri).p,
                              STR_ARG(verifier)),
-        .timeout_ms = 5000, .allow_inside = true};
+        .timeout_ms = 5000,
+        .allow_inside = true};
     return call_json(c, &call, tokens);
 }
 
@@ -166,8 +171,11 @@ static enum err userinfo_call(struct ctx *c, struct str token, json_t **claims)
     struct http_header h[] = {
         {STR("Authorization"), arena_printf(c->arena, "Bearer " STR_FMT, STR_ARG(token))},
         {STR("Accept"), STR("application/json")}};
-    struct client_call call = {.url = portal_url(c, "/api/v2/userinfo"), .headers = h,
-                               .n_headers = 2, .timeout_ms = 5000, .allow_inside = true};
+    struct client_call call = {.url = portal_url(c, "/api/v2/userinfo"),
+                               .headers = h,
+                               .n_headers = 2,
+                               .timeout_ms = 5000,
+                               .allow_inside = true};
     return call_json(c, &call, claims);
 }
 
@@ -187,9 +195,9 @@ static bool agent_belongs(struct ctx *c, const json_t *claims)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
-    return db && db_query_one(db, c->arena, &r,
-                              "SELECT 1 FROM organisation WHERE id = $1 AND siret = $2", "ss",
-                              c->site->org_id, json_get_str(claims, "siret")) == ERR_OK;
+    return db &&
+           db_query_one(db, c->arena, &r, "SELECT 1 FROM organisation WHERE id = $1 AND siret = $2",
+                        "ss", c->site->org_id, json_get_str(claims, "siret")) == ERR_OK;
 }
 
 static enum err finish(struct ctx *c, json_t *state, json_t *tokens, json_t *claims)
@@ -211,10 +219,14 @@ static enum err finish(struct ctx *c, json_t *state, json_t *tokens, json_t *cla
     json_object_set(data, "claims", info);
     json_object_set(data, "access_token", json_get(tokens, "access_token"));
     json_object_set(data, "id_token", json_get(tokens, "id_token"));
-    json_object_set_new(data, "expires_at",
-                        json_integer(clock_now_ms() +
-                                     json_get_i64(tokens, "expires_in", 60) * 1000));
+    json_object_set_new(
+        data, "expires_at",
+        json_integer(clock_now_ms() + json_get_i64(tokens, "expires_in", 60) * 1000));
     json_object_set(data, "sub", json_get(claims, "sub"));
+    if (json_get(claims, "acr"))
+        json_object_set(data, "acr", json_get(claims, "acr"));
+    if (json_get(claims, "amr"))
+        json_object_set(data, "amr", json_get(claims, "amr"));
     e = session_start(c, sub, agent ? ROLE_AGENT : ROLE_USER, data);
     if (e != ERR_OK)
         return e;
@@ -225,8 +237,7 @@ static enum err finish(struct ctx *c, json_t *state, json_t *tokens, json_t *cla
 enum err rp_callback(struct ctx *c)
 {
     json_t *state, *tokens, *claims = NULL;
-    if (state_unpack(c, &state) != ERR_OK ||
-        json_get_i64(state, "until", 0) < clock_now_ms() ||
+    if (state_unpack(c, &state) != ERR_OK || json_get_i64(state, "until", 0) < clock_now_ms() ||
         !str_eq_secret(ctx_query(c, "state"), json_get_str(state, "state")))
         return ctx_fail(c, &f_state, ERR_INVALID, STR_NONE);
     struct str iss = ctx_query(c, "iss"); /* RFC 9207 */
@@ -243,9 +254,8 @@ enum err rp_callback(struct ctx *c)
 
 enum err rp_sign_out(struct ctx *c)
 {
-    struct str id_token = c->session ? arena_dup(c->arena, json_get_str(c->session->data,
-                                                                        "id_token"))
-                                     : STR_NONE;
+    struct str id_token =
+        c->session ? arena_dup(c->arena, json_get_str(c->session->data, "id_token")) : STR_NONE;
     enum err e = session_end(c);
     if (e != ERR_OK || !id_token.n)
         return e == ERR_OK ? ctx_redirect(c, STR("/")) : e;
@@ -255,11 +265,11 @@ enum err rp_sign_out(struct ctx *c)
     /* Not a redirection: browsers hold a form's redirections to form-action, and the way on leads
      * through the issuer to an identity provider that no page can name beforehand. */
     web_header(c->rs, "Refresh", arena_printf(c->arena, "0; url=" STR_FMT, STR_ARG(url)));
-    return ctx_page(c, "platform/signed_out",
-                    json_pack("{s:s#}", "next_url", url.p, (int)url.n));
+    return ctx_page(c, "platform/signed_out", json_pack("{s:s#}", "next_url", url.p, (int)url.n));
 }
 
-/* ---- registration ------------------------------------------------------------------------------ */
+/* ---- registration ------------------------------------------------------------------------------
+ */
 struct site_row {
     struct str host, org_id, client_id, wrapped;
 };

@@ -53,8 +53,10 @@ static enum err static_file(struct ctx *c)
 {
     static const struct {
         const char *ending, *type;
-    } types[] = {{".css", "text/css; charset=utf-8"}, {".svg", "image/svg+xml"},
-                 {".png", "image/png"}, {".ico", "image/x-icon"},
+    } types[] = {{".css", "text/css; charset=utf-8"},
+                 {".svg", "image/svg+xml"},
+                 {".png", "image/png"},
+                 {".ico", "image/x-icon"},
                  {".txt", "text/plain; charset=utf-8"}};
     struct str name = ctx_path(c, "file");
     struct str path = arena_printf(c->arena, "src/platform/static/" STR_FMT, STR_ARG(name));
@@ -101,8 +103,8 @@ static enum err sitemap(struct ctx *c)
     render_nav(c, pages);
     json_array_foreach(e == ERR_OK ? json_get(found, "items") : NULL, i, p)
     {
-        bool here = c->site->kind == SITE_PORTAL ||
-                    str_starts(json_get_str(p, "url"), c->site->base_url);
+        bool here =
+            c->site->kind == SITE_PORTAL || str_starts(json_get_str(p, "url"), c->site->base_url);
         if (here)
             json_array_append_new(procedures, json_pack("{s:O,s:O}", "label", json_get(p, "title"),
                                                         "url", json_get(p, "url")));
@@ -130,10 +132,10 @@ static enum err security_txt(struct ctx *c)
     const char *contact = c->pf->settings->security_contact;
     if (!*contact)
         contact = arena_printf(c->arena, "%s/security", c->pf->settings->base_url).p;
-    struct str text = arena_printf(
-        c->arena, "Contact: %s\nExpires: %s\nPreferred-Languages: fr, en\n"
-                  "Canonical: %s/.well-known/security.txt\n",
-        contact, until.p, c->pf->settings->base_url);
+    struct str text = arena_printf(c->arena,
+                                   "Contact: %s\nExpires: %s\nPreferred-Languages: fr, en\n"
+                                   "Canonical: %s/.well-known/security.txt\n",
+                                   contact, until.p, c->pf->settings->base_url);
     return ctx_text(c, 200, "text/plain; charset=utf-8", text);
 }
 
@@ -147,7 +149,8 @@ static enum err change_password(struct ctx *c)
 static enum err robots(struct ctx *c)
 {
     return ctx_text(c, 200, "text/plain; charset=utf-8",
-                    STR("User-agent: *\nDisallow: /account\nDisallow: /dossiers/\nDisallow: /agent\nDisallow: /api/\n"));
+                    STR("User-agent: *\nDisallow: /account\nDisallow: /dossiers/\nDisallow: "
+                        "/agent\nDisallow: /api/\n"));
 }
 
 static const struct route routes[] = {
@@ -156,8 +159,7 @@ static const struct route routes[] = {
     ROUTE("GET", "/legal", SITE_ANY, ROLE_PUBLIC, 0, legal, "Legal mentions."),
     ROUTE("GET", "/accessibility", SITE_ANY, ROLE_PUBLIC, 0, accessibility,
           "Accessibility statement."),
-    ROUTE("GET", "/privacy", SITE_ANY, ROLE_PUBLIC, 0, privacy,
-          "Personal data and cookies."),
+    ROUTE("GET", "/privacy", SITE_ANY, ROLE_PUBLIC, 0, privacy, "Personal data and cookies."),
     ROUTE("GET", "/security", SITE_ANY, ROLE_PUBLIC, 0, security, "How to report a weakness."),
     ROUTE("GET", "/sitemap", SITE_ANY, ROLE_PUBLIC, 0, sitemap, "Site map."),
     ROUTE("GET", "/status", SITE_ANY, ROLE_PUBLIC, 0, status, "Status of the service."),

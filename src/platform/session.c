@@ -106,8 +106,10 @@ enum err session_load(struct ctx *c)
     if (open_data(c, secret, id, db_str(&r, 0, 3), &data) != ERR_OK)
         return ERR_OK;
     c->session = arena_new(c->arena, struct session);
-    *c->session = (struct session){.id = id, .subject = db_str(&r, 0, 1),
-                                   .role = (enum role)db_i64(&r, 0, 2), .data = data,
+    *c->session = (struct session){.id = id,
+                                   .subject = db_str(&r, 0, 1),
+                                   .role = (enum role)db_i64(&r, 0, 2),
+                                   .data = data,
                                    .created_ms = db_i64(&r, 0, 4)};
     c->session->expires_ms = c->session->created_ms + s->session_max_s * 1000;
     set_csrf(c, c->session, secret);
@@ -140,8 +142,11 @@ enum err session_start(struct ctx *c, struct str subject, enum role role, json_t
     char *secret_text = arena_alloc(c->arena, SECRET_LEN + 1);
     secret_new(secret_text);
     struct str secret = str_from(secret_text);
-    struct row row = {.id = id_of(c, secret), .host = c->site->host, .subject = subject,
-                      .role = role, .now_ms = clock_now_ms(),
+    struct row row = {.id = id_of(c, secret),
+                      .host = c->site->host,
+                      .subject = subject,
+                      .role = role,
+                      .now_ms = clock_now_ms(),
                       .old_id = c->session ? c->session->id : STR("")};
     row.data = seal_data(c, secret, row.id, data);
     enum err e = db_write(c->pf->db, row_insert, &row);
@@ -152,8 +157,11 @@ enum err session_start(struct ctx *c, struct str subject, enum role role, json_t
     if (c->session)
         json_decref(c->session->data);
     c->session = arena_new(c->arena, struct session);
-    *c->session = (struct session){.id = row.id, .subject = arena_dup(c->arena, subject),
-                                   .role = role, .data = data, .created_ms = row.now_ms};
+    *c->session = (struct session){.id = row.id,
+                                   .subject = arena_dup(c->arena, subject),
+                                   .role = role,
+                                   .data = data,
+                                   .created_ms = row.now_ms};
     c->session->expires_ms = row.now_ms + c->pf->settings->session_max_s * 1000;
     set_csrf(c, c->session, secret);
     ctx_cookie(c, cookie_of(c), secret, -1);
@@ -216,9 +224,9 @@ static enum err rows_sweep(struct db_conn *db, void *arg)
     struct sweep *s = arg;
     enum err e = db_exec(db, "DELETE FROM session WHERE seen_at < $1 OR created_at < $2", "ii",
                          s->idle_before_ms, s->made_before_ms);
-    return e == ERR_OK ? db_exec(db, "DELETE FROM kept_form WHERE created_at < $1", "i",
-                                 s->kept_before_ms)
-                       : e;
+    return e == ERR_OK
+               ? db_exec(db, "DELETE FROM kept_form WHERE created_at < $1", "i", s->kept_before_ms)
+               : e;
 }
 
 enum err session_sweep(struct platform *pf)

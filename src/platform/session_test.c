@@ -22,8 +22,10 @@ static const char PLAIN[] = "GET / HTTP/1.1\r\nHost: localhost:8080\r\n\r\n";
 
 static const char *with_cookie(struct fixture *t, struct str cookie)
 {
-    return arena_printf(&t->arena, "GET / HTTP/1.1\r\nHost: localhost:8080\r\nCookie: " STR_FMT
-                                   "\r\n\r\n", STR_ARG(cookie)).p;
+    return arena_printf(&t->arena,
+                        "GET / HTTP/1.1\r\nHost: localhost:8080\r\nCookie: " STR_FMT "\r\n\r\n",
+                        STR_ARG(cookie))
+        .p;
 }
 
 /* Signs in and gives the cookie. */
@@ -33,7 +35,8 @@ static struct str sign_in(struct fixture *t, const char *head)
     fixture_request(t, &x, head);
     assert_int_equal(session_load(x.c), ERR_OK);
     assert_int_equal(session_start(x.c, STR("person-1"), ROLE_USER,
-                                   json_pack("{s:s}", "name", "Camille CANARI")), ERR_OK);
+                                   json_pack("{s:s}", "name", "Camille CANARI")),
+                     ERR_OK);
     struct str cookie = fixture_cookie(&x);
     assert_non_null(cookie.p);
     fixture_request_end(&x);

@@ -15,27 +15,37 @@ struct setting {
     size_t at; /* offset in struct settings */
     const char *absent, *help;
 };
-#define S(field, kind, absent, help) {#field, kind, offsetof(struct settings, field), absent, help}
+#define S(field, kind, absent, help)                                 \
+    {                                                                \
+#field, kind, offsetof(struct settings, field), absent, help \
+    }
 
 static const struct setting table[] = {
     S(data, TEXT, "var", "Folder of everything that is kept: database, keys, journal, spool."),
     S(database, TEXT, "", "sqlite:FILE or postgresql://... ; empty: sqlite:<data>/db/socle.db"),
     S(listen, TEXT, "127.0.0.1,::1", "Addresses to listen on, at most 4, with commas between."),
     S(port, NUMBER, "8080", "Port to listen on."),
-    S(base_url, TEXT, "", "Public address of the portal and the issuer; empty: http://localhost:PORT"),
-    S(journal_origin, TEXT, "", "Name of this node's log in its checkpoints; empty: from base_url."),
+    S(base_url, TEXT, "",
+      "Public address of the portal and the issuer; empty: http://localhost:PORT"),
+    S(journal_origin, TEXT, "",
+      "Name of this node's log in its checkpoints; empty: from base_url."),
+    S(witness_name, TEXT, "", "Name under which it cosigns other logs; empty: from base_url."),
+    S(witness_logs, TEXT, "", "File of the logs it watches and cosigns: a verifier key a line."),
+    S(witnesses, TEXT, "", "File of the witnesses of its log: a verifier key and a URL a line."),
     S(loops, NUMBER, "0", "Event loops; 0: one per core."),
     S(handlers, NUMBER, "16", "Threads that run handlers."),
     S(trusted_proxies, TEXT, "", "Addresses whose X-Forwarded-* and Forwarded headers count."),
     S(allow_inside, YES_NO, "no", "Outgoing calls may reach loopback and private addresses."),
     S(demo, YES_NO, "no", "Load the demonstration world and run its processes."),
     S(brand_name, TEXT, "Socle", "Name shown on every page."),
-    S(brand_note, TEXT, "", "Sentence shown on every page; used to say that this is a demonstration."),
+    S(brand_note, TEXT, "",
+      "Sentence shown on every page; used to say that this is a demonstration."),
     S(help_line, TEXT, "", "Whom people can call or write to."),
     S(publisher, TEXT, "", "Who publishes this site: legal mentions."),
     S(publication_director, TEXT, "", "Who answers for what it publishes: legal mentions."),
     S(site_host, TEXT, "", "Who hosts it, with an address: legal mentions."),
-    S(security_contact, TEXT, "", "mailto: or https: address for who found a weakness; empty: /security."),
+    S(security_contact, TEXT, "",
+      "mailto: or https: address for who found a weakness; empty: /security."),
     S(log_level, TEXT, "info", "debug, info, warn or error."),
     S(session_idle_s, NUMBER, "1800", "Seconds without a request that end a session."),
     S(session_max_s, NUMBER, "43200", "Seconds after which a session ends in any case."),
@@ -139,7 +149,7 @@ static enum err read_options(struct arena *a, int *argc, char **argv, struct set
             argv[kept++] = argv[i];
             continue;
         }
-        struct str value = eq >= 0 ? str_after(arg, (size_t)eq + 1)
+        struct str value = eq >= 0                  ? str_after(arg, (size_t)eq + 1)
                            : s && s->kind == YES_NO ? STR("yes")
                            : i + 1 < *argc          ? str_from(argv[++i])
                                                     : STR("");
@@ -153,8 +163,27 @@ static enum err read_options(struct arena *a, int *argc, char **argv, struct set
     return ERR_OK;
 }
 
+static struct str host_of(struct str url)
+{
+    ptrdiff_t at = str_find(url, STR("://"));
+    struct str host = str_after(url, at < 0 ? 0 : (size_t)at + 3);
+    ptrdiff_t end = str_find_char(host, ':');
+    return end < 0 ? host : str_sub(host, 0, (size_t)end);
+}
+
+/* A file that a setting names is read here: no process may open it once it is confined. */
+static enum err read_named(struct arena *a, const char *path, struct str *out)
+{
+    enum { NAMED_MAX = 64 * 1024 };
+    *out = STR("");
+    enum err e = *path ? file_read(a, path, NAMED_MAX, out) : ERR_OK;
+    if (e != ERR_OK)
+        fprintf(stderr, "socle: %s: cannot be read (%s)\n", path, err_name(e));
+    return e == ERR_OK ? ERR_OK : ERR_INVALID;
+}
+
 /* Settings whose default depends on others. */
-static void complete(struct arena *a, struct settings *out)
+static enum err complete(struct arena *a, struct settings *out)
 {
     if (!*out->database) /* in a folder of its own: processes are let into it, not into the keys */
         out->database = arena_printf(a, "sqlite:%s/db/socle.db", out->data).p;
@@ -162,15 +191,13 @@ static void complete(struct arena *a, struct settings *out)
         out->allow_inside = true;
     if (!*out->base_url)
         out->base_url = arena_printf(a, "http://localhost:%d", (int)out->port).p;
-    if (!*out->journal_origin) {
-        struct str url = str_from(out->base_url);
-        ptrdiff_t at = str_find(url, STR("://"));
-        struct str host = str_after(url, at < 0 ? 0 : (size_t)at + 3);
-        ptrdiff_t end = str_find_char(host, ':');
-        if (end >= 0)
-            host.n = (size_t)end;
+    struct str host = host_of(str_from(out->base_url));
+    if (!*out->journal_origin)
         out->journal_origin = arena_printf(a, STR_FMT "/journal", STR_ARG(host)).p;
-    }
+    if (!*out->witness_name)
+        out->witness_name = arena_printf(a, STR_FMT "/witness", STR_ARG(host)).p;
+    enum err e = read_named(a, out->witness_logs, &out->witness_logs_text);
+    return e == ERR_OK ? read_named(a, out->witnesses, &out->witnesses_text) : e;
 }
 
 enum err settings_load(struct arena *a, int *argc, char **argv, struct settings *out)
@@ -198,7 +225,7 @@ enum err settings_load(struct arena *a, int *argc, char **argv, struct settings 
     if (e == ERR_OK)
         e = read_options(a, argc, argv, out, &config);
     if (e == ERR_OK)
-        complete(a, out);
+        e = complete(a, out);
     return e;
 }
 

@@ -8,24 +8,29 @@
 #include <stdint.h>
 #include "base/arena.h"
 #include "base/err.h"
+#include "base/str.h"
 
 struct settings {
-    const char *data;       /* folder of everything that is kept */
-    const char *database;   /* "sqlite:<data>/db/socle.db" or "postgresql://..." */
-    const char *listen;     /* "127.0.0.1,::1" */
-    int64_t port;           /* 8080 */
-    const char *base_url;   /* "http://localhost:8080": the portal and the issuer; no final '/' */
+    const char *data;     /* folder of everything that is kept */
+    const char *database; /* "sqlite:<data>/db/socle.db" or "postgresql://..." */
+    const char *listen;   /* "127.0.0.1,::1" */
+    int64_t port;         /* 8080 */
+    const char *base_url; /* "http://localhost:8080": the portal and the issuer; no final '/' */
     const char *journal_origin; /* "localhost/socle-journal": the log's name in its checkpoints */
-    int64_t loops;          /* 0: one per core */
-    int64_t handlers;       /* 16 */
+    const char *witness_name;   /* this platform's name as a witness: "localhost/witness" */
+    const char *witness_logs;   /* file of the logs it cosigns; read once: see witness_logs_text */
+    const char *witnesses;      /* file of the witnesses of its own log */
+    struct str witness_logs_text, witnesses_text; /* what is in them: docs/formats/witness.md */
+    int64_t loops;                                /* 0: one per core */
+    int64_t handlers;                             /* 16 */
     const char *trusted_proxies;
-    bool allow_inside;      /* outgoing calls to loopback and private addresses */
-    bool demo;              /* the demonstration world is loaded and its processes run */
+    bool allow_inside; /* outgoing calls to loopback and private addresses */
+    bool demo;         /* the demonstration world is loaded and its processes run */
     const char *brand_name;
-    const char *brand_note; /* shown on every page; "" none */
-    const char *help_line;  /* whom to call */
+    const char *brand_note;                                   /* shown on every page; "" none */
+    const char *help_line;                                    /* whom to call */
     const char *publisher, *publication_director, *site_host; /* legal mentions; "" not set */
-    const char *security_contact;                            /* an address; "" none */
+    const char *security_contact;                             /* an address; "" none */
     const char *log_level;
     int64_t session_idle_s, session_max_s;
     int64_t body_max;

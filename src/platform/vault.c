@@ -55,8 +55,8 @@ static enum err key_read(struct ctx *c, struct str subject, struct str *wrapped)
     struct db_result r;
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r, "SELECT wrapped FROM subject_key WHERE subject = $1",
-                              "s", subject);
+    enum err e = db_query_one(db, c->arena, &r,
+                              "SELECT wrapped FROM subject_key WHERE subject = $1", "s", subject);
     if (e == ERR_OK)
         *wrapped = db_str(&r, 0, 0);
     return e == ERR_OK && wrapped->n == 0 ? ERR_NOT_FOUND : e;
@@ -76,7 +76,8 @@ static enum err key_insert(struct db_conn *db, void *arg)
                    "sbi", k->subject, k->wrapped, k->now_ms);
 }
 
-/* Makes a key when the subject never had one. An erased subject keeps an empty row: it gets none. */
+/* Makes a key when the subject never had one. An erased subject keeps an empty row: it gets none.
+ */
 static enum err key_make(struct ctx *c, struct str subject, struct str *wrapped)
 {
     uint8_t fresh[SEAL_KEY_LEN];
@@ -170,8 +171,8 @@ static void on_change(struct platform *pf, const struct change *list, size_t n, 
             cache_put(list[i].key, NULL);
 }
 
-/* What the journal keeps beside for an erased person is deleted too, on each node by its own jobs: how
- * far each has come is a setting of that node. */
+/* What the journal keeps beside for an erased person is deleted too, on each node by its own jobs:
+ * how far each has come is a setting of that node. */
 struct mark {
     struct str name, value;
 };
@@ -193,8 +194,9 @@ enum err vault_sweep(struct platform *pf)
     arena_init(&a);
     struct mark m = {arena_printf(&a, "erased:%s", pf->settings->journal_origin), STR("")};
     struct db_conn *db = db_read(pf->db);
-    enum err e = !db ? ERR_UNAVAILABLE
-                     : db_query(db, &a, &r, "SELECT value FROM setting WHERE name = $1", "s", m.name);
+    enum err e =
+        !db ? ERR_UNAVAILABLE
+            : db_query(db, &a, &r, "SELECT value FROM setting WHERE name = $1", "s", m.name);
     if (e == ERR_OK && r.n_rows && !str_to_u64(db_str(&r, 0, 0), &done))
         e = ERR_CORRUPT;
     if (e == ERR_OK)

@@ -135,8 +135,7 @@ static int run(const char *name, bool pg)
         cmocka_unit_test_setup_teardown(erased_never_opens_again, open_platform, close_platform),
         cmocka_unit_test_setup_teardown(table_holds_no_key, open_platform, close_platform),
         cmocka_unit_test_setup_teardown(first_key_is_made_once, open_platform, close_platform),
-        cmocka_unit_test_setup_teardown(blind_index_finds_and_hides, open_platform,
-                                        close_platform),
+        cmocka_unit_test_setup_teardown(blind_index_finds_and_hides, open_platform, close_platform),
     };
     postgres = pg;
     return cmocka_run_group_tests_name(name, tests, NULL, NULL);

@@ -26,11 +26,11 @@ struct chan_head {
 /* A new channel: two ends, close-on-exec, with room for many messages of any size. */
 enum err chan_pair(int ends[2]) MUST_CHECK;
 
-/* Blocking send/receive of one message (h->size is not looked at: the payload counts). ERR_LIMIT for
- * a payload over CHAN_MAX - CHAN_HEAD, ERR_UNAVAILABLE when every other end is closed. chan_try_send
- * never blocks: ERR_AGAIN when there is no room. chan_recv: payload points into buf; timeout_ms < 0
- * waits forever; 0 does not wait: ERR_AGAIN on an empty channel (also for a descriptor with
- * O_NONBLOCK); ERR_CORRUPT for a message that lies about its size (it is gone). */
+/* Blocking send/receive of one message (h->size is not looked at: the payload counts). ERR_LIMIT
+ * for a payload over CHAN_MAX - CHAN_HEAD, ERR_UNAVAILABLE when every other end is closed.
+ * chan_try_send never blocks: ERR_AGAIN when there is no room. chan_recv: payload points into buf;
+ * timeout_ms < 0 waits forever; 0 does not wait: ERR_AGAIN on an empty channel (also for a
+ * descriptor with O_NONBLOCK); ERR_CORRUPT for a message that lies about its size (it is gone). */
 enum err chan_send(int fd, const struct chan_head *h, struct str payload) MUST_CHECK;
 enum err chan_try_send(int fd, const struct chan_head *h, struct str payload) MUST_CHECK;
 enum err chan_recv(int fd, int timeout_ms, char buf[CHAN_MAX], struct chan_head *h,
@@ -43,15 +43,15 @@ struct chan_client *chan_client_new(int fd);
 void chan_client_free(struct chan_client *c);
 
 /* Sends and waits for the answer; repeats after a CHAN_HELLO. *out is copied into `a`. Returns the
- * answer's status, ERR_TIMEOUT, ERR_LIMIT for a payload too long, or ERR_UNAVAILABLE when the channel
- * is closed. Not from a `done` function: the reader thread would wait for itself. */
+ * answer's status, ERR_TIMEOUT, ERR_LIMIT for a payload too long, or ERR_UNAVAILABLE when the
+ * channel is closed. Not from a `done` function: the reader thread would wait for itself. */
 enum err chan_call(struct chan_client *c, uint16_t op, struct str payload, int timeout_ms,
                    struct arena *a, struct str *out) MUST_CHECK;
 
 /* The same without blocking, without a timeout and without memory of its own: `done` is called from
- * the reader thread, `answer` is good until it returns. The call struct and the payload stay as they
- * are until then, the caller's again from then on. Used with loop_post by event loops. Fill in done,
- * op and payload (CHAN_MAX - CHAN_HEAD at most: asserted). */
+ * the reader thread, `answer` is good until it returns. The call struct and the payload stay as
+ * they are until then, the caller's again from then on. Used with loop_post by event loops. Fill in
+ * done, op and payload (CHAN_MAX - CHAN_HEAD at most: asserted). */
 struct chan_async {
     void (*done)(struct chan_async *c, enum err status, struct str answer);
     uint16_t op;

@@ -28,7 +28,7 @@ struct loop_io {
 /* A one-shot timer, in its owner's struct. Setting a set timer moves it. */
 struct loop_timer {
     void (*fn)(struct loop_timer *t);
-    int64_t at_ms; /* monotonic */
+    int64_t at_ms;    /* monotonic */
     uint32_t heap_at; /* 0: not set */
 };
 

@@ -10,13 +10,13 @@
 enum { PROC_MAX = 32, PROC_MAX_FDS = 32, PROC_MAX_CHANNELS = 128 };
 
 /* First thing in main, before the arguments are read: lets a process show its own name in `ps`. The
- * arguments are moved to memory that stays, argv points there afterwards. Without it, only the short
- * name (15 characters) is set. */
+ * arguments are moved to memory that stays, argv points there afterwards. Without it, only the
+ * short name (15 characters) is set. */
 void proc_title_init(int argc, char **argv);
 
 struct proc;
 struct proc_spec {
-    const char *name;                         /* "web": shown as "socle: web" */
+    const char *name;                          /* "web": shown as "socle: web" */
     int (*main)(struct proc *self, void *arg); /* returns the exit code */
     void *arg;
 };
@@ -24,8 +24,8 @@ struct proc_spec {
 /* Made by the supervisor before any start. A channel joins a client process to a serving one.
  * Processes are started in the order they are added and stopped in the reverse order, one after the
  * other: add those that serve first (keys, journal), those that ask last (jobs, web), so that what
- * is under way in web still gets its answers while web ends. Names and labels are borrowed for good.
- * A demonstration adds processes of its own to the same plan. */
+ * is under way in web still gets its answers while web ends. Names and labels are borrowed for
+ * good. A demonstration adds processes of its own to the same plan. */
 struct proc_plan;
 struct proc_plan *proc_plan_new(void);
 size_t proc_plan_add(struct proc_plan *p, const struct proc_spec *spec);
@@ -33,14 +33,14 @@ void proc_plan_channel(struct proc_plan *p, size_t client, size_t server, const 
 /* A listening socket (already bound) that `owner` inherits under a label. */
 void proc_plan_socket(struct proc_plan *p, size_t owner, int fd, const char *label);
 
-/* Runs until SIGINT/SIGTERM, then ends every child (SIGTERM, 10 s each, SIGKILL). A child that dies,
- * or returns, is started again at once; one that dies 5 times within 5 s waits 1 s before each new
- * try, or, when the platform was never ready, ends the start: there is a fault to mend first. `ready`
- * (may be NULL) is called once, when every child has called proc_ready. Returns the exit code: 0
- * after a clean stop, 1 after a failed start or when a child had to be killed.
+/* Runs until SIGINT/SIGTERM, then ends every child (SIGTERM, 10 s each, SIGKILL). A child that
+ * dies, or returns, is started again at once; one that dies 5 times within 5 s waits 1 s before
+ * each new try, or, when the platform was never ready, ends the start: there is a fault to mend
+ * first. `ready` (may be NULL) is called once, when every child has called proc_ready. Returns the
+ * exit code: 0 after a clean stop, 1 after a failed start or when a child had to be killed.
  *
- * To be called from the main thread of a process without other threads: children are forked. A child
- * keeps descriptors 0 to 2 and its own, all others are closed; it ignores SIGINT, SIGHUP and
+ * To be called from the main thread of a process without other threads: children are forked. A
+ * child keeps descriptors 0 to 2 and its own, all others are closed; it ignores SIGINT, SIGHUP and
  * SIGPIPE (Ctrl-C reaches the whole group, and the supervisor alone decides the order of the stop);
  * it is killed when the supervisor dies. */
 int proc_supervise(struct proc_plan *p, void (*ready)(void *arg), void *arg);

@@ -10,9 +10,10 @@
 struct client_call {
     const char *method; /* NULL: GET */
     struct str url;     /* http or https */
-    const struct http_header *headers; /* not those that frame: Host, Content-Length ... (INVALID) */
+    const struct http_header
+        *headers; /* not those that frame: Host, Content-Length ... (INVALID) */
     size_t n_headers;
-    struct str body; /* its Content-Type is a header: none is added */
+    struct str body;   /* its Content-Type is a header: none is added */
     int timeout_ms;    /* 0: 5,000 */
     size_t answer_max; /* 0: 1 MB */
     bool allow_inside; /* loopback and private addresses: demonstration and sites that say so */
@@ -27,7 +28,8 @@ struct client_answer {
  * system's). */
 void client_global_start(void);
 /* ERR_UNAVAILABLE, ERR_TIMEOUT, ERR_DENIED (address refused), ERR_LIMIT, ERR_INVALID (url). */
-enum err client_send(struct arena *a, const struct client_call *call, struct client_answer *out) MUST_CHECK;
+enum err client_send(struct arena *a, const struct client_call *call,
+                     struct client_answer *out) MUST_CHECK;
 struct str client_header(const struct client_answer *r, const char *name);
 
 #endif

@@ -1,8 +1,8 @@
 /* Templates and texts of every module, compiled at start from the assets:
  *   <module folder>/pages/<name>.html   page or partial, named "<module>/<name>"
  *   <module folder>/text/{fr,en}.json   flat object: key -> text (a template)
- * where <module> is the folder's last name ("account", "address-change"). Texts are looked up in the
- * page's own module, then in "platform" (the common one). */
+ * where <module> is the folder's last name ("account", "address-change"). Texts are looked up in
+ * the page's own module, then in "platform" (the common one). */
 #ifndef WEB_PAGES_H
 #define WEB_PAGES_H
 
@@ -14,7 +14,8 @@
 enum err pages_load(void) MUST_CHECK; /* once per process; logs what is wrong */
 
 /* Renders page "<module>/<name>" in a language ("fr" | "en"). */
-enum err pages_render(const char *page, const char *lang, const json_t *data, struct buf *out) MUST_CHECK;
+enum err pages_render(const char *page, const char *lang, const json_t *data,
+                      struct buf *out) MUST_CHECK;
 
 /* One text, rendered; for titles, errors and mails. data may be NULL. */
 struct str pages_text(struct arena *a, const char *module, const char *key, const char *lang,

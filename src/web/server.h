@@ -30,8 +30,8 @@ struct web_response {
     int status; /* 200 */
     struct http_header headers[32];
     size_t n_headers;
-    struct buf body;  /* ceiling 8 MB */
-    int file_fd;      /* when >= 0, this file is the body (sent from its start) and then closed */
+    struct buf body; /* ceiling 8 MB */
+    int file_fd;     /* when >= 0, this file is the body (sent from its start) and then closed */
     uint64_t file_size;
 };
 /* Copies nothing: name and value must live in the response's arena or be literals. Adds; for
@@ -64,9 +64,10 @@ void fast_take(struct fast *x, const struct fast_ops *ops, void *state);
 void fast_body_start(struct fast *x);
 void fast_body_pause(struct fast *x, bool pause);
 /* Whole answer. headers exclude Content-Length, Connection, Date: the engine writes these. */
-void fast_answer(struct fast *x, int status, const struct http_header *h, size_t n, struct str body);
-/* Piece by piece: length < 0 is chunked (or until close for HTTP/1.0). fast_write returns false when
- * over the high mark (256 KB): wait for on_drain. */
+void fast_answer(struct fast *x, int status, const struct http_header *h, size_t n,
+                 struct str body);
+/* Piece by piece: length < 0 is chunked (or until close for HTTP/1.0). fast_write returns false
+ * when over the high mark (256 KB): wait for on_drain. */
 void fast_begin(struct fast *x, int status, const struct http_header *h, size_t n, int64_t length);
 bool fast_write(struct fast *x, struct str piece);
 void fast_end(struct fast *x);
@@ -74,13 +75,13 @@ void fast_abort(struct fast *x); /* closes the connection: the answer cannot be 
 
 /* ---- the server ------------------------------------------------------------------------------ */
 struct web_limits {
-    uint64_t body_max;         /* 10 MB on the wide lane */
-    unsigned connections_max;  /* per loop, 10,000: over that the oldest idle is closed */
-    int head_timeout_ms;       /* 10,000: from first byte to whole head */
-    int body_timeout_ms;       /* 30,000 without a byte */
-    int idle_timeout_ms;       /* 65,000 between requests */
-    int send_timeout_ms;       /* 30,000 without progress */
-    unsigned queue_max;        /* 1,000 requests waiting for a handler: over that 503 */
+    uint64_t body_max;        /* 10 MB on the wide lane */
+    unsigned connections_max; /* per loop, 10,000: over that the oldest idle is closed */
+    int head_timeout_ms;      /* 10,000: from first byte to whole head */
+    int body_timeout_ms;      /* 30,000 without a byte */
+    int idle_timeout_ms;      /* 65,000 between requests */
+    int send_timeout_ms;      /* 30,000 without progress */
+    unsigned queue_max;       /* 1,000 requests waiting for a handler: over that 503 */
 };
 extern const struct web_limits web_limits_default;
 

@@ -541,7 +541,8 @@ static void what_never_ends_is_ended(void **state)
     peer_close(&fresh);
 }
 
-/* The kernel's queue stays full for longer than the limit, and yet the client reads all the time. */
+/* The kernel's queue stays full for longer than the limit, and yet the client reads all the time.
+ */
 static void a_slow_line_is_not_a_stuck_one(void **state)
 {
     (void)state;

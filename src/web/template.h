@@ -31,8 +31,8 @@ struct template_env {
     const struct template *(*text)(void *arg, struct str key);
     void *arg;
     const char *lang; /* "fr" | "en"; may be NULL */
-    bool plain;   /* escape nothing: mails, titles that a page will escape */
-    bool is_text; /* the template given is itself a text */
+    bool plain;       /* escape nothing: mails, titles that a page will escape */
+    bool is_text;     /* the template given is itself a text */
 };
 /* Depth of partials and texts at most 16. ERR_LIMIT when out's ceiling or that depth is passed. */
 enum err template_render(const struct template *t, const json_t *data,

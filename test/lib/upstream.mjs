@@ -26,7 +26,7 @@ export const newKey = (alg, kid) => {
 
 export class Upstream {
   static async start(port, options = {}) {
-    const u = new Upstream();
+    const u = new this();
     // `break` holds what is wrong: functions or values that each step looks at.
     Object.assign(u, { port, issuer: `http://127.0.0.1:${port}`, alg: 'ES256', person: people.camille, secret: 'upstream-secret-é', client: 'socle', acr: null, signedUserinfo: false, pkce: true, break: {}, codes: new Map(), tokens: new Map(), requests: [] }, options);
     u.keys = [newKey(u.alg, 'k1')];

@@ -3,7 +3,8 @@
 #include "commons/procedures/form.h"
 #include "commons/procedures/view.h"
 
-/* ---- what is shown ----------------------------------------------------------------------------- */
+/* ---- what is shown -----------------------------------------------------------------------------
+ */
 static json_t *procedure_json(const struct procedure *p)
 {
     return json_pack("{s:s,s:i,s:O,s:O,s:i}", "id", p->id, "version", p->version, "title",
@@ -65,10 +66,10 @@ static enum err events_json(struct ctx *c, const struct dossier *d, json_t **out
         return e;
     *out = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(*out, json_pack("{s:o,s:I,s:o,s:o,s:o}", "entry", view_str(list[i].id),
-                                              "at", (json_int_t)list[i].at_ms, "kind",
-                                              view_str(list[i].kind), "who", view_str(list[i].who),
-                                              "text", view_str(list[i].text)));
+        json_array_append_new(
+            *out, json_pack("{s:o,s:I,s:o,s:o,s:o}", "entry", view_str(list[i].id), "at",
+                            (json_int_t)list[i].at_ms, "kind", view_str(list[i].kind), "who",
+                            view_str(list[i].who), "text", view_str(list[i].text)));
     return ERR_OK;
 }
 
@@ -88,9 +89,9 @@ static enum err answer(struct ctx *c, int status, const struct dossier *d)
     set_time(j, "submitted_at", d->submitted_ms);
     set_time(j, "deadline_at", d->deadline_ms);
     if (d->state == DOSSIER_DRAFT) {
-        json_object_set_new(j, "next_step", missing < d->procedure->n_steps
-                                                ? json_integer((json_int_t)missing + 1)
-                                                : json_null());
+        json_object_set_new(j, "next_step",
+                            missing < d->procedure->n_steps ? json_integer((json_int_t)missing + 1)
+                                                            : json_null());
     } else {
         json_object_set_new(j, "number", view_str(d->number));
         json_object_set_new(j, "digest", view_str(d->digest));
@@ -110,7 +111,8 @@ static enum err refuse_fields(struct ctx *c, json_t *errors)
     return ctx_fail(c, &procedures_fields, ERR_INVALID, STR_NONE);
 }
 
-/* ---- procedures -------------------------------------------------------------------------------- */
+/* ---- procedures --------------------------------------------------------------------------------
+ */
 enum err procedures_api_list(struct ctx *c)
 {
     const struct procedure *p;
@@ -125,11 +127,13 @@ enum err procedures_api_one(struct ctx *c)
 {
     const struct procedure *p;
     enum err e = procedures_here(c, ctx_path(c, "procedure"), &p);
-    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:O,s:O}", "service", p->def, "form", p->form))
-                       : e;
+    return e == ERR_OK
+               ? ctx_json(c, 200, json_pack("{s:O,s:O}", "service", p->def, "form", p->form))
+               : e;
 }
 
-/* ---- a person's dossiers ------------------------------------------------------------------------ */
+/* ---- a person's dossiers ------------------------------------------------------------------------
+ */
 enum err procedures_api_mine(struct ctx *c)
 {
     struct dossier_row *rows;
@@ -147,8 +151,7 @@ enum err procedures_api_begin(struct ctx *c)
         e = procedures_begin(c, p, &d);
     if (e != ERR_OK)
         return e;
-    web_header(c->rs, "Location",
-               arena_printf(c->arena, "/api/dossiers/" STR_FMT, STR_ARG(d.id)));
+    web_header(c->rs, "Location", arena_printf(c->arena, "/api/dossiers/" STR_FMT, STR_ARG(d.id)));
     return answer(c, 201, &d);
 }
 
@@ -182,19 +185,22 @@ enum err procedures_api_send(struct ctx *c)
     return e == ERR_OK ? answer(c, 200, &d) : e;
 }
 
-/* ---- agents ------------------------------------------------------------------------------------- */
+/* ---- agents -------------------------------------------------------------------------------------
+ */
 enum err procedures_api_agent_list(struct ctx *c)
 {
-    struct dossier_query q = {.q = ctx_query(c, "q"), .state = ctx_query(c, "state"),
-                              .sort = ctx_query(c, "sort"), .page = 1,
+    struct dossier_query q = {.q = ctx_query(c, "q"),
+                              .state = ctx_query(c, "state"),
+                              .sort = ctx_query(c, "sort"),
+                              .page = 1,
                               .per_page = DOSSIERS_PER_PAGE};
     struct dossier_counts counts;
     struct dossier_row *rows;
     size_t n;
     int64_t total;
     uint64_t page;
-    if (ctx_query(c, "page").n && (!str_to_u64(ctx_query(c, "page"), &page) || page < 1 ||
-                                   page > 1000000))
+    if (ctx_query(c, "page").n &&
+        (!str_to_u64(ctx_query(c, "page"), &page) || page < 1 || page > 1000000))
         return ERR_INVALID;
     if (ctx_query(c, "page").n)
         q.page = (size_t)page;

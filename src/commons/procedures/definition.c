@@ -13,7 +13,8 @@ static const int64_t DAY_MS = 86400000;
 static struct procedure list[PROCEDURES_MAX];
 static size_t n_list;
 
-/* ---- rules ------------------------------------------------------------------------------------- */
+/* ---- rules -------------------------------------------------------------------------------------
+ */
 struct reader {
     char *why;
     enum err err; /* the first fault holds */
@@ -134,7 +135,7 @@ static void read_options(struct reader *r, const json_t *field, const char *name
 
 static void read_field(struct reader *r, const json_t *def, const json_t *field, json_t *names)
 {
-    static const char *const types[] = {"text", "textarea", "email", "tel", "integer",
+    static const char *const types[] = {"text", "textarea", "email",    "tel",    "integer",
                                         "date", "choice",   "checkbox", "commune"};
     const char *name = json_get_z(field, "name", NULL), *type = json_get_z(field, "type", "text");
     bool known = false;
@@ -254,15 +255,16 @@ enum err definition_read(struct str service, struct str form, struct procedure *
     return ERR_OK;
 }
 
-/* ---- loading ----------------------------------------------------------------------------------- */
+/* ---- loading -----------------------------------------------------------------------------------
+ */
 static enum err refuse(const char *path, const char *why)
 {
     log_error("procedure_refused", "file", path, "why", why);
     return ERR_INVALID;
 }
 
-/* The form's file is named by the service: looked up before the whole is judged. A service that names
- * none is no procedure (.p NULL). */
+/* The form's file is named by the service: looked up before the whole is judged. A service that
+ * names none is no procedure (.p NULL). */
 static struct str form_of(const struct asset *a, const char *folder)
 {
     json_t *def = NULL;
@@ -313,7 +315,8 @@ enum err definitions_load(void)
     return e;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading -----------------------------------------------------------------------------------
+ */
 const struct procedure *procedure_find(struct str id)
 {
     for (size_t i = 0; i < n_list; i++)

@@ -40,7 +40,8 @@ static enum err read_changed(const char *sfrom, const char *sto, const char *ffr
     struct arena a;
     struct procedure p;
     arena_init(&a);
-    enum err e = definition_read(with(&a, service, sfrom, sto), with(&a, form, ffrom, fto), &p, why);
+    enum err e =
+        definition_read(with(&a, service, sfrom, sto), with(&a, form, ffrom, fto), &p, why);
     json_decref(p.def);
     json_decref(p.form);
     arena_free(&a);
@@ -103,8 +104,7 @@ static void a_wrong_definition_is_refused_and_says_why(void **state)
     };
     for (size_t i = 0; i < COUNT_OF(cases); i++) {
         char why[256];
-        enum err e =
-            read_changed(cases[i].sfrom, cases[i].sto, cases[i].ffrom, cases[i].fto, why);
+        enum err e = read_changed(cases[i].sfrom, cases[i].sto, cases[i].ffrom, cases[i].fto, why);
         if (e != ERR_INVALID || str_find(str_from(why), str_from(cases[i].why)) < 0)
             fail_msg("case %zu (%s): %s", i, cases[i].why, why);
     }
@@ -122,7 +122,8 @@ static void every_definition_that_ships_is_good(void **state)
     assert_true(n >= 1);
 }
 
-/* ---- search ------------------------------------------------------------------------------------ */
+/* ---- search ------------------------------------------------------------------------------------
+ */
 static int score(const char *q)
 {
     struct arena a;
@@ -137,14 +138,26 @@ static void people_find_it_in_their_own_words(void **state)
 {
     (void)state;
     static const char *const found[] = {
-        "je déménage", "je demenaje", "DEMENAGEMENT", "déménagements", "nouvelle adrese",
-        "changement d'adresse", "changer d’adresse", "nouvel appartement", "j’ai déménagé",
-        "moving hous", "I moved", "new adress", "change of address", "relocatoin",
-        "j'ai changé d'appartement", "demenagemnt",
+        "je déménage",
+        "je demenaje",
+        "DEMENAGEMENT",
+        "déménagements",
+        "nouvelle adrese",
+        "changement d'adresse",
+        "changer d’adresse",
+        "nouvel appartement",
+        "j’ai déménagé",
+        "moving hous",
+        "I moved",
+        "new adress",
+        "change of address",
+        "relocatoin",
+        "j'ai changé d'appartement",
+        "demenagemnt",
     };
     static const char *const others[] = {
-        "zzzz qqqq", "carte grise", "passeport", "impots", "birth certificate", "permis de conduire",
-        "xyz", "42",
+        "zzzz qqqq",         "carte grise",        "passeport", "impots",
+        "birth certificate", "permis de conduire", "xyz",       "42",
     };
     assert_int_equal(definitions_load(), ERR_OK);
     for (size_t i = 0; i < COUNT_OF(found); i++)

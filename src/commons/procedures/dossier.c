@@ -1,5 +1,5 @@
-/* Dossiers at rest and their moves. What a person typed is sealed under her own key; the table shows
- * only what an agent's list needs to sort. */
+/* Dossiers at rest and their moves. What a person typed is sealed under her own key; the table
+ * shows only what an agent's list needs to sort. */
 #include "commons/procedures/procedures.h"
 
 #include "base/clock.h"
@@ -62,22 +62,30 @@ struct str dossier_applicant(struct ctx *c, const struct dossier *d)
     return str_trim(arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(name[0]), STR_ARG(family)));
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
-#define COLUMNS \
+/* ---- reading -----------------------------------------------------------------------------------
+ */
+#define COLUMNS                                                                               \
     "id, number, host, sub, digest, agent_name, procedure, state, created_at, submitted_at, " \
     "updated_at, data, deadline_at, revision, decided_at, version"
 
 static enum err from_row(struct ctx *c, const struct db_result *r, struct dossier *d)
 {
     struct str plain;
-    *d = (struct dossier){.id = db_str(r, 0, 0), .number = db_str(r, 0, 1),
-                          .host = db_str(r, 0, 2), .sub = db_str(r, 0, 3),
-                          .digest = db_str(r, 0, 4), .agent_name = db_str(r, 0, 5),
+    *d = (struct dossier){.id = db_str(r, 0, 0),
+                          .number = db_str(r, 0, 1),
+                          .host = db_str(r, 0, 2),
+                          .sub = db_str(r, 0, 3),
+                          .digest = db_str(r, 0, 4),
+                          .agent_name = db_str(r, 0, 5),
                           .procedure = procedure_find(db_str(r, 0, 6)),
-                          .state = state_of(db_str(r, 0, 7)), .created_ms = db_i64(r, 0, 8),
-                          .submitted_ms = db_i64(r, 0, 9), .updated_ms = db_i64(r, 0, 10),
-                          .deadline_ms = db_i64(r, 0, 12), .revision = db_i64(r, 0, 13),
-                          .decided_ms = db_i64(r, 0, 14), .version = (int)db_i64(r, 0, 15)};
+                          .state = state_of(db_str(r, 0, 7)),
+                          .created_ms = db_i64(r, 0, 8),
+                          .submitted_ms = db_i64(r, 0, 9),
+                          .updated_ms = db_i64(r, 0, 10),
+                          .deadline_ms = db_i64(r, 0, 12),
+                          .revision = db_i64(r, 0, 13),
+                          .decided_ms = db_i64(r, 0, 14),
+                          .version = (int)db_i64(r, 0, 15)};
     if (!d->procedure)
         return ERR_NOT_FOUND;
     enum err e = vault_open(c, dossier_subject(c, d), "dossier", db_str(r, 0, 11), &plain);
@@ -117,8 +125,8 @@ enum err dossier_events(struct ctx *c, const struct dossier *d, struct dossier_e
     *out = arena_array(c->arena, struct dossier_event, *n + 1);
     for (size_t i = 0; i < *n; i++) {
         struct str text = STR("");
-        if (db_str(&r, i, 3).n &&
-            vault_open(c, dossier_subject(c, d), "dossier.event", db_str(&r, i, 3), &text) != ERR_OK)
+        if (db_str(&r, i, 3).n && vault_open(c, dossier_subject(c, d), "dossier.event",
+                                             db_str(&r, i, 3), &text) != ERR_OK)
             text = STR("");
         (*out)[i] = (struct dossier_event){db_str(&r, i, 4), db_i64(&r, i, 0), db_str(&r, i, 1),
                                            db_str(&r, i, 2), text};
@@ -126,7 +134,8 @@ enum err dossier_events(struct ctx *c, const struct dossier *d, struct dossier_e
     return e;
 }
 
-/* ---- drafts ------------------------------------------------------------------------------------ */
+/* ---- drafts ------------------------------------------------------------------------------------
+ */
 struct draft_row {
     struct str id, host, sub, sealed;
     const char *procedure;
@@ -164,13 +173,22 @@ static enum err draft_new(struct ctx *c, const struct procedure *p, struct dossi
 {
     char *fresh = arena_alloc(c->arena, ID_LEN + 1);
     id_new(fresh);
-    *out = (struct dossier){.id = str_from(fresh), .number = str_from(fresh), .host = c->site->host,
-                            .sub = c->session->subject, .procedure = p, .revision = 1,
-                            .version = p->version, .created_ms = clock_now_ms()};
+    *out = (struct dossier){.id = str_from(fresh),
+                            .number = str_from(fresh),
+                            .host = c->site->host,
+                            .sub = c->session->subject,
+                            .procedure = p,
+                            .revision = 1,
+                            .version = p->version,
+                            .created_ms = clock_now_ms()};
     out->updated_ms = out->created_ms;
     out->data = json_own(&c->pool, json_pack("{s:{},s:{}}", "values", "sources"));
-    struct draft_row row = {.id = out->id, .host = out->host, .sub = out->sub,
-                            .procedure = p->id, .version = p->version, .now_ms = out->created_ms};
+    struct draft_row row = {.id = out->id,
+                            .host = out->host,
+                            .sub = out->sub,
+                            .procedure = p->id,
+                            .version = p->version,
+                            .now_ms = out->created_ms};
     enum err e = vault_seal(c, dossier_subject(c, out), "dossier", json_text(c->arena, out->data),
                             &row.sealed);
     return e == ERR_OK ? db_write(c->pf->db, draft_insert, &row) : e;
@@ -209,8 +227,8 @@ static enum err draft_update(struct db_conn *db, void *arg)
 enum err dossier_save(struct ctx *c, struct dossier *d)
 {
     struct save_row s = {.id = d->id, .now_ms = clock_now_ms(), .revision = d->revision};
-    enum err e = vault_seal(c, dossier_subject(c, d), "dossier", json_text(c->arena, d->data),
-                            &s.sealed);
+    enum err e =
+        vault_seal(c, dossier_subject(c, d), "dossier", json_text(c->arena, d->data), &s.sealed);
     if (e == ERR_OK)
         e = db_write(c->pf->db, draft_update, &s);
     if (e == ERR_OK) {
@@ -220,7 +238,8 @@ enum err dossier_save(struct ctx *c, struct dossier *d)
     return e;
 }
 
-/* ---- moves ------------------------------------------------------------------------------------- */
+/* ---- moves -------------------------------------------------------------------------------------
+ */
 struct move {
     struct str id, number, digest, sealed, event_id, who, event_text;
     const char *from, *to, *kind;
@@ -233,14 +252,14 @@ static enum err move_write(struct db_conn *db, void *arg)
 {
     struct move *m = arg;
     int64_t changed;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE dossier SET state = $2, number = $3, digest = $4, data = $5, "
-                               "updated_at = $6, submitted_at = $7, agent_name = $8, "
-                               "deadline_at = $11, decided_at = $12, version = $13, revision = revision + 1 "
-                               "WHERE id = $1 AND state = $9 AND revision = $10",
-                               "szssbiisziiii", m->id, m->to, m->number, m->digest, m->sealed,
-                               m->now_ms, m->submitted_ms, m->who, m->from, m->revision,
-                               m->deadline_ms, m->decided_ms, m->version);
+    enum err e = db_exec_count(
+        db, &changed,
+        "UPDATE dossier SET state = $2, number = $3, digest = $4, data = $5, "
+        "updated_at = $6, submitted_at = $7, agent_name = $8, "
+        "deadline_at = $11, decided_at = $12, version = $13, revision = revision + 1 "
+        "WHERE id = $1 AND state = $9 AND revision = $10",
+        "szssbiisziiii", m->id, m->to, m->number, m->digest, m->sealed, m->now_ms, m->submitted_ms,
+        m->who, m->from, m->revision, m->deadline_ms, m->decided_ms, m->version);
     if (e == ERR_OK && changed == 0)
         return ERR_CONFLICT;
     if (e == ERR_OK)
@@ -289,8 +308,8 @@ static enum err move(struct ctx *c, struct dossier *d, struct move *m, json_t *t
     json_object_set_new(told, "number", json_stringn(m->number.p, m->number.n));
     json_object_set(told, "procedure", json_get(d->procedure->def, "title"));
     json_object_set_new(told, "org", org_json(c));
-    struct act_info info = {.kind = m->kind, .actor = actor, .object = d->id, .person = subject,
-                            .told = told};
+    struct act_info info = {
+        .kind = m->kind, .actor = actor, .object = d->id, .person = subject, .told = told};
     enum err e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = vault_seal(c, subject, "dossier", json_text(c->arena, d->data), &m->sealed);
@@ -327,10 +346,10 @@ struct str dossier_deposit(struct ctx *c, const struct dossier *d)
                 json_object_set(one, members[i], json_get(value, members[i]));
         json_object_set_new(values, name, one);
     }
-    json_t *doc = json_pack("{s:i,s:s,s:i,s:s#,s:s#,s:I,s:o}", "v", 1, "procedure",
-                            d->procedure->id, "version", d->version, "dossier", d->id.p,
-                            (int)d->id.n, "number", d->number.p, (int)d->number.n, "submitted_at",
-                            (json_int_t)d->submitted_ms, "values", values);
+    json_t *doc =
+        json_pack("{s:i,s:s,s:i,s:s#,s:s#,s:I,s:o}", "v", 1, "procedure", d->procedure->id,
+                  "version", d->version, "dossier", d->id.p, (int)d->id.n, "number", d->number.p,
+                  (int)d->number.n, "submitted_at", (json_int_t)d->submitted_ms, "values", values);
     struct str text = json_text(c->arena, doc);
     json_decref(doc);
     return text;
@@ -339,8 +358,12 @@ struct str dossier_deposit(struct ctx *c, const struct dossier *d)
 enum err dossier_submit(struct ctx *c, struct dossier *d)
 {
     uint8_t hash[SHA256_LEN];
-    struct move m = {.from = "draft", .to = "submitted", .kind = "procedure.submitted",
-                     .now_ms = clock_now_ms(), .event_text = STR(""), .who = STR("")};
+    struct move m = {.from = "draft",
+                     .to = "submitted",
+                     .kind = "procedure.submitted",
+                     .now_ms = clock_now_ms(),
+                     .event_text = STR(""),
+                     .who = STR("")};
     struct dossier sent = *d;
     sent.version = d->procedure->version; /* whose questions she answered */
     sent.number = m.number = number_new(c, m.now_ms);
@@ -367,10 +390,15 @@ enum err dossier_submit(struct ctx *c, struct dossier *d)
 
 enum err dossier_decide(struct ctx *c, struct dossier *d, bool accept, struct str reason)
 {
-    struct move m = {.from = "submitted", .to = accept ? "accepted" : "refused",
+    struct move m = {.from = "submitted",
+                     .to = accept ? "accepted" : "refused",
                      .kind = accept ? "procedure.accepted" : "procedure.refused",
-                     .number = d->number, .digest = d->digest, .submitted_ms = d->submitted_ms,
-                     .deadline_ms = d->deadline_ms, .now_ms = clock_now_ms(), .event_text = reason,
+                     .number = d->number,
+                     .digest = d->digest,
+                     .submitted_ms = d->submitted_ms,
+                     .deadline_ms = d->deadline_ms,
+                     .now_ms = clock_now_ms(),
+                     .event_text = reason,
                      .who = json_get_str(c->session->data, "name")};
     m.decided_ms = m.now_ms;
     json_object_set_new(d->data, "reason", json_stringn(reason.p ? reason.p : "", reason.n));
@@ -387,7 +415,8 @@ enum err dossier_decide(struct ctx *c, struct dossier *d, bool accept, struct st
     return e;
 }
 
-/* ---- reading by agents ------------------------------------------------------------------------- */
+/* ---- reading by agents -------------------------------------------------------------------------
+ */
 struct read_row {
     struct str dossier_id, agent;
     int64_t now_ms;
@@ -408,12 +437,12 @@ static json_t *read_told(struct ctx *c, const struct dossier *d)
     const json_t *basis = json_get(d->procedure->def, "legal_basis");
     struct str fr = arena_printf(c->arena, "Votre dossier " STR_FMT, STR_ARG(d->number));
     struct str en = arena_printf(c->arena, "Your case " STR_FMT, STR_ARG(d->number));
-    json_t *told = json_pack("{s:o,s:{s:o},s:{s:o},s:{s:s,s:s},s:o,s:O}", "title",
-                             two("Un agent a lu votre dossier", "An agent read your case"),
-                             "consumer", "name", org_json(c), "provider", "name", org_json(c),
-                             "api_title", "fr", fr.p, "en", en.p, "purpose",
-                             two("Examiner votre demande", "To examine your request"), "procedure",
-                             json_get(d->procedure->def, "title"));
+    json_t *told =
+        json_pack("{s:o,s:{s:o},s:{s:o},s:{s:s,s:s},s:o,s:O}", "title",
+                  two("Un agent a lu votre dossier", "An agent read your case"), "consumer", "name",
+                  org_json(c), "provider", "name", org_json(c), "api_title", "fr", fr.p, "en", en.p,
+                  "purpose", two("Examiner votre demande", "To examine your request"), "procedure",
+                  json_get(d->procedure->def, "title"));
     json_object_set_new(told, "legal_basis",
                         basis ? json_incref((json_t *)basis)
                               : two("Mission de service public (RGPD, article 6, 1, e)",
@@ -436,8 +465,11 @@ enum err dossier_note_read(struct ctx *c, const struct dossier *d)
         return ERR_OK;
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    struct act_info info = {.kind = "dossier.read", .actor = row.agent, .object = d->id,
-                            .person = dossier_subject(c, d), .told = read_told(c, d)};
+    struct act_info info = {.kind = "dossier.read",
+                            .actor = row.agent,
+                            .object = d->id,
+                            .person = dossier_subject(c, d),
+                            .told = read_told(c, d)};
     e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, read_upsert, &row, &act, 1) : e;
 }

@@ -50,11 +50,14 @@ static struct ctx *agent(void)
 /* All that is asked, right. */
 static void fill(struct dossier *d)
 {
-    static const char *const values[][2] = {
-        {"nom", "MARTIN"}, {"prenoms", "Camille Anne"}, {"naissance", "1988-04-12"},
-        {"ancienne_voie", "14 rue des Capucins"}, {"ancienne_commune", "69123"},
-        {"date", "2026-11-14"}, {"nouvelle_voie", "8 rue de Strasbourg"},
-        {"nouvelle_commune", "44109"}};
+    static const char *const values[][2] = {{"nom", "MARTIN"},
+                                            {"prenoms", "Camille Anne"},
+                                            {"naissance", "1988-04-12"},
+                                            {"ancienne_voie", "14 rue des Capucins"},
+                                            {"ancienne_commune", "69123"},
+                                            {"date", "2026-11-14"},
+                                            {"nouvelle_voie", "8 rue de Strasbourg"},
+                                            {"nouvelle_commune", "44109"}};
     for (size_t i = 0; i < COUNT_OF(values); i++)
         dossier_set(d, values[i][0], json_pack("{s:s}", "v", values[i][1]));
 }
@@ -98,8 +101,8 @@ static void nobody_sees_the_dossier_of_another(void **state)
     assert_int_equal(dossier_get(agent_elsewhere, id, false, &d), ERR_NOT_FOUND);
     assert_int_equal(procedures_take(other, id, 0, &d, &errors), ERR_NOT_FOUND);
     assert_int_equal(procedures_send(other, id, 0, &d), ERR_NOT_FOUND);
-    assert_int_equal(form_read(agent_elsewhere->arena, STR("outcome=accept"),
-                               &agent_elsewhere->form), ERR_OK);
+    assert_int_equal(
+        form_read(agent_elsewhere->arena, STR("outcome=accept"), &agent_elsewhere->form), ERR_OK);
     assert_int_equal(procedures_decide(agent_elsewhere, id, &d, &errors), ERR_NOT_FOUND);
     fixture_ctx_free(owner);
     fixture_ctx_free(other);
@@ -273,8 +276,8 @@ static void of_two_hands_at_once_one_acts(void **state)
 
 static size_t found(struct ctx *a, const char *q, const char *state, int64_t *total)
 {
-    struct dossier_query query = {.q = str_from(q), .state = str_from(state), .page = 1,
-                                  .per_page = 100};
+    struct dossier_query query = {
+        .q = str_from(q), .state = str_from(state), .page = 1, .per_page = 100};
     struct dossier_row *rows;
     size_t n;
     assert_int_equal(dossiers_of_site(a, &query, &rows, &n, total), ERR_OK);
@@ -294,7 +297,8 @@ static void agents_find_by_number_and_by_name(void **state)
     assert_true(found(a, "martin", "", &total) >= 1);
     assert_true(found(a, "Camille MARTIN", "submitted", &total) >= 1);
     assert_int_equal(found(a, "camille dupont", "", &total), 0);
-    assert_int_equal(found(a, "%", "", &total), found(a, "", "", &total)); /* no wildcard: nothing asked */
+    assert_int_equal(found(a, "%", "", &total),
+                     found(a, "", "", &total));        /* no wildcard: nothing asked */
     assert_int_equal(found(a, "mart", "", &total), 0); /* a name is whole: it is not in clear */
     struct ctx *elsewhere = as("autre.localhost", "agent-9", ROLE_AGENT);
     assert_int_equal(found(elsewhere, "martin", "", &total), 0);
@@ -351,7 +355,8 @@ static void the_account_gets_the_list_without_opening_anything(void **state)
     assert_true(str_eq(json_get_str(one, "id"), id));
     assert_string_equal(json_get_z(one, "state", ""), "submitted");
     assert_string_equal(json_get_z(json_get(one, "state_label"), "en", ""), "Sent");
-    assert_true(str_starts(json_get_str(one, "url"), STR("http://mairie.localhost:8080/dossiers/")));
+    assert_true(
+        str_starts(json_get_str(one, "url"), STR("http://mairie.localhost:8080/dossiers/")));
     args = json_own(&c->pool, json_pack("{s:s}", "q", "je demenaje"));
     assert_int_equal(platform_call(c, "procedures.search", args, &out), ERR_OK);
     assert_string_equal(json_get_z(json_array_get(json_get(out, "items"), 0), "url", ""),
@@ -362,9 +367,8 @@ static void the_account_gets_the_list_without_opening_anything(void **state)
 static int64_t outbox_rows(void)
 {
     struct db_result r;
-    assert_int_equal(db_query_one(db_read(f->pf.db), &f->arena, &r, "SELECT COUNT(*) FROM outbox",
-                                  ""),
-                     ERR_OK);
+    assert_int_equal(
+        db_query_one(db_read(f->pf.db), &f->arena, &r, "SELECT COUNT(*) FROM outbox", ""), ERR_OK);
     return db_i64(&r, 0, 0);
 }
 

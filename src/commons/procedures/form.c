@@ -27,8 +27,8 @@ static struct str date_in_words(struct ctx *c, struct str iso)
         return iso;
     if (m == 0)
         return str_sub(iso, 0, 4);
-    struct tm tm = {.tm_year = (int)y - 1900, .tm_mon = (int)m - 1,
-                    .tm_mday = d ? (int)d : 1, .tm_hour = 12};
+    struct tm tm = {
+        .tm_year = (int)y - 1900, .tm_mon = (int)m - 1, .tm_mday = d ? (int)d : 1, .tm_hour = 12};
     return clock_in_words(c->arena, (int64_t)timegm(&tm) * 1000, c->lang, false);
 }
 
@@ -179,10 +179,10 @@ static void set_control(struct ctx *c, json_t *f, const json_t *field, const jso
         set_date(f, value);
     } else if (choice || json_get(value, "choices")) {
         json_object_set_new(f, "radio", json_true());
-        json_object_set_new(f, "options",
-                            options(field, choice ? json_get(field, "options")
-                                                  : json_get(value, "choices"),
-                                    value));
+        json_object_set_new(
+            f, "options",
+            options(field, choice ? json_get(field, "options") : json_get(value, "choices"),
+                    value));
     } else if (is_type(field, "checkbox")) {
         json_object_set_new(f, "checkbox", json_true());
         json_object_set_new(f, "value", json_string("yes"));
@@ -241,7 +241,8 @@ json_t *form_fields(struct ctx *c, const struct dossier *d, size_t step, const j
     return list;
 }
 
-/* ---- taking ------------------------------------------------------------------------------------ */
+/* ---- taking ------------------------------------------------------------------------------------
+ */
 static bool date_exists(unsigned y, unsigned m, unsigned d)
 {
     static const unsigned days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
@@ -273,8 +274,9 @@ static const char *take_date(struct ctx *c, const char *name, json_t **value)
                            "year", jstr(str_sub(text[2], 0, 8)));
         return "error.date";
     }
-    *value = json_pack("{s:o}", "v", jstr(arena_printf(c->arena, "%04d-%02d-%02d", (int)part[2],
-                                                       (int)part[1], (int)part[0])));
+    *value = json_pack(
+        "{s:o}", "v",
+        jstr(arena_printf(c->arena, "%04d-%02d-%02d", (int)part[2], (int)part[1], (int)part[0])));
     return NULL;
 }
 
@@ -287,15 +289,16 @@ static json_t *commune_choices(struct ctx *c, const json_t *items)
     {
         struct str label = arena_printf(c->arena, "%s – %s", json_get_z(row, "label", ""),
                                         json_get_z(row, "departement_nom", ""));
-        json_array_append_new(list, json_pack("{s:O,s:o}", "value", json_get(row, "key"), "label",
-                                              jstr(label)));
+        json_array_append_new(
+            list, json_pack("{s:O,s:o}", "value", json_get(row, "key"), "label", jstr(label)));
     }
     json_array_append_new(list, json_pack("{s:s,s:o}", "value", "", "label",
                                           jstr(text_of(c, "form.commune_other", NULL))));
     return list;
 }
 
-/* The one that was named: by its whole label, else alone of its name, else alone of its postcode. */
+/* The one that was named: by its whole label, else alone of its name, else alone of its postcode.
+ */
 static const json_t *commune_named(struct ctx *c, const json_t *items, struct str text)
 {
     static const char *const matches[] = {"name", "word"};
@@ -342,8 +345,8 @@ static const char *take_commune(struct ctx *c, struct str text, json_t **value)
         named = commune_named(c, items, text);
     }
     if (named) {
-        *value = json_pack("{s:O,s:O}", "v", json_get(named, "key"), "label",
-                           json_get(named, "label"));
+        *value =
+            json_pack("{s:O,s:O}", "v", json_get(named, "key"), "label", json_get(named, "label"));
         return NULL;
     }
     *value = json_pack("{s:s,s:o}", "v", "", "label", jstr(str_sub(text, 0, TEXT_MAX)));
@@ -389,9 +392,9 @@ static const char *take_integer(const json_t *field, struct str text, json_t **v
     *value = json_pack("{s:o}", "v", jstr(str_sub(text, 0, 40)));
     if (!str_to_i64(text, &v))
         return "error.integer";
-    return v < json_get_i64(field, "min", 0)            ? "error.min"
+    return v < json_get_i64(field, "min", 0)           ? "error.min"
            : v > json_get_i64(field, "max", INT64_MAX) ? "error.max"
-                                                        : NULL;
+                                                       : NULL;
 }
 
 static const char *take_text(const json_t *field, struct str text, json_t **value)
@@ -420,7 +423,7 @@ static const char *take_value(struct ctx *c, const json_t *field, struct str tex
         return take_date(c, name, value);
     if (text.n == 0)
         return is_type(field, "choice") || is_type(field, "checkbox") ? "error.required_choice"
-                                                                       : "error.required";
+                                                                      : "error.required";
     return is_type(field, "commune") ? take_commune(c, text, value) : take_text(field, text, value);
 }
 
@@ -428,7 +431,7 @@ static const char *take_value(struct ctx *c, const json_t *field, struct str tex
 static void set_corrected(json_t *value, const json_t *old)
 {
     bool again = json_get_bool(old, "corrected", false);
-    const json_t *was = again              ? json_get(old, "was")
+    const json_t *was = again                    ? json_get(old, "was")
                         : json_get(old, "label") ? json_get(old, "label")
                                                  : json_get(old, "v");
     json_object_set(value, "source", json_get(old, "source"));
@@ -437,7 +440,8 @@ static void set_corrected(json_t *value, const json_t *old)
         json_object_set(value, "was", (json_t *)was);
 }
 
-/* Nothing was answered: what a body had said is kept as put aside, so that it does not come back. */
+/* Nothing was answered: what a body had said is kept as put aside, so that it does not come back.
+ */
 static void take_nothing(struct dossier *d, const char *name, const json_t *old)
 {
     if (json_get(old, "source")) {
@@ -504,8 +508,8 @@ json_t *form_error_summary(const json_t *fields)
         const json_t *first = json_array_get(json_get(f, "options"), 0);
         snprintf(target, sizeof target, "%.80s%s", first ? json_get_z(first, "id", "") : id,
                  json_get(f, "date") ? "-day" : "");
-        json_array_append_new(items, json_pack("{s:s,s:O}", "id", target, "text",
-                                               json_get(f, "error")));
+        json_array_append_new(items,
+                              json_pack("{s:s,s:O}", "id", target, "text", json_get(f, "error")));
     }
     if (json_array_size(items))
         return json_pack("{s:o}", "items", items);
@@ -513,7 +517,8 @@ json_t *form_error_summary(const json_t *fields)
     return NULL;
 }
 
-/* ---- summary ----------------------------------------------------------------------------------- */
+/* ---- summary -----------------------------------------------------------------------------------
+ */
 json_t *form_summary(struct ctx *c, const struct dossier *d, bool with_links)
 {
     json_t *groups = json_array(), *step, *field;
@@ -534,14 +539,15 @@ json_t *form_summary(struct ctx *c, const struct dossier *d, bool with_links)
                 json_object_set_new(row, "corrected", corrected);
             bool locked = json_get_bool(field, "locked", false) && source;
             if (with_links && !locked)
-                json_object_set_new(row, "change_url",
-                                    jstr(arena_printf(c->arena, "/dossiers/" STR_FMT "/etape/%d?retour=verifier#%s",
-                                                      STR_ARG(d->id), (int)s + 1,
-                                                      json_get_z(field, "name", ""))));
+                json_object_set_new(
+                    row, "change_url",
+                    jstr(arena_printf(c->arena, "/dossiers/" STR_FMT "/etape/%d?retour=verifier#%s",
+                                      STR_ARG(d->id), (int)s + 1, json_get_z(field, "name", ""))));
             json_array_append_new(rows, row);
         }
-        json_array_append_new(groups, json_pack("{s:s,s:o}", "title",
-                                                def_text(c, json_get(step, "title")), "rows", rows));
+        json_array_append_new(
+            groups,
+            json_pack("{s:s,s:o}", "title", def_text(c, json_get(step, "title")), "rows", rows));
     }
     return groups;
 }

@@ -9,9 +9,11 @@
 #include "platform/fixture.h"
 
 static const char service[] =
-    "{\"v\":1,\"id\":\"essai\",\"version\":1,\"org\":\"town\",\"title\":{\"fr\":\"t\",\"en\":\"t\"},"
+    "{\"v\":1,\"id\":\"essai\",\"version\":1,\"org\":\"town\",\"title\":{\"fr\":\"t\",\"en\":\"t\"}"
+    ","
     "\"summary\":{\"fr\":\"s\",\"en\":\"s\"},\"sources\":[{\"id\":\"src\",\"path\":\"/gw/x/v1/y\","
     "\"provider\":{\"fr\":\"la caisse\",\"en\":\"the fund\"}}],\"form\":\"f\"}";
+/* clang-format off */
 #define FIELD(name, type, more) \
     "{\"name\":\"" name "\",\"type\":\"" type "\",\"label\":{\"fr\":\"" name "\",\"en\":\"" name \
     "\"}" more "}"
@@ -27,6 +29,7 @@ static const char form_text[] =
     "{\"id\":\"b\",\"title\":{\"fr\":\"t\",\"en\":\"t\"},\"fields\":["
     FIELD("locked", "text", ",\"from\":{\"claim\":\"family_name\"},\"locked\":true") ","
     FIELD("known", "text", ",\"from\":{\"source\":\"src\",\"path\":\"a\"}") "]}]}";
+/* clang-format on */
 
 static struct fixture *f;
 static struct procedure p;
@@ -153,16 +156,16 @@ static void a_wrong_date_comes_back_as_typed(void **state)
     assert_string_equal(json_get_z(date, "month", ""), "4");
     assert_non_null(json_get(date, "error"));
     json_t *summary = json_own(&c->pool, form_error_summary(fields));
-    assert_string_equal(
-        json_get_z(json_array_get(json_get(summary, "items"), 0), "id", ""), "date-day");
+    assert_string_equal(json_get_z(json_array_get(json_get(summary, "items"), 0), "id", ""),
+                        "date-day");
 }
 
 static void what_the_law_fixes_cannot_be_posted_over(void **state)
 {
     (void)state;
     dossier_set(&d, "locked", json_pack("{s:s,s:s}", "v", "MARTIN", "source", "identity"));
-    dossier_set(&d, "known", json_pack("{s:s,s:s,s:s}", "v", "14 rue X", "source", "src", "date",
-                                       "2026-09-15"));
+    dossier_set(&d, "known",
+                json_pack("{s:s,s:s,s:s}", "v", "14 rue X", "source", "src", "date", "2026-09-15"));
     post("locked=DUPONT&known=14+rue+X", 1, "known");
     assert_string_equal(value("locked"), "MARTIN");
     assert_null(json_get(dossier_value(&d, "known"), "corrected"));
@@ -186,8 +189,8 @@ static void a_source_that_is_down_leaves_its_field_to_be_typed(void **state)
 static void a_value_says_where_it_comes_from_until_it_is_corrected(void **state)
 {
     (void)state;
-    dossier_set(&d, "known", json_pack("{s:s,s:s,s:s}", "v", "14 rue X", "source", "src", "date",
-                                       "2026-09-15"));
+    dossier_set(&d, "known",
+                json_pack("{s:s,s:s,s:s}", "v", "14 rue X", "source", "src", "date", "2026-09-15"));
     json_t *fields = json_own(&c->pool, form_fields(c, &d, 1, NULL));
     json_t *source = json_get(json_array_get(fields, 1), "source");
     assert_string_equal(json_get_z(source, "provider", ""), "la caisse");

@@ -23,9 +23,9 @@ static size_t rows_take(struct ctx *c, const struct db_result *r, struct dossier
     for (size_t i = 0; i < r->n_rows; i++) {
         const struct procedure *p = procedure_find(db_str(r, i, 2));
         if (p)
-            (*out)[n++] = (struct dossier_row){db_str(r, i, 0), db_str(r, i, 1), p,
-                                               state_of(db_str(r, i, 3)), db_i64(r, i, 4),
-                                               db_i64(r, i, 5), db_i64(r, i, 6)};
+            (*out)[n++] = (struct dossier_row){
+                db_str(r, i, 0), db_str(r, i, 1), p, state_of(db_str(r, i, 3)), db_i64(r, i, 4),
+                db_i64(r, i, 5), db_i64(r, i, 6)};
     }
     return n;
 }
@@ -46,16 +46,19 @@ enum err dossiers_mine(struct ctx *c, struct str host, struct str sub, struct do
     return e;
 }
 
-/* ---- the agents' list -------------------------------------------------------------------------- */
-/* $1 host, $2 state, $3 now, $4 number's beginning, $5-$7 blind words of a name; '' leaves one out. */
-#define FOUND \
-    " FROM dossier WHERE host = $1 AND state <> 'draft'" \
-    " AND ($2 = '' OR state = $2 OR ($2 = 'done' AND state <> 'submitted')" \
-    "  OR ($2 = 'late' AND state = 'submitted' AND deadline_at > 0 AND deadline_at < $3))" \
-    " AND ($4 = '' OR number LIKE $4 OR ($5 <> ''" \
-    "  AND id IN (SELECT dossier_id FROM dossier_word WHERE host = $1 AND word = $5)" \
+/* ---- the agents' list --------------------------------------------------------------------------
+ */
+/* $1 host, $2 state, $3 now, $4 number's beginning, $5-$7 blind words of a name; '' leaves one out.
+ */
+#define FOUND                                                                                      \
+    " FROM dossier WHERE host = $1 AND state <> 'draft'"                                           \
+    " AND ($2 = '' OR state = $2 OR ($2 = 'done' AND state <> 'submitted')"                        \
+    "  OR ($2 = 'late' AND state = 'submitted' AND deadline_at > 0 AND deadline_at < $3))"         \
+    " AND ($4 = '' OR number LIKE $4 OR ($5 <> ''"                                                 \
+    "  AND id IN (SELECT dossier_id FROM dossier_word WHERE host = $1 AND word = $5)"              \
     "  AND ($6 = '' OR id IN (SELECT dossier_id FROM dossier_word WHERE host = $1 AND word = $6))" \
-    "  AND ($7 = '' OR id IN (SELECT dossier_id FROM dossier_word WHERE host = $1 AND word = $7))))"
+    "  AND ($7 = '' OR id IN (SELECT dossier_id FROM dossier_word WHERE host = $1 AND word = "     \
+    "$7))))"
 #define ROW "SELECT id, number, procedure, state, submitted_at, updated_at, deadline_at" FOUND
 static const char newest_first[] = ROW " ORDER BY submitted_at DESC, id DESC LIMIT $8 OFFSET $9";
 static const char oldest_first[] = ROW " ORDER BY submitted_at, id LIMIT $8 OFFSET $9";

@@ -20,11 +20,15 @@ static json_t *age(struct ctx *c, int64_t from_ms)
     return text;
 }
 
-/* ---- list -------------------------------------------------------------------------------------- */
+/* ---- list --------------------------------------------------------------------------------------
+ */
 static struct dossier_query query_of(struct ctx *c)
 {
-    struct dossier_query q = {.q = ctx_query(c, "q"), .state = ctx_query(c, "etat"),
-                              .sort = ctx_query(c, "tri"), .page = 1, .per_page = DOSSIERS_PER_PAGE};
+    struct dossier_query q = {.q = ctx_query(c, "q"),
+                              .state = ctx_query(c, "etat"),
+                              .sort = ctx_query(c, "tri"),
+                              .page = 1,
+                              .per_page = DOSSIERS_PER_PAGE};
     uint64_t page;
     if (str_to_u64(ctx_query(c, "page"), &page) && page > 0 && page < 1000000)
         q.page = (size_t)page;
@@ -40,9 +44,10 @@ static json_t *list_url(struct ctx *c, const struct dossier_query *q, const char
                         const char *sort, size_t page)
 {
     struct str url = STR("/agent");
-    url = url_with(c->arena, url, "etat", state ? str_from(*state ? state : "all")
-                                          : q->state.n ? q->state
-                                                       : STR("all"));
+    url = url_with(c->arena, url, "etat",
+                   state        ? str_from(*state ? state : "all")
+                   : q->state.n ? q->state
+                                : STR("all"));
     struct str order = sort ? str_from(sort) : q->sort;
     if (order.n)
         url = url_with(c->arena, url, "tri", order);
@@ -77,8 +82,9 @@ static json_t *filters(struct ctx *c, const struct dossier_query *q, const struc
 static json_t *columns(struct ctx *c, const struct dossier_query *q)
 {
     bool oldest = str_eq_z(q->sort, "oldest"), deadline = str_eq_z(q->sort, "deadline");
-    json_t *received = json_pack("{s:o,s:o}", "label", view_text(c, "agent.list.col.received", NULL),
-                                 "url", list_url(c, q, NULL, oldest ? "received" : "oldest", 1));
+    json_t *received =
+        json_pack("{s:o,s:o}", "label", view_text(c, "agent.list.col.received", NULL), "url",
+                  list_url(c, q, NULL, oldest ? "received" : "oldest", 1));
     if (!deadline)
         json_object_set_new(received, oldest ? "ascending" : "descending", json_true());
     json_t *due = json_pack("{s:o,s:o}", "label", view_text(c, "agent.list.col.deadline", NULL),
@@ -150,8 +156,9 @@ static enum err export_csv(struct ctx *c, struct dossier_query q)
         csv_cell(b, applicant_of(c, &rows[i]), ',');
         csv_cell(b, str_from(rows[i].procedure->id), ',');
         csv_cell(b, clock_rfc3339(c->arena, rows[i].submitted_ms, false), ',');
-        csv_cell(b, rows[i].deadline_ms ? clock_rfc3339(c->arena, rows[i].deadline_ms, false)
-                                        : STR(""), ',');
+        csv_cell(
+            b, rows[i].deadline_ms ? clock_rfc3339(c->arena, rows[i].deadline_ms, false) : STR(""),
+            ',');
         csv_cell(b, str_from(dossier_state_name(rows[i].state)), '\n');
     }
     c->rs->status = 200;
@@ -202,43 +209,44 @@ enum err procedures_agent_list(struct ctx *c)
         e = dossiers_of_site(c, &q, &rows, &n, &total);
     if (e != ERR_OK)
         return e;
-    json_t *page = json_pack(
-        "{s:o,s:{s:s,s:s,s:o,s:o,s:o,s:[{s:s,s:s}]},s:b,s:I,s:b}", "filters",
-        filters(c, &q, &counts), "search", "action", "/agent", "name", "q", "value", view_str(q.q),
-        "label", view_text(c, "agent.list.search", NULL), "hint",
-        view_text(c, "agent.list.search_hint", NULL), "hidden", "name", "etat", "value", "all",
-        "searched", q.q.n > 0 || counts.all > 0, "late", (json_int_t)counts.late, "late_one",
-        counts.late == 1);
+    json_t *page =
+        json_pack("{s:o,s:{s:s,s:s,s:o,s:o,s:o,s:[{s:s,s:s}]},s:b,s:I,s:b}", "filters",
+                  filters(c, &q, &counts), "search", "action", "/agent", "name", "q", "value",
+                  view_str(q.q), "label", view_text(c, "agent.list.search", NULL), "hint",
+                  view_text(c, "agent.list.search_hint", NULL), "hidden", "name", "etat", "value",
+                  "all", "searched", q.q.n > 0 || counts.all > 0, "late", (json_int_t)counts.late,
+                  "late_one", counts.late == 1);
     if (str_eq_z(q.state, "submitted") && !q.q.n)
         json_object_set_new(page, "searched", json_false());
     json_object_set_new(page, "late_url", list_url(c, &q, "late", "deadline", 1));
     if (n) {
         json_object_set_new(page, "table", table(c, &q, rows, n));
         json_t *url = list_url(c, &q, NULL, NULL, 1);
-        json_object_set_new(page, "export_url",
-                            view_str(url_with(c->arena, str_from(json_string_value(url)), "format",
-                                              STR("csv"))));
+        json_object_set_new(
+            page, "export_url",
+            view_str(url_with(c->arena, str_from(json_string_value(url)), "format", STR("csv"))));
         json_decref(url);
     }
     add_pages(c, page, &q, total);
     return ctx_page(c, "procedures/agent_list", page);
 }
 
-/* ---- one dossier ------------------------------------------------------------------------------- */
+/* ---- one dossier -------------------------------------------------------------------------------
+ */
 static json_t *outcome_fields(struct ctx *c, const json_t *errors)
 {
     struct str outcome = ctx_form(c, "outcome"), reason = ctx_form(c, "reason");
-    json_t *f = json_pack(
-        "[{s:s,s:s,s:b,s:o,s:[{s:s,s:s,s:o,s:b},{s:s,s:s,s:o,s:b}]},"
-        "{s:s,s:s,s:o,s:o,s:b,s:o,s:i}]",
-        "id", "outcome", "name", "outcome", "radio", 1, "label",
-        view_text(c, "agent.decide.outcome", NULL), "options", "id", "outcome-0", "value", "accept",
-        "label", view_text(c, "agent.decide.accept", NULL), "selected", str_eq_z(outcome, "accept"),
-        "id", "outcome-1", "value", "refuse", "label", view_text(c, "agent.decide.refuse", NULL),
-        "selected", str_eq_z(outcome, "refuse"), "id", "reason", "name", "reason", "label",
-        view_text(c, "agent.decide.reason", NULL), "hint",
-        view_text(c, "agent.decide.reason_hint", NULL), "textarea", 1, "value", view_str(reason),
-        "maxlength", 2000);
+    json_t *f = json_pack("[{s:s,s:s,s:b,s:o,s:[{s:s,s:s,s:o,s:b},{s:s,s:s,s:o,s:b}]},"
+                          "{s:s,s:s,s:o,s:o,s:b,s:o,s:i}]",
+                          "id", "outcome", "name", "outcome", "radio", 1, "label",
+                          view_text(c, "agent.decide.outcome", NULL), "options", "id", "outcome-0",
+                          "value", "accept", "label", view_text(c, "agent.decide.accept", NULL),
+                          "selected", str_eq_z(outcome, "accept"), "id", "outcome-1", "value",
+                          "refuse", "label", view_text(c, "agent.decide.refuse", NULL), "selected",
+                          str_eq_z(outcome, "refuse"), "id", "reason", "name", "reason", "label",
+                          view_text(c, "agent.decide.reason", NULL), "hint",
+                          view_text(c, "agent.decide.reason_hint", NULL), "textarea", 1, "value",
+                          view_str(reason), "maxlength", 2000);
     for (size_t i = 0; i < 2; i++) {
         json_t *one = json_array_get(f, i);
         if (json_get(errors, json_get_z(one, "name", "")))
@@ -261,12 +269,12 @@ static enum err show_dossier(struct ctx *c, const struct dossier *d, const json_
         json_decref(events);
         return e;
     }
-    json_t *page = json_pack("{s:o,s:O,s:o,s:o,s:o,s:o,s:o,s:o,s:s}", "number", view_str(d->number),
-                             "procedure", json_get(d->procedure->def, "title"), "applicant",
-                             view_str(dossier_applicant(c, d)), "state", view_state(c, d->state),
-                             "received", view_date_time(c, d->submitted_ms), "age",
-                             age(c, d->submitted_ms), "groups", form_summary(c, d, false), "events",
-                             events, "back_url", "/agent");
+    json_t *page =
+        json_pack("{s:o,s:O,s:o,s:o,s:o,s:o,s:o,s:o,s:s}", "number", view_str(d->number),
+                  "procedure", json_get(d->procedure->def, "title"), "applicant",
+                  view_str(dossier_applicant(c, d)), "state", view_state(c, d->state), "received",
+                  view_date_time(c, d->submitted_ms), "age", age(c, d->submitted_ms), "groups",
+                  form_summary(c, d, false), "events", events, "back_url", "/agent");
     if (d->deadline_ms && open) {
         json_object_set_new(page, "deadline", view_date(c, d->deadline_ms));
         json_object_set_new(page, "late", json_boolean(d->deadline_ms < clock_now_ms()));

@@ -1,5 +1,6 @@
-/* The citizen's way: start, one step a page, check, send, receipt, and her dossier until the decision
- * and after. Pages that act answer with a redirection, so that reloading repeats nothing. */
+/* The citizen's way: start, one step a page, check, send, receipt, and her dossier until the
+ * decision and after. Pages that act answer with a redirection, so that reloading repeats nothing.
+ */
 #include "base/clock.h"
 #include "commons/procedures/form.h"
 #include "commons/procedures/view.h"
@@ -12,26 +13,29 @@ static json_t *org_json(const struct ctx *c)
 
 static enum err go(struct ctx *c, const struct dossier *d, const char *where)
 {
-    return ctx_redirect(c, arena_printf(c->arena, "/dossiers/" STR_FMT "%s", STR_ARG(d->id), where));
+    return ctx_redirect(c,
+                        arena_printf(c->arena, "/dossiers/" STR_FMT "%s", STR_ARG(d->id), where));
 }
 
 static enum err go_step(struct ctx *c, const struct dossier *d, size_t step)
 {
-    return go(c, d, step < d->procedure->n_steps
-                        ? arena_printf(c->arena, "/etape/%d", (int)step + 1).p
-                        : "/verifier");
+    return go(c, d,
+              step < d->procedure->n_steps ? arena_printf(c->arena, "/etape/%d", (int)step + 1).p
+                                           : "/verifier");
 }
 
-/* ---- the site's home --------------------------------------------------------------------------- */
+/* ---- the site's home ---------------------------------------------------------------------------
+ */
 static json_t *procedures_of_site(struct ctx *c)
 {
     const struct procedure *p;
     json_t *list = json_array();
     for (size_t i = 0; (p = procedure_at(i)) != NULL; i++)
         if (str_eq_z(c->site->org_id, p->org))
-            json_array_append_new(list, json_pack("{s:O,s:O,s:o}", "title", json_get(p->def, "title"),
-                                                  "summary", json_get(p->def, "summary"), "url",
-                                                  view_path(c, "/demarches/%s", p->id)));
+            json_array_append_new(list,
+                                  json_pack("{s:O,s:O,s:o}", "title", json_get(p->def, "title"),
+                                            "summary", json_get(p->def, "summary"), "url",
+                                            view_path(c, "/demarches/%s", p->id)));
     return list;
 }
 
@@ -73,7 +77,8 @@ enum err procedures_home(struct ctx *c)
     return ctx_page(c, "procedures/home", d);
 }
 
-/* ---- start ------------------------------------------------------------------------------------- */
+/* ---- start -------------------------------------------------------------------------------------
+ */
 static json_t *in_days(struct ctx *c, const char *key, int64_t n)
 {
     json_t *with = json_pack("{s:I,s:b}", "n", (json_int_t)n, "one", n == 1);
@@ -89,17 +94,17 @@ static enum err add_drafts(struct ctx *c, json_t *page, const struct procedure *
     enum err e = dossiers_mine(c, c->site->host, c->session->subject, &rows, &n);
     for (size_t i = 0; e == ERR_OK && i < n; i++)
         if (rows[i].procedure == p && rows[i].state == DOSSIER_DRAFT)
-            json_object_set_new(
-                page, "drafts",
-                json_pack("{s:[{s:o,s:o}]}", "items", "url",
-                          view_path(c, "/dossiers/" STR_FMT, STR_ARG(rows[i].id)), "saved",
-                          view_date_time(c, rows[i].updated_ms)));
+            json_object_set_new(page, "drafts",
+                                json_pack("{s:[{s:o,s:o}]}", "items", "url",
+                                          view_path(c, "/dossiers/" STR_FMT, STR_ARG(rows[i].id)),
+                                          "saved", view_date_time(c, rows[i].updated_ms)));
     return e;
 }
 
 static json_t *start_json(struct ctx *c, const struct procedure *p)
 {
-    static const char *const copied[] = {"title", "summary", "known", "legal_basis", "help", "cost"};
+    static const char *const copied[] = {"title",       "summary", "known",
+                                         "legal_basis", "help",    "cost"};
     json_t *d = json_pack("{s:o}", "org_name", org_json(c));
     for (size_t i = 0; i < COUNT_OF(copied); i++)
         if (json_get(p->def, copied[i]))
@@ -112,8 +117,9 @@ static json_t *start_json(struct ctx *c, const struct procedure *p)
     json_object_set_new(d, "duration",
                         in_days(c, "start.minutes", json_get_i64(p->def, "duration_minutes", 10)));
     int64_t delay = json_get_i64(p->def, "delay_days", 0);
-    json_object_set_new(d, "answer_delay", delay ? in_days(c, "start.days", delay)
-                                                 : view_text(c, "start.no_delay", NULL));
+    json_object_set_new(d, "answer_delay",
+                        delay ? in_days(c, "start.days", delay)
+                              : view_text(c, "start.no_delay", NULL));
     return d;
 }
 
@@ -137,8 +143,8 @@ enum err procedures_start(struct ctx *c)
     return e == ERR_OK ? ctx_page(c, "procedures/start", json_incref(d)) : e;
 }
 
-/* Begins, or goes on where she was. The sources want a token that is still good: when hers has ended,
- * she signs in again first, which one button does. */
+/* Begins, or goes on where she was. The sources want a token that is still good: when hers has
+ * ended, she signs in again first, which one button does. */
 enum err procedures_start_post(struct ctx *c)
 {
     const struct procedure *p;
@@ -154,7 +160,8 @@ enum err procedures_start_post(struct ctx *c)
     return go_step(c, &d, is_new ? 0 : form_first_missing(&d));
 }
 
-/* ---- steps ------------------------------------------------------------------------------------- */
+/* ---- steps -------------------------------------------------------------------------------------
+ */
 static bool step_of(struct ctx *c, size_t *step)
 {
     uint64_t n;
@@ -194,17 +201,16 @@ static enum err show_step(struct ctx *c, const struct dossier *d, size_t step, c
     {
         sources = sources || json_get(f, "source");
     }
-    json_t *page = json_pack("{s:O,s:O,s:i,s:i,s:o,s:b,s:o,s:o}", "title", json_get(def, "title"),
-                             "procedure", json_get(d->procedure->def, "title"), "step",
-                             (int)step + 1, "steps", (int)d->procedure->n_steps, "fields", fields,
-                             "has_sources", sources, "action",
-                             view_path(c, "/dossiers/" STR_FMT "/etape/%d", STR_ARG(d->id),
-                                       (int)step + 1),
-                             "saved", view_date_time(c, d->updated_ms));
-    json_object_set_new(page, "back_url",
-                        step ? view_path(c, "/dossiers/" STR_FMT "/etape/%d", STR_ARG(d->id),
-                                         (int)step)
-                             : view_path(c, "/demarches/%s", d->procedure->id));
+    json_t *page =
+        json_pack("{s:O,s:O,s:i,s:i,s:o,s:b,s:o,s:o}", "title", json_get(def, "title"), "procedure",
+                  json_get(d->procedure->def, "title"), "step", (int)step + 1, "steps",
+                  (int)d->procedure->n_steps, "fields", fields, "has_sources", sources, "action",
+                  view_path(c, "/dossiers/" STR_FMT "/etape/%d", STR_ARG(d->id), (int)step + 1),
+                  "saved", view_date_time(c, d->updated_ms));
+    json_object_set_new(
+        page, "back_url",
+        step ? view_path(c, "/dossiers/" STR_FMT "/etape/%d", STR_ARG(d->id), (int)step)
+             : view_path(c, "/demarches/%s", d->procedure->id));
     json_t *down = unavailable(d, step);
     if (json_array_size(down))
         json_object_set(page, "unavailable", down);
@@ -253,17 +259,16 @@ enum err procedures_step_post(struct ctx *c)
     return go_step(c, &d, ctx_form(c, "verifier").n ? d.procedure->n_steps : step + 1);
 }
 
-/* ---- check and send ---------------------------------------------------------------------------- */
+/* ---- check and send ----------------------------------------------------------------------------
+ */
 static enum err show_check(struct ctx *c, const struct dossier *d, bool changed)
 {
-    json_t *page = json_pack("{s:O,s:o,s:o,s:o,s:o,s:I}", "procedure",
-                             json_get(d->procedure->def, "title"), "org_name", org_json(c), "groups",
-                             form_summary(c, d, true), "action",
-                             view_path(c, "/dossiers/" STR_FMT "/envoyer", STR_ARG(d->id)),
-                             "back_url",
-                             view_path(c, "/dossiers/" STR_FMT "/etape/%d", STR_ARG(d->id),
-                                       (int)d->procedure->n_steps),
-                             "revision", (json_int_t)d->revision);
+    json_t *page = json_pack(
+        "{s:O,s:o,s:o,s:o,s:o,s:I}", "procedure", json_get(d->procedure->def, "title"), "org_name",
+        org_json(c), "groups", form_summary(c, d, true), "action",
+        view_path(c, "/dossiers/" STR_FMT "/envoyer", STR_ARG(d->id)), "back_url",
+        view_path(c, "/dossiers/" STR_FMT "/etape/%d", STR_ARG(d->id), (int)d->procedure->n_steps),
+        "revision", (json_int_t)d->revision);
     if (changed)
         view_flash(c, page, "warning", "flash.changed");
     return ctx_page(c, "procedures/check", page);
@@ -312,30 +317,30 @@ enum err procedures_receipt(struct ctx *c)
         e = dossier_events(c, &d, &events, &n);
     if (e != ERR_OK)
         return e;
-    json_t *receipt = json_pack("{s:o,s:o,s:o,s:o,s:o,s:o}", "title",
-                                view_text(c, "receipt.title", NULL), "number", view_str(d.number),
-                                "date", view_date_time(c, d.submitted_ms), "datetime",
-                                view_datetime(c, d.submitted_ms), "body", org_json(c), "digest",
-                                view_str(d.digest));
+    json_t *receipt = json_pack(
+        "{s:o,s:o,s:o,s:o,s:o,s:o}", "title", view_text(c, "receipt.title", NULL), "number",
+        view_str(d.number), "date", view_date_time(c, d.submitted_ms), "datetime",
+        view_datetime(c, d.submitted_ms), "body", org_json(c), "digest", view_str(d.digest));
     json_t *by = json_object();
     if (d.deadline_ms) {
         json_object_set_new(receipt, "deadline", view_date(c, d.deadline_ms));
         json_object_set(by, "deadline", json_get(receipt, "deadline"));
     }
-    json_t *next = json_get(d.procedure->def, "next")
-                       ? json_incref(json_get(d.procedure->def, "next"))
-                       : json_pack("[o,o,o]", view_text(c, "receipt.next.1", by),
-                                   view_text(c, "receipt.next.2", by),
-                                   view_text(c, "receipt.next.3", by));
+    json_t *next =
+        json_get(d.procedure->def, "next")
+            ? json_incref(json_get(d.procedure->def, "next"))
+            : json_pack("[o,o,o]", view_text(c, "receipt.next.1", by),
+                        view_text(c, "receipt.next.2", by), view_text(c, "receipt.next.3", by));
     json_decref(by);
     json_t *page = json_pack("{s:o,s:O,s:o,s:o,s:o}", "receipt", receipt, "procedure",
                              json_get(d.procedure->def, "title"), "next", next, "dossier_url",
                              view_path(c, "/dossiers/" STR_FMT, STR_ARG(d.id)), "deposit_url",
                              view_path(c, "/dossiers/" STR_FMT "/depot.json", STR_ARG(d.id)));
     if (n)
-        json_object_set_new(page, "proof_url",
-                            view_str(portal_url(c, arena_printf(c->arena, "/account/uses/" STR_FMT,
-                                                                STR_ARG(events[0].id)).p)));
+        json_object_set_new(
+            page, "proof_url",
+            view_str(portal_url(
+                c, arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(events[0].id)).p)));
     return ctx_page(c, "procedures/receipt", page);
 }
 
@@ -354,7 +359,8 @@ enum err procedures_deposit_file(struct ctx *c)
     return ctx_text(c, 200, "application/json", dossier_deposit(c, &d));
 }
 
-/* ---- her dossier ------------------------------------------------------------------------------- */
+/* ---- her dossier -------------------------------------------------------------------------------
+ */
 enum err procedures_dossier(struct ctx *c)
 {
     struct dossier d;
@@ -370,13 +376,12 @@ enum err procedures_dossier(struct ctx *c)
         json_decref(events);
         return e;
     }
-    json_t *page = json_pack("{s:O,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "procedure",
-                             json_get(d.procedure->def, "title"), "number", view_str(d.number),
-                             "org_name", org_json(c), "state", view_state(c, d.state), "events",
-                             events, "groups", form_summary(c, &d, false), "uses_url",
-                             view_str(portal_url(c, "/account/uses")), "receipt_url",
-                             view_path(c, "/dossiers/" STR_FMT "/recu", STR_ARG(d.id)), "back_url",
-                             view_str(STR("/")));
+    json_t *page = json_pack(
+        "{s:O,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "procedure", json_get(d.procedure->def, "title"),
+        "number", view_str(d.number), "org_name", org_json(c), "state", view_state(c, d.state),
+        "events", events, "groups", form_summary(c, &d, false), "uses_url",
+        view_str(portal_url(c, "/account/uses")), "receipt_url",
+        view_path(c, "/dossiers/" STR_FMT "/recu", STR_ARG(d.id)), "back_url", view_str(STR("/")));
     if (decision)
         json_object_set_new(page, "decision", decision);
     else

@@ -108,11 +108,12 @@ static void fetch(struct ctx *c, struct dossier *d, struct source *s)
     struct http_header h[] = {
         {STR("Authorization"), arena_printf(c->arena, "Bearer " STR_FMT, STR_ARG(token))},
         {STR("Accept"), STR("application/json")},
-        {STR("traceparent"),
-         arena_printf(c->arena, "00-%s-%.16s-01", c->trace_id, c->trace_id)},
+        {STR("traceparent"), arena_printf(c->arena, "00-%s-%.16s-01", c->trace_id, c->trace_id)},
     };
     struct client_call call = {.url = portal_url(c, json_get_z(s->def, "path", "/")),
-                               .headers = h, .n_headers = COUNT_OF(h), .timeout_ms = 5000,
+                               .headers = h,
+                               .n_headers = COUNT_OF(h),
+                               .timeout_ms = 5000,
                                .allow_inside = true};
     enum err e = client_send(c->arena, &call, &answer);
     json_t *note = json_object();
@@ -133,8 +134,8 @@ static void fetch(struct ctx *c, struct dossier *d, struct source *s)
     json_object_set_new(json_get(d->data, "sources"), s->id, note);
 }
 
-static void fill(struct ctx *c, struct dossier *d, const json_t *field, const struct source *sources,
-                 size_t n)
+static void fill(struct ctx *c, struct dossier *d, const json_t *field,
+                 const struct source *sources, size_t n)
 {
     const json_t *from = json_get(field, "from");
     const char *name = json_get_z(field, "name", "");

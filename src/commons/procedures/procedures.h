@@ -6,7 +6,8 @@
 
 #include "platform/ctx.h"
 
-/* ---- definitions: immutable once loaded; docs/formats/procedure.md ----------------------------- */
+/* ---- definitions: immutable once loaded; docs/formats/procedure.md -----------------------------
+ */
 struct procedure {
     const char *id, *folder, *org;
     int version;
@@ -26,9 +27,11 @@ const char *def_text(const struct ctx *c, const json_t *two);
 json_t *procedure_step(const struct procedure *p, size_t step); /* borrowed; NULL: no such */
 int64_t procedure_deadline_ms(const struct procedure *p, int64_t submitted_ms); /* 0: none said */
 
-/* ---- dossiers ---------------------------------------------------------------------------------- */
+/* ---- dossiers ----------------------------------------------------------------------------------
+ */
 enum dossier_state { DOSSIER_DRAFT, DOSSIER_SUBMITTED, DOSSIER_ACCEPTED, DOSSIER_REFUSED };
-const char *dossier_state_name(enum dossier_state s); /* "draft" ...: as stored and in texts' keys */
+const char *
+dossier_state_name(enum dossier_state s); /* "draft" ...: as stored and in texts' keys */
 
 struct dossier {
     struct str id, number, host, sub, digest, agent_name;
@@ -37,8 +40,8 @@ struct dossier {
     int64_t created_ms, submitted_ms, updated_ms, deadline_ms, decided_ms;
     int version;      /* of the definition: the current one while a draft, then pinned */
     int64_t revision; /* of the data: a change made elsewhere meanwhile is noticed */
-    json_t *data; /* {"values": {name: {v, label?, source?, date?, corrected?, wrong?}}, "sources": {},
-                     "reason"?} */
+    json_t *data; /* {"values": {name: {v, label?, source?, date?, corrected?, wrong?}}, "sources":
+                     {}, "reason"?} */
 };
 
 /* The person's draft of a procedure, or a new one. */
@@ -50,7 +53,8 @@ enum err dossier_save(struct ctx *c, struct dossier *d) MUST_CHECK;
 /* Gives number, digest and time, and seals the act. ERR_CONFLICT as above. */
 enum err dossier_submit(struct ctx *c, struct dossier *d) MUST_CHECK;
 /* ERR_CONFLICT: decided already. */
-enum err dossier_decide(struct ctx *c, struct dossier *d, bool accept, struct str reason) MUST_CHECK;
+enum err dossier_decide(struct ctx *c, struct dossier *d, bool accept,
+                        struct str reason) MUST_CHECK;
 /* An agent opens it: sealed in the journal, for the person to read, at the first look of each agent
  * each day. Nothing is to be shown when it fails. */
 enum err dossier_note_read(struct ctx *c, const struct dossier *d) MUST_CHECK;
@@ -66,7 +70,7 @@ enum err dossier_events(struct ctx *c, const struct dossier *d, struct dossier_e
                         size_t *n) MUST_CHECK;
 json_t *dossier_value(const struct dossier *d, const char *name); /* borrowed or NULL */
 void dossier_set(struct dossier *d, const char *name, json_t *value /* stolen */);
-struct str dossier_subject(struct ctx *c, const struct dossier *d); /* whose vault key */
+struct str dossier_subject(struct ctx *c, const struct dossier *d);   /* whose vault key */
 struct str dossier_applicant(struct ctx *c, const struct dossier *d); /* her name, from identity */
 
 /* Rows of lists: nothing of what was typed. */
@@ -99,13 +103,15 @@ enum err dossiers_count(struct ctx *c, struct dossier_counts *out) MUST_CHECK;
 enum err dossier_neighbours(struct ctx *c, const struct dossier *d, struct str *previous,
                             struct str *next) MUST_CHECK;
 
-/* ---- prefill ----------------------------------------------------------------------------------- */
+/* ---- prefill -----------------------------------------------------------------------------------
+ */
 /* Fills the draft from the session's claims and from the sources through the gateway, with the
  * person's own token. What she corrected stays. A source that refuses or is down leaves its fields
  * to be typed, and is noted in data.sources {id: {"ok", "status", "code"?, "entry"?}}. */
 void prefill(struct ctx *c, struct dossier *d);
 
-/* ---- acting: shared by pages and the API -------------------------------------------------------- */
+/* ---- acting: shared by pages and the API --------------------------------------------------------
+ */
 extern const struct fault procedures_no_procedure, procedures_fields, procedures_missing,
     procedures_changed, procedures_decided, procedures_sent;
 /* A procedure of this site by the path's {procedure}; fails with procedures_no_procedure. */
@@ -114,18 +120,20 @@ enum err procedures_begin(struct ctx *c, const struct procedure *p, struct dossi
 /* Takes the form of a step. *errors {name: text} or NULL. ERR_CONFLICT: sent already. */
 enum err procedures_take(struct ctx *c, struct str id, size_t step, struct dossier *d,
                          json_t **errors) MUST_CHECK;
-/* Sends a complete draft; one that was sent already is given back as it is. revision (of the answers
- * the person read over): 0 when not said. ERR_CONFLICT: the answers changed since; ERR_INVALID: some
- * are missing. */
+/* Sends a complete draft; one that was sent already is given back as it is. revision (of the
+ * answers the person read over): 0 when not said. ERR_CONFLICT: the answers changed since;
+ * ERR_INVALID: some are missing. */
 enum err procedures_send(struct ctx *c, struct str id, int64_t revision,
                          struct dossier *d) MUST_CHECK;
 /* Reads "outcome" and "reason" of the form. */
 void procedures_outcome(struct ctx *c, bool *accept, struct str *reason, json_t **errors);
-/* The agent's decision, from the form. *errors: nothing was decided. ERR_CONFLICT: decided already. */
+/* The agent's decision, from the form. *errors: nothing was decided. ERR_CONFLICT: decided already.
+ */
 enum err procedures_decide(struct ctx *c, struct str id, struct dossier *d,
                            json_t **errors) MUST_CHECK;
 
-/* ---- routes ------------------------------------------------------------------------------------ */
+/* ---- routes ------------------------------------------------------------------------------------
+ */
 enum err procedures_home(struct ctx *c);
 enum err procedures_start(struct ctx *c);
 enum err procedures_start_post(struct ctx *c);
@@ -153,7 +161,8 @@ enum err procedures_api_agent_list(struct ctx *c);
 enum err procedures_api_agent_dossier(struct ctx *c);
 enum err procedures_api_agent_decide(struct ctx *c);
 
-/* ---- calls ------------------------------------------------------------------------------------- */
+/* ---- calls -------------------------------------------------------------------------------------
+ */
 enum err call_of_sub(struct ctx *c, const json_t *args, json_t **out);
 enum err call_search(struct ctx *c, const json_t *args, json_t **out);
 struct search_index *search_index_new(const struct procedure *p);

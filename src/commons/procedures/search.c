@@ -1,6 +1,6 @@
-/* Finding a procedure in plain words: no engine, a few hundred procedures of some fifty words each are
- * compared one by one, which costs less than asking anything else. A word is forgiven its accents, its
- * plural, its ending, and a slip of the finger or two according to its length. */
+/* Finding a procedure in plain words: no engine, a few hundred procedures of some fifty words each
+ * are compared one by one, which costs less than asking anything else. A word is forgiven its
+ * accents, its plural, its ending, and a slip of the finger or two according to its length. */
 #include "commons/procedures/procedures.h"
 
 #include <stdlib.h>
@@ -23,15 +23,15 @@ struct search_index {
 static bool is_filler(struct str w)
 {
     static const char *const fillers[] = {
-        "a",    "ai",   "an",    "and",   "as",    "at",   "au",   "aux",  "avec",  "avoir",
-        "c",    "can",  "ce",    "ces",   "comment", "d",  "dans", "de",   "des",   "do",
-        "du",   "elle", "en",    "est",   "et",    "faire", "for", "from", "get",   "have",
-        "how",  "i",    "il",    "in",    "is",    "j",    "je",   "l",    "la",    "le",
-        "les",  "leur", "ma",    "me",    "mes",   "moi",  "mon",  "my",   "need",  "notre",
-        "nous", "of",   "on",    "ou",    "our",   "par",  "pas",  "pour", "qu",    "que",
-        "qui",  "s",    "se",    "ses",   "si",    "son",  "suis", "sur",  "t",     "the",
-        "to",   "un",   "une",   "veux",  "ve",    "voudrais", "vous", "want", "we", "with",
-        "would", "y",   "you",   "your",
+        "a",     "ai",   "an",  "and",  "as",      "at",       "au",   "aux",  "avec", "avoir",
+        "c",     "can",  "ce",  "ces",  "comment", "d",        "dans", "de",   "des",  "do",
+        "du",    "elle", "en",  "est",  "et",      "faire",    "for",  "from", "get",  "have",
+        "how",   "i",    "il",  "in",   "is",      "j",        "je",   "l",    "la",   "le",
+        "les",   "leur", "ma",  "me",   "mes",     "moi",      "mon",  "my",   "need", "notre",
+        "nous",  "of",   "on",  "ou",   "our",     "par",      "pas",  "pour", "qu",   "que",
+        "qui",   "s",    "se",  "ses",  "si",      "son",      "suis", "sur",  "t",    "the",
+        "to",    "un",   "une", "veux", "ve",      "voudrais", "vous", "want", "we",   "with",
+        "would", "y",    "you", "your",
     };
     for (size_t i = 0; i < COUNT_OF(fillers); i++)
         if (str_eq_z(w, fillers[i]))
@@ -75,8 +75,10 @@ struct search_index *search_index_new(const struct procedure *p)
     return x;
 }
 
-/* ---- how alike two words are -------------------------------------------------------------------- */
-/* Without the plural: "aides" and "aide", "travaux" and "traval", which is enough to meet "travail". */
+/* ---- how alike two words are --------------------------------------------------------------------
+ */
+/* Without the plural: "aides" and "aide", "travaux" and "traval", which is enough to meet
+ * "travail". */
 static struct str singular(struct str w)
 {
     if (w.n > 4 && str_ends(w, STR("aux")))
@@ -86,7 +88,8 @@ static struct str singular(struct str w)
     return w;
 }
 
-/* Same beginning of four letters or more, of which little is left over: "demenage", "demenagement". */
+/* Same beginning of four letters or more, of which little is left over: "demenage", "demenagement".
+ */
 static bool same_stem(struct str a, struct str b)
 {
     size_t shorter = a.n < b.n ? a.n : b.n, n = 0;
@@ -139,7 +142,8 @@ int search_score(const struct search_index *x, struct str folded)
     return found * 2 >= asked ? score : 0;
 }
 
-/* ---- the call ---------------------------------------------------------------------------------- */
+/* ---- the call ----------------------------------------------------------------------------------
+ */
 struct hit {
     const struct procedure *p;
     int score;
@@ -156,7 +160,8 @@ static json_t *hit_json(struct ctx *c, const struct procedure *p)
     struct site *site = site_of_org(c->arena, str_from(p->org));
     if (!site)
         return NULL; /* its organisation has no site here */
-    struct str url = arena_printf(c->arena, STR_FMT "/demarches/%s", STR_ARG(site->base_url), p->id);
+    struct str url =
+        arena_printf(c->arena, STR_FMT "/demarches/%s", STR_ARG(site->base_url), p->id);
     return json_pack("{s:s,s:O,s:O,s:{s:s#,s:s#},s:s#}", "id", p->id, "title",
                      json_get(p->def, "title"), "summary", json_get(p->def, "summary"), "org_name",
                      "fr", site->name_fr.p, (int)site->name_fr.n, "en", site->name_en.p,
@@ -189,7 +194,8 @@ enum err call_search(struct ctx *c, const json_t *args, json_t **out)
     return ERR_OK;
 }
 
-/* ---- dossiers of a person, for her account ------------------------------------------------------ */
+/* ---- dossiers of a person, for her account ------------------------------------------------------
+ */
 static json_t *of_sub_json(struct ctx *c, const struct site *site, const struct dossier_row *d)
 {
     bool draft = d->state == DOSSIER_DRAFT;

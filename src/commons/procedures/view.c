@@ -51,16 +51,16 @@ static struct str org_of(struct ctx *c)
 
 static json_t *proof_url(struct ctx *c, struct str entry)
 {
-    return view_str(portal_url(c, arena_printf(c->arena, "/account/uses/" STR_FMT,
-                                               STR_ARG(entry)).p));
+    return view_str(
+        portal_url(c, arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(entry)).p));
 }
 
 static json_t *event_json(struct ctx *c, const struct dossier_event *e, bool agent)
 {
     struct str key = arena_printf(c->arena, "event." STR_FMT, STR_ARG(e->kind));
     bool sent = str_eq_z(e->kind, "procedure.submitted");
-    struct str who = sent ? pages_text(c->arena, "procedures", agent ? "event.applicant" : "event.you",
-                                       c->lang, NULL)
+    struct str who = sent                ? pages_text(c->arena, "procedures",
+                                       agent ? "event.applicant" : "event.you", c->lang, NULL)
                      : agent && e->who.n ? e->who
                                          : org_of(c);
     return json_pack("{s:o,s:o,s:o,s:o}", "what", view_text(c, key.p, NULL), "who", view_str(who),
@@ -78,7 +78,8 @@ enum err view_events(struct ctx *c, const struct dossier *d, bool agent, json_t 
     for (size_t i = 0; i < n; i++)
         json_array_append_new(*out, event_json(c, &list[i], agent));
     if (d->state == DOSSIER_SUBMITTED) {
-        json_t *next = json_pack("{s:b,s:o}", "next", 1, "what", view_text(c, "event.expected", NULL));
+        json_t *next =
+            json_pack("{s:b,s:o}", "next", 1, "what", view_text(c, "event.expected", NULL));
         json_t *by = json_pack("{s:o}", "deadline", view_date(c, d->deadline_ms));
         if (d->deadline_ms)
             json_object_set_new(next, "text", view_text(c, "event.expected_by", by));
@@ -91,8 +92,8 @@ enum err view_events(struct ctx *c, const struct dossier *d, bool agent, json_t 
 /* The service's own words for its decisions, else common ones. */
 static json_t *decision_text(struct ctx *c, const struct dossier *d, bool accept)
 {
-    const json_t *own = json_get(json_get(d->procedure->def, "decision"),
-                                 accept ? "accepted" : "refused");
+    const json_t *own =
+        json_get(json_get(d->procedure->def, "decision"), accept ? "accepted" : "refused");
     return own ? view_str(str_from(def_text(c, own)))
                : view_text(c, accept ? "decision.accepted.text" : "decision.refused.text", NULL);
 }
@@ -106,8 +107,9 @@ json_t *view_preview(struct ctx *c, const struct dossier *d, bool accept, struct
     if (reason.n)
         json_object_set_new(v, "reason", view_str(reason));
     if (!accept)
-        json_object_set_new(v, "appeal", appeal ? view_str(str_from(def_text(c, appeal)))
-                                                : view_text(c, "decision.appeal", NULL));
+        json_object_set_new(v, "appeal",
+                            appeal ? view_str(str_from(def_text(c, appeal)))
+                                   : view_text(c, "decision.appeal", NULL));
     return v;
 }
 
@@ -135,6 +137,6 @@ void view_flash(struct ctx *c, json_t *page, const char *kind, const char *key)
 {
     struct str text = arena_printf(c->arena, "%s.text", key);
     json_object_set_new(page, "flash",
-                        json_pack("{s:b,s:o,s:o}", kind, 1, "title", view_text(c, key, NULL), "text",
-                                  view_text(c, text.p, NULL)));
+                        json_pack("{s:b,s:o,s:o}", kind, 1, "title", view_text(c, key, NULL),
+                                  "text", view_text(c, text.p, NULL)));
 }

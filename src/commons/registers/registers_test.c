@@ -66,8 +66,9 @@ static int close_all(void **state)
 
 static json_t *search(struct ctx *c, const char *q)
 {
-    json_t *out, *args = json_own(&c->pool, json_pack("{s:s,s:s,s:i}", "register", "towns", "q", q,
-                                                      "limit", 5));
+    json_t *out,
+        *args =
+            json_own(&c->pool, json_pack("{s:s,s:s,s:i}", "register", "towns", "q", q, "limit", 5));
     assert_int_equal(platform_call(c, "registers.search", args, &out), ERR_OK);
     return json_get(out, "items");
 }
@@ -76,14 +77,22 @@ static void the_town_that_is_meant_comes_first(void **state)
 {
     (void)state;
     static const char *const cases[][3] = {
-        {"nantes", "44109", "name"},      {"NANTES", "44109", "name"},
-        {"Nantes (44)", "44109", "name"}, {"44100", "44109", "word"},
-        {"441", "44109", "part"},         {"nant", "44109", "part"},
-        {"nante", "44109", "part"},       {"nantess", "44109", "near"},
-        {"nnates", "44109", "near"},      {"saint denis", "97411", "name"},
-        {"st-denis", "97411", "name"},    {"St Etienne", "42218", "name"},
-        {"saint etiene", "42218", "near"}, {"rouvray", "76575", "part"},
-        {"l'hay les roses", "94038", "name"}, {"lay les roses", "94038", "near"},
+        {"nantes", "44109", "name"},
+        {"NANTES", "44109", "name"},
+        {"Nantes (44)", "44109", "name"},
+        {"44100", "44109", "word"},
+        {"441", "44109", "part"},
+        {"nant", "44109", "part"},
+        {"nante", "44109", "part"},
+        {"nantess", "44109", "near"},
+        {"nnates", "44109", "near"},
+        {"saint denis", "97411", "name"},
+        {"st-denis", "97411", "name"},
+        {"St Etienne", "42218", "name"},
+        {"saint etiene", "42218", "near"},
+        {"rouvray", "76575", "part"},
+        {"l'hay les roses", "94038", "name"},
+        {"lay les roses", "94038", "near"},
         {"lyion", "69123", "near"},
     };
     struct ctx *c = fixture_ctx(f, "mairie.localhost");
@@ -102,7 +111,8 @@ static void what_is_not_there_is_not_found(void **state)
     (void)state;
     static const char *const cases[] = {"", " ", "%", "__", "zzzz", "99999", "xy", "'; DROP"};
     struct ctx *c = fixture_ctx(f, "mairie.localhost");
-    json_t *out, *args = json_own(&c->pool, json_pack("{s:s,s:s}", "register", "towns", "key", "x"));
+    json_t *out,
+        *args = json_own(&c->pool, json_pack("{s:s,s:s}", "register", "towns", "key", "x"));
     for (size_t i = 0; i < COUNT_OF(cases); i++)
         if (json_array_size(search(c, cases[i])) != 0)
             fail_msg("\"%s\" finds something", cases[i]);
@@ -114,8 +124,8 @@ static void a_row_is_found_by_its_key(void **state)
 {
     (void)state;
     struct ctx *c = fixture_ctx(f, "mairie.localhost");
-    json_t *out, *args = json_own(&c->pool, json_pack("{s:s,s:s}", "register", "towns", "key",
-                                                      "93066"));
+    json_t *out,
+        *args = json_own(&c->pool, json_pack("{s:s,s:s}", "register", "towns", "key", "93066"));
     assert_int_equal(platform_call(c, "registers.find", args, &out), ERR_OK);
     assert_string_equal(json_get_z(out, "label", ""), "Saint-Denis (93)");
     assert_string_equal(json_get_z(out, "departement_nom", ""), "x");

@@ -1,6 +1,6 @@
-/* Finding a row: by key, or in plain words. First what is written as it was typed; only when nothing is,
- * what differs by a slip of the finger. A row comes with how it was found ("match"), so that callers
- * take a row without asking only when it is the one that was named. */
+/* Finding a row: by key, or in plain words. First what is written as it was typed; only when
+ * nothing is, what differs by a slip of the finger. A row comes with how it was found ("match"), so
+ * that callers take a row without asking only when it is the one that was named. */
 #include "commons/registers/registers.h"
 
 #include "data/fold.h"
@@ -40,7 +40,8 @@ enum err registers_find(struct ctx *c, const json_t *args, json_t **out)
     return e;
 }
 
-/* ---- as typed ---------------------------------------------------------------------------------- */
+/* ---- as typed ----------------------------------------------------------------------------------
+ */
 /* French addresses shorten the saints. */
 static struct str unshortened(struct arena *a, struct str folded)
 {
@@ -61,8 +62,8 @@ static bool has_word(struct str words, struct str word)
     return false;
 }
 
-/* Names that are the words, then those that start with them, then those that have them inside. LIKE's
- * wildcards cannot come from the caller: folding leaves letters, digits and spaces. */
+/* Names that are the words, then those that start with them, then those that have them inside.
+ * LIKE's wildcards cannot come from the caller: folding leaves letters, digits and spaces. */
 static enum err as_typed(struct ctx *c, struct db_conn *db, struct str id, struct str q,
                          int64_t limit, json_t *items)
 {
@@ -77,16 +78,17 @@ static enum err as_typed(struct ctx *c, struct db_conn *db, struct str id, struc
                           "ELSE 2 END, weight DESC, folded LIMIT $5",
                           "ssssi", id, head, inside, q, limit);
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
-        const char *match = str_eq(db_str(&r, i, 3), q)      ? "name"
+        const char *match = str_eq(db_str(&r, i, 3), q)     ? "name"
                             : has_word(db_str(&r, i, 4), q) ? "word"
-                                                             : "part";
-        json_array_append_new(items, row_json(db_str(&r, i, 0), db_str(&r, i, 1), db_str(&r, i, 2),
-                                              match));
+                                                            : "part";
+        json_array_append_new(
+            items, row_json(db_str(&r, i, 0), db_str(&r, i, 1), db_str(&r, i, 2), match));
     }
     return e;
 }
 
-/* ---- with a slip of the finger ------------------------------------------------------------------ */
+/* ---- with a slip of the finger ------------------------------------------------------------------
+ */
 struct near_row {
     int distance;
     int64_t weight;
@@ -124,7 +126,8 @@ static int scan_row(void *arg, const struct db_value *v, size_t n_cols)
     return ++s->seen == SCAN_MAX;
 }
 
-/* All names are looked at: some 10 ms for the communes, and only when nothing was found as typed. */
+/* All names are looked at: some 10 ms for the communes, and only when nothing was found as typed.
+ */
 static enum err nearly(struct ctx *c, struct db_conn *db, struct str id, struct str q,
                        int64_t limit, json_t *items)
 {
@@ -135,8 +138,8 @@ static enum err nearly(struct ctx *c, struct db_conn *db, struct str id, struct 
                          "WHERE register = $1",
                          "s", id);
     for (size_t i = 0; e == ERR_OK && i < s->n; i++)
-        json_array_append_new(items, row_json(s->best[i].key, s->best[i].label, s->best[i].data,
-                                              "near"));
+        json_array_append_new(items,
+                              row_json(s->best[i].key, s->best[i].label, s->best[i].data, "near"));
     return e;
 }
 

@@ -86,7 +86,8 @@ enum err register_load(struct platform *pf, const char *id, const char *version,
 
 static const struct call calls[] = {
     {"registers.find", registers_find, "One row by key."},
-    {"registers.search", registers_search, "Rows in plain words: accents, case and small slips do not count."},
+    {"registers.search", registers_search,
+     "Rows in plain words: accents, case and small slips do not count."},
 };
 
 const struct service service_registers = {

@@ -14,7 +14,8 @@ struct use {
     int64_t at_ms;
     json_t *told; /* owned by the context */
 };
-/* The kinds that are a use of data: a call, allowed or refused; a sign-in; an agent at a dossier. */
+/* The kinds that are a use of data: a call, allowed or refused; a sign-in; an agent at a dossier.
+ */
 enum { ACCOUNT_USE_KINDS = 4 };
 extern const struct str account_use_kinds[ACCOUNT_USE_KINDS];
 /* Newest first, at most `limit`, of these kinds (NULL: all). */

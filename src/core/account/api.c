@@ -18,8 +18,9 @@ enum err account_api_search(struct ctx *c)
 
 enum err account_api_account(struct ctx *c)
 {
-    return ctx_json(c, 200, json_pack("{s:s,s:o}", "name", json_get_z(c->session->data, "name", ""),
-                                      "dossiers", account_dossiers(c)));
+    return ctx_json(c, 200,
+                    json_pack("{s:s,s:o}", "name", json_get_z(c->session->data, "name", ""),
+                              "dossiers", account_dossiers(c)));
 }
 
 /* What she was told, but for the salt: that is for the proof alone. */

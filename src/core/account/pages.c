@@ -18,7 +18,8 @@ json_t *account_person_args(struct ctx *c)
     return json_pack("{s:s#}", "person", c->session->subject.p, (int)c->session->subject.n);
 }
 
-/* ---- home: find a procedure -------------------------------------------------------------------- */
+/* ---- home: find a procedure --------------------------------------------------------------------
+ */
 static json_t *search(struct ctx *c, struct str q)
 {
     json_t *found, *args = json_pack("{s:o,s:s}", "q", jstr(q), "lang", c->lang);
@@ -40,7 +41,8 @@ enum err account_page_home(struct ctx *c)
     return ctx_page(c, "account/home", d);
 }
 
-/* ---- account ----------------------------------------------------------------------------------- */
+/* ---- account -----------------------------------------------------------------------------------
+ */
 static const char *kind_of(const char *state)
 {
     return strcmp(state, "accepted") == 0  ? "success"
@@ -52,9 +54,9 @@ static void dossier_add(struct ctx *c, json_t *list, const json_t *d)
 {
     json_t *item = json_copy((json_t *)d);
     json_object_set_new(item, "kind", json_string(kind_of(json_get_z(d, "state", ""))));
-    json_object_set_new(item, "updated", jstr(clock_in_words(c->arena,
-                                                             json_get_i64(d, "updated_at", 0),
-                                                             c->lang, false)));
+    json_object_set_new(
+        item, "updated",
+        jstr(clock_in_words(c->arena, json_get_i64(d, "updated_at", 0), c->lang, false)));
     json_array_append_new(list, item);
 }
 
@@ -76,6 +78,29 @@ json_t *account_dossiers(struct ctx *c)
         }
     }
     return list;
+}
+
+/* Whoever was told to delete what it received, and when it said that it did. */
+static json_t *notices_json(struct ctx *c, const json_t *list)
+{
+    json_t *out = json_array();
+    for (size_t i = 0; i < json_array_size(list); i++) {
+        const json_t *n = json_array_get(list, i);
+        json_t *client = NULL, *args = json_pack("{s:O}", "client_id", json_get(n, "client_id"));
+        enum err e = platform_call(c, "identity.client", args, &client);
+        json_decref(args);
+        int64_t done_ms = json_get_i64(n, "acknowledged_at", 0);
+        json_t *j = json_pack(
+            "{s:s,s:o}", "to",
+            e == ERR_OK ? account_text(c, json_get(client, "name"))
+                        : json_get_z(n, "client_id", ""),
+            "told", jstr(clock_in_words(c->arena, json_get_i64(n, "told_at", 0), c->lang, false)));
+        if (done_ms)
+            json_object_set_new(j, "deleted",
+                                jstr(clock_in_words(c->arena, done_ms, c->lang, false)));
+        json_array_append_new(out, j);
+    }
+    return out;
 }
 
 /* {to, provider, what, why, given, until ...} of one consent. */
@@ -106,9 +131,10 @@ static json_t *consent_json(struct ctx *c, const json_t *item)
     json_object_set_new(j, "withdrawn", json_boolean(strcmp(state, "withdrawn") == 0));
     if (strcmp(state, "ended") == 0)
         json_object_set(j, "ended", json_get(j, "until"));
-    json_object_set_new(j, "withdraw_url",
-                        jstr(arena_printf(c->arena, "/account/consents/%s/withdraw",
-                                          json_get_z(item, "id", ""))));
+    json_object_set_new(j, "notices", notices_json(c, json_get(item, "notices")));
+    json_object_set_new(
+        j, "withdraw_url",
+        jstr(arena_printf(c->arena, "/account/consents/%s/withdraw", json_get_z(item, "id", ""))));
     return j;
 }
 
@@ -134,9 +160,10 @@ static enum err consents(struct ctx *c, json_t **active, json_t **ended)
 static void set_list(json_t *d, const char *name, json_t *items)
 {
     if (json_array_size(items))
-        json_object_set_new(d, name, json_pack("{s:O,s:i,s:i}", "items", items, "active",
-                                               (int)json_array_size(items), "total",
-                                               (int)json_array_size(items)));
+        json_object_set_new(d, name,
+                            json_pack("{s:O,s:i,s:i}", "items", items, "active",
+                                      (int)json_array_size(items), "total",
+                                      (int)json_array_size(items)));
 }
 
 enum err account_page_account(struct ctx *c)
@@ -162,7 +189,8 @@ enum err account_page_account(struct ctx *c)
     return ctx_page(c, "account/account", d);
 }
 
-/* ---- consents ---------------------------------------------------------------------------------- */
+/* ---- consents ----------------------------------------------------------------------------------
+ */
 enum err account_page_consents(struct ctx *c)
 {
     json_t *active, *ended, *d = json_own(&c->pool, json_object());
@@ -213,12 +241,14 @@ enum err account_page_withdraw_post(struct ctx *c)
     if (e != ERR_OK)
         return e;
     json_t *one = consent_find(c, ended);
-    struct str when = clock_in_words(c->arena, json_get_i64(done, "withdrawn_at", 0), c->lang, true);
+    struct str when =
+        clock_in_words(c->arena, json_get_i64(done, "withdrawn_at", 0), c->lang, true);
     return ctx_page(c, "account/consent_withdrawn",
                     json_pack("{s:O?,s:o}", "consent", one, "when", jstr(when)));
 }
 
-/* ---- proofs ------------------------------------------------------------------------------------ */
+/* ---- proofs ------------------------------------------------------------------------------------
+ */
 static const struct fault f_no_use = {"ACC-404-USE", 404, "account", "No Such Use"};
 
 /* The use of the path, when it is hers. */
@@ -292,20 +322,21 @@ enum err account_page_proof(struct ctx *c)
     enum err e = account_use_find(c, &use);
     if (e != ERR_OK)
         return e;
-    json_t *d = json_pack("{s:s,s:o}", "back_url", "/account/uses", "use",
-                          account_use_json(c, &use));
+    json_t *d =
+        json_pack("{s:s,s:o}", "back_url", "/account/uses", "use", account_use_json(c, &use));
     json_object_del(json_get(d, "use"), "proof_url");
     e = journal_find(account_reader, use.entry, &at);
     if (e == ERR_OK)
         e = journal_prove(account_reader, at, c->arena, &proof);
     if (e == ERR_OK) {
         account_proof_details(c, d, at, proof);
-        struct str file = arena_printf(c->arena, "/account/uses/" STR_FMT "/preuve",
-                                       STR_ARG(use.entry));
+        struct str file =
+            arena_printf(c->arena, "/account/uses/" STR_FMT "/preuve", STR_ARG(use.entry));
         json_object_set_new(d, "download_url", jstr(file));
-        json_object_set_new(d, "command",
-                            jstr(arena_printf(c->arena, "socle journal verify preuve-" STR_FMT ".txt",
-                                              STR_ARG(use.entry))));
+        json_object_set_new(
+            d, "command",
+            jstr(arena_printf(c->arena, "socle journal verify preuve-" STR_FMT ".txt",
+                              STR_ARG(use.entry))));
     } else {
         json_object_set_new(d, "pending", json_true());
     }

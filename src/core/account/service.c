@@ -2,7 +2,6 @@
  * data, and take back what they agreed to. */
 #include "core/account/account.h"
 
-
 struct journal_reader *account_reader;
 
 static enum err start(struct platform *pf)

@@ -10,9 +10,10 @@
 
 enum { SUBJECTS_MAX = 64, USES_MAX = 500, PER_PAGE = 25 };
 
-const struct str account_use_kinds[ACCOUNT_USE_KINDS] = {
-    {"exchange.decision", 17}, {"exchange.refused", 16}, {"identity.signin", 15},
-    {"dossier.read", 12}};
+const struct str account_use_kinds[ACCOUNT_USE_KINDS] = {{"exchange.decision", 17},
+                                                         {"exchange.refused", 16},
+                                                         {"identity.signin", 15},
+                                                         {"dossier.read", 12}};
 
 const char *account_text(const struct ctx *c, const json_t *v)
 {
@@ -30,8 +31,8 @@ struct str account_fields(struct ctx *c, const json_t *fields)
     json_t *f;
     json_array_foreach(fields, i, f)
     {
-        const char *label = json_get(f, "label") ? account_text(c, json_get(f, "label"))
-                                                 : account_text(c, f);
+        const char *label =
+            json_get(f, "label") ? account_text(c, json_get(f, "label")) : account_text(c, f);
         out = arena_printf(c->arena, STR_FMT "%s%s", STR_ARG(out), out.n ? ", " : "", label);
     }
     return out;
@@ -39,8 +40,8 @@ struct str account_fields(struct ctx *c, const json_t *fields)
 
 enum err account_subjects(struct ctx *c, struct str **subjects, size_t *n)
 {
-    json_t *found, *item, *args = json_pack("{s:s#}", "person", c->session->subject.p,
-                                            (int)c->session->subject.n);
+    json_t *found, *item,
+        *args = json_pack("{s:s#}", "person", c->session->subject.p, (int)c->session->subject.n);
     size_t i;
     *subjects = arena_array(c->arena, struct str, SUBJECTS_MAX);
     (*subjects)[0] = c->session->subject;
@@ -52,9 +53,9 @@ enum err account_subjects(struct ctx *c, struct str **subjects, size_t *n)
     json_array_foreach(json_get(found, "items"), i, item)
     {
         if (*n < SUBJECTS_MAX)
-            (*subjects)[(*n)++] = arena_printf(c->arena, "sub:%s/%s",
-                                               json_get_z(item, "client_id", ""),
-                                               json_get_z(item, "sub", ""));
+            (*subjects)[(*n)++] =
+                arena_printf(c->arena, "sub:%s/%s", json_get_z(item, "client_id", ""),
+                             json_get_z(item, "sub", ""));
     }
     return ERR_OK;
 }
@@ -70,8 +71,8 @@ static enum err uses_of(struct ctx *c, struct str subject, const struct str *kin
 {
     struct journal_side_row *rows;
     size_t n_rows;
-    struct journal_side_query q = {.subject = subject, .kinds = kinds, .n_kinds = n_kinds,
-                                   .limit = limit};
+    struct journal_side_query q = {
+        .subject = subject, .kinds = kinds, .n_kinds = n_kinds, .limit = limit};
     enum err e = journal_side_list(account_reader, &q, c->arena, &rows, &n_rows);
     for (size_t i = 0; e == ERR_OK && i < n_rows; i++) {
         struct str plain;
@@ -120,10 +121,10 @@ json_t *account_use_json(struct ctx *c, const struct use *u)
     struct str fields = account_fields(c, json_get(t, "fields"));
     const char *api = account_text(c, json_get(t, "api_title"));
     const char *colon = strcmp(c->lang, "en") == 0 ? ": " : "\u00a0: ";
-    struct str what = *api && fields.n ? arena_printf(c->arena, "%s%s" STR_FMT, api, colon,
-                                                      STR_ARG(fields))
-                      : fields.n       ? fields
-                                       : str_from(api);
+    struct str what = *api && fields.n
+                          ? arena_printf(c->arena, "%s%s" STR_FMT, api, colon, STR_ARG(fields))
+                      : fields.n ? fields
+                                 : str_from(api);
     const char *why = account_text(c, json_get(t, "purpose"));
     if (!what.n) /* an act of hers or on her dossier: its title says it all */
         what = str_from(account_text(c, json_get(t, "title")));
@@ -140,12 +141,13 @@ json_t *account_use_json(struct ctx *c, const struct use *u)
         json_object_set_new(j, "refused", json_true());
         json_object_set_new(j, "reason", json_string(account_text(c, json_get(t, "reason"))));
     }
-    json_object_set_new(j, "proof_url", jstr(arena_printf(c->arena, "/account/uses/" STR_FMT,
-                                                          STR_ARG(u->entry))));
+    json_object_set_new(j, "proof_url",
+                        jstr(arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(u->entry))));
     return j;
 }
 
-/* ---- the page ---------------------------------------------------------------------------------- */
+/* ---- the page ----------------------------------------------------------------------------------
+ */
 
 static bool matches(struct ctx *c, json_t *use, struct str q)
 {
@@ -212,8 +214,8 @@ static json_t *by_day(struct ctx *c, const json_t *list, const struct use *uses,
 
 static json_t *page_url(struct ctx *c, struct str q, const char *kind, size_t page)
 {
-    struct str url = url_with(c->arena, STR("/account/uses"), "page",
-                              arena_printf(c->arena, "%zu", page));
+    struct str url =
+        url_with(c->arena, STR("/account/uses"), "page", arena_printf(c->arena, "%zu", page));
     if (q.n)
         url = url_with(c->arena, url, "q", q);
     return jstr(*kind ? url_with(c->arena, url, "kind", str_from(kind)) : url);
@@ -240,7 +242,8 @@ static json_t *export_url(struct ctx *c, struct str q, const char *kind)
     return jstr(*kind ? url_with(c->arena, url, "kind", str_from(kind)) : url);
 }
 
-/* ---- by kind ------------------------------------------------------------------------------------ */
+/* ---- by kind ------------------------------------------------------------------------------------
+ */
 static const struct filter {
     const char *name, *kind, *key;
 } kinds[] = {{"", NULL, "uses.filter.all"},
@@ -278,8 +281,8 @@ static json_t *filters_json(struct ctx *c, const struct use *uses, size_t n,
             url = url_with(c->arena, url, "q", q);
         json_array_append_new(
             list, json_pack("{s:o,s:o,s:b,s:o}", "label",
-                            jstr(pages_text(c->arena, "account", kinds[i].key, c->lang, NULL)), "url",
-                            jstr(url), "current", &kinds[i] == chosen, "count",
+                            jstr(pages_text(c->arena, "account", kinds[i].key, c->lang, NULL)),
+                            "url", jstr(url), "current", &kinds[i] == chosen, "count",
                             jstr(arena_printf(c->arena, "%zu", count))));
     }
     return list;
@@ -314,9 +317,10 @@ enum err account_page_uses(struct ctx *c)
     if (page > of)
         page = of ? of : 1;
     size_t from = (page - 1) * PER_PAGE, to = from + PER_PAGE < kept ? from + PER_PAGE : kept;
-    json_t *d = json_pack("{s:o,s:b,s:i,s:b,s:o,s:o}", "q", jstr(q), "searched", q.n > 0 || chosen->kind, "total",
-                          (int)kept, "one", kept == 1, "days", by_day(c, list, uses, from, to),
-                          "export_url", export_url(c, q, chosen->name));
+    json_t *d =
+        json_pack("{s:o,s:b,s:i,s:b,s:o,s:o}", "q", jstr(q), "searched", q.n > 0 || chosen->kind,
+                  "total", (int)kept, "one", kept == 1, "days", by_day(c, list, uses, from, to),
+                  "export_url", export_url(c, q, chosen->name));
     json_object_set(d, "filters", filters);
     json_object_set_new(d, "filtered", json_boolean(n > 0));
     add_pages(c, d, q, chosen->name, page, of, kept);

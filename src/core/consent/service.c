@@ -1,11 +1,11 @@
-/* Consents: given on the issuer's page, read in the account, withdrawn there, obeyed by the gateway.
- * What a consent covers is sealed under the person's key; what must be found (who, whom for, which
- * contract, until when) is in columns. Withdrawing writes the denial in the same transaction: there
- * is no moment when one is true without the other. */
+/* Consents: given on the issuer's page, read in the account, withdrawn there, obeyed by the
+ * gateway. What a consent covers is sealed under the person's key; what must be found (who, whom
+ * for, which contract, until when) is in columns. Withdrawing writes the denial in the same
+ * transaction: there is no moment when one is true without the other. */
 #include "base/clock.h"
 #include "base/rand.h"
+#include "core/consent/consent.h"
 #include "platform/change.h"
-#include "platform/ctx.h"
 
 enum { TOKEN_LIFE_MS = 3600 * 1000, DURATION_DAYS_MAX = 3650 };
 static const int64_t DAY_MS = 86400000;
@@ -18,12 +18,18 @@ static const struct db_migration migrations[] = {
      " withdrawn_at BIGINT NOT NULL, detail BLOB NOT NULL);"
      "CREATE INDEX consent_person ON consent(person, given_at);"
      "CREATE INDEX consent_client ON consent(person, client_id);"},
+    {"consent", 2,
+     "CREATE TABLE consent_notice("
+     " consent_id TEXT NOT NULL, client_id TEXT NOT NULL, told_at BIGINT NOT NULL,"
+     " acknowledged_at BIGINT NOT NULL, PRIMARY KEY(consent_id, client_id));"
+     "CREATE INDEX consent_notice_client ON consent_notice(client_id, acknowledged_at);"},
 };
 
-/* ---- giving ------------------------------------------------------------------------------------ */
+/* ---- giving ------------------------------------------------------------------------------------
+ */
 enum { ITEMS_MAX = 32 };
 struct given {
-    struct str person, client_id;
+    struct str person, client_id, actor;
     int64_t now_ms;
     size_t n;
     struct {
@@ -60,14 +66,20 @@ static enum err given_item(struct ctx *c, struct given *g, const json_t *item, s
     id_new(g->item[i].id);
     g->item[i].contract_id = json_get_str(item, "contract_id");
     g->item[i].until_ms = g->now_ms + days * DAY_MS;
-    enum err e = vault_seal(c, g->person, "consent", json_text(c->arena, item),
-                            &g->item[i].detail);
+    enum err e = vault_seal(c, g->person, "consent", json_text(c->arena, item), &g->item[i].detail);
     if (e != ERR_OK)
         return e;
     json_t *told = json_copy((json_t *)item);
-    json_object_set_new(told, "title", two("Vous avez donné votre accord", "You gave your consent"));
-    struct act_info info = {.kind = "consent.given", .actor = STR("self"),
-                            .object = str_from(g->item[i].id), .person = g->person, .told = told};
+    bool herself = str_eq_z(g->actor, "self"); /* else a service says that she did */
+    json_object_set_new(
+        told, "title",
+        herself ? two("Vous avez donné votre accord", "You gave your consent")
+                : two("Un service a enregistré votre accord", "A service recorded your consent"));
+    struct act_info info = {.kind = "consent.given",
+                            .actor = g->actor,
+                            .object = str_from(g->item[i].id),
+                            .person = g->person,
+                            .told = told};
     e = act_make(c, &info, act);
     if (e == ERR_OK)
         g->n++;
@@ -83,6 +95,7 @@ static enum err call_record(struct ctx *c, const json_t *args, json_t **out)
     enum err e = ERR_OK;
     g->person = json_get_str(args, "person");
     g->client_id = json_get_str(args, "client_id");
+    g->actor = json_get_str(args, "by").n ? json_get_str(args, "by") : STR("self");
     g->now_ms = clock_now_ms();
     if (!g->person.n || !g->client_id.n || json_array_size(json_get(args, "items")) > ITEMS_MAX)
         return ERR_INVALID;
@@ -103,7 +116,8 @@ static enum err call_record(struct ctx *c, const json_t *args, json_t **out)
     return ERR_OK;
 }
 
-/* ---- reading ----------------------------------------------------------------------------------- */
+/* ---- reading -----------------------------------------------------------------------------------
+ */
 static enum err call_active(struct ctx *c, const json_t *args, json_t **out)
 {
     struct db_result r;
@@ -132,9 +146,7 @@ static json_t *row_json(struct ctx *c, struct str person, const struct db_result
         json_read(plain, &row, NULL) != ERR_OK)
         row = json_object();
     int64_t withdrawn_ms = db_i64(r, i, 5), until_ms = db_i64(r, i, 4);
-    const char *state = withdrawn_ms              ? "withdrawn"
-                        : until_ms < clock_now_ms() ? "ended"
-                                                    : "active";
+    const char *state = withdrawn_ms ? "withdrawn" : until_ms < clock_now_ms() ? "ended" : "active";
     json_object_set_new(row, "id", json_string(db_z(r, i, 0)));
     json_object_set_new(row, "client_id", json_string(db_z(r, i, 1)));
     json_object_set_new(row, "contract_id", json_string(db_z(r, i, 2)));
@@ -142,6 +154,9 @@ static json_t *row_json(struct ctx *c, struct str person, const struct db_result
     json_object_set_new(row, "until_at", json_integer(until_ms));
     json_object_set_new(row, "withdrawn_at", json_integer(withdrawn_ms));
     json_object_set_new(row, "state", json_string(state));
+    json_t *notices;
+    if (withdrawn_ms && consent_notices(c, db_z(r, i, 0), &notices) == ERR_OK)
+        json_object_set_new(row, "notices", notices);
     return row;
 }
 
@@ -165,9 +180,11 @@ static enum err call_list(struct ctx *c, const json_t *args, json_t **out)
     return ERR_OK;
 }
 
-/* ---- withdrawing ------------------------------------------------------------------------------- */
+/* ---- withdrawing -------------------------------------------------------------------------------
+ */
 struct withdrawal {
-    struct str person, id, deny_key;
+    struct str person, id, deny_key, client_id;
+    const json_t *recipients;
     int64_t now_ms;
 };
 
@@ -181,6 +198,13 @@ static enum err withdrawal_write(struct db_conn *db, void *arg)
                                "ssi", w->id, w->person, w->now_ms);
     if (e == ERR_OK && changed == 0)
         return ERR_CONFLICT;
+    if (e == ERR_OK) /* whoever received the data is told to delete them */
+        e = consent_notice_add(db, w->id, w->client_id, w->now_ms);
+    for (size_t i = 0; i < json_array_size(w->recipients) && e == ERR_OK; i++) {
+        const json_t *r = json_array_get(w->recipients, i);
+        if (json_is_string(r))
+            e = consent_notice_add(db, w->id, str_from(json_string_value(r)), w->now_ms);
+    }
     return e == ERR_OK ? change_add(db, "deny", w->deny_key, w->now_ms + TOKEN_LIFE_MS) : e;
 }
 
@@ -189,22 +213,32 @@ static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
     struct db_result r;
     struct act act;
     struct withdrawal w = {.person = json_get_str(args, "person"),
-                           .id = json_get_str(args, "consent_id"), .now_ms = clock_now_ms()};
+                           .id = json_get_str(args, "consent_id"),
+                           .now_ms = clock_now_ms()};
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT id, client_id, contract_id, given_at, until_at, withdrawn_at, "
-                              "detail FROM consent WHERE id = $1 AND person = $2",
-                              "ss", w.id, w.person);
+    enum err e =
+        db_query_one(db, c->arena, &r,
+                     "SELECT id, client_id, contract_id, given_at, until_at, withdrawn_at, "
+                     "detail FROM consent WHERE id = $1 AND person = $2",
+                     "ss", w.id, w.person);
     if (e != ERR_OK)
         return e;
     w.deny_key = arena_printf(c->arena, "consent:" STR_FMT, STR_ARG(w.id));
     json_t *told = row_json(c, w.person, &r, 0);
-    json_object_set_new(told, "title",
-                        two("Vous avez retiré votre accord", "You withdrew your consent"));
-    struct act_info info = {.kind = "consent.withdrawn", .actor = STR("self"), .object = w.id,
-                            .person = w.person, .told = told};
+    struct str by = json_get_str(args, "by");
+    w.client_id = db_str(&r, 0, 1);
+    w.recipients = json_own(&c->pool, json_incref(json_get(told, "recipients")));
+    json_object_set_new(
+        told, "title",
+        by.n ? two("Un service a mis fin à votre accord", "A service ended your consent")
+             : two("Vous avez retiré votre accord", "You withdrew your consent"));
+    struct act_info info = {.kind = "consent.withdrawn",
+                            .actor = by.n ? by : STR("self"),
+                            .object = w.id,
+                            .person = w.person,
+                            .told = told};
     e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, withdrawal_write, &w, &act, 1);
@@ -215,12 +249,15 @@ static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
     return e;
 }
 
-/* ---- after a restore ---------------------------------------------------------------------------- */
+/* ---- after a restore ----------------------------------------------------------------------------
+ */
 static enum err withdrawal_again(struct db_conn *db, void *arg)
 {
     struct withdrawal *w = arg;
-    enum err e = db_exec(db, "UPDATE consent SET withdrawn_at = $2 WHERE id = $1 AND "
-                             "withdrawn_at = 0", "si", w->id, w->now_ms);
+    enum err e = db_exec(db,
+                         "UPDATE consent SET withdrawn_at = $2 WHERE id = $1 AND "
+                         "withdrawn_at = 0",
+                         "si", w->id, w->now_ms);
     return e == ERR_OK ? change_add(db, "deny", w->deny_key, clock_now_ms() + TOKEN_LIFE_MS) : e;
 }
 
@@ -238,6 +275,21 @@ static enum err replay(struct platform *pf, const json_t *leaf)
     return e;
 }
 
+static const struct route routes[] = {
+    ROUTE("POST", "/api/consents", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, consent_api_give,
+          "A service keeps a consent that a person gave it: its signed receipt comes back."),
+    ROUTE("GET", "/api/consents", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, consent_api_list,
+          "The consents of ?sub= to this client."),
+    ROUTE("GET", "/api/consents/notices", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, consent_api_notices,
+          "Withdrawals whose data this client must delete and has not acknowledged."),
+    ROUTE("POST", "/api/consents/notices/{id}/acknowledge", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
+          consent_api_acknowledge, "The data of this consent are deleted; the person reads it."),
+    ROUTE("GET", "/api/consents/{id}", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, consent_api_one,
+          "One consent: check it before each use."),
+    ROUTE("POST", "/api/consents/{id}/withdraw", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
+          consent_api_withdraw, "Ends a consent that was given to this client."),
+};
+
 static const struct call calls[] = {
     {"consent.record", call_record, "Keeps the consents a person gave."},
     {"consent.active", call_active, "Consents that hold now for a client."},
@@ -247,6 +299,8 @@ static const struct call calls[] = {
 
 const struct service service_consent = {
     .name = "consent",
+    .routes = routes,
+    .n_routes = COUNT_OF(routes),
     .migrations = migrations,
     .n_migrations = COUNT_OF(migrations),
     .calls = calls,

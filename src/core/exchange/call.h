@@ -1,11 +1,12 @@
-/* One call through the gateway, and the loop's gateway it belongs to. Shared by gateway.c (may it be
- * made?) and relay.c (making it). */
+/* One call through the gateway, and the loop's gateway it belongs to. Shared by gateway.c (may it
+ * be made?) and relay.c (making it). */
 #ifndef EXCHANGE_CALL_H
 #define EXCHANGE_CALL_H
 
 #include "core/exchange/decide.h"
 #include "core/exchange/feed.h"
 #include "core/exchange/record.h"
+#include "core/exchange/usage.h"
 #include "web/server.h"
 
 /* A snapshot as this loop holds it; counted without atomics. */
@@ -16,7 +17,8 @@ struct gateway_view {
 void gateway_view_unref(struct gateway_view *v);
 
 struct quota_row {
-    struct quota quota;
+    struct quota quota; /* first: a call's quota leads to its row */
+    struct usage usage;
     char id[];
 };
 struct flood_row {
@@ -37,6 +39,7 @@ struct gateway {
     uint64_t view_version;
     struct deny_list deny;
     struct token_cache tokens;
+    struct dpop_seen proofs;
     struct map quotas;
     struct map floods;
     struct flood_row flood_rows[1024];
@@ -72,6 +75,7 @@ struct gw_call {
     bool deciding; /* the journal's client holds `wait` */
     bool decided;  /* the decision is durable */
     bool answered; /* an answer was begun or refused: nothing more is decided */
+    bool counted;  /* in the usage of its contract */
     bool recorded; /* a decision was sent, so an outcome is owed */
     int64_t waiting_since_ms;
     struct gw_call *older, *newer;

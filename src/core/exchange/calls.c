@@ -37,43 +37,45 @@ static enum err contracts_of(struct ctx *c, struct str client_id, struct str sco
                           "ssii", client_id, scope, now_ms, now_ms);
 }
 
-static bool list_has(struct str list, struct str name)
+static json_t *label_of(struct ctx *c, struct str name, struct str fr, struct str en)
 {
-    struct str part;
-    if (str_eq_z(list, "*"))
-        return true;
-    while (list.n && str_split(&list, ' ', &part))
-        if (str_eq(part, name))
-            return true;
-    return false;
+    exchange_field_label(c->arena, name, "fr", &fr);
+    exchange_field_label(c->arena, name, "en", &en);
+    return json_pack("{s:s%, s:s%}", "fr", fr.p, fr.n, "en", en.p, en.n);
 }
 
-/* Labels come from the API's description; a path that it does not describe names itself. */
+/* Labels come from the API's description; a path that it does not describe names itself. Of a
+ * question ("income>=20000") it is the value's label, with what is asked. */
 static enum err fields_of(struct ctx *c, const struct db_result *r, size_t row, json_t **out)
 {
     struct db_result f;
     struct db_conn *db = db_read(c->pf->db);
-    struct str wanted = db_str(r, row, 14), rest = wanted, part;
+    struct str rest = db_str(r, row, 14), part, path;
+    struct json_filter_ask ask;
+    bool all = str_eq_z(rest, "*");
     enum err e = !db ? ERR_UNAVAILABLE
                      : db_query(db, c->arena, &f,
                                 "SELECT path, label_fr, label_en FROM api_field WHERE api = $1 "
-                                "AND version = $2 ORDER BY position", "ss", db_str(r, row, 1),
-                                db_str(r, row, 2));
+                                "AND version = $2 ORDER BY position",
+                                "ss", db_str(r, row, 1), db_str(r, row, 2));
     if (e != ERR_OK)
         return e;
     json_t *list = json_array();
-    for (size_t i = 0; i < f.n_rows; i++)
-        if (list_has(wanted, db_str(&f, i, 0)))
-            json_array_append_new(list, json_pack("{s:o, s:o}", "name", jstr(&f, i, 0), "label",
-                                                  two(&f, i, 1)));
-    while (!str_eq_z(wanted, "*") && rest.n && str_split(&rest, ' ', &part)) {
-        bool described = part.n == 0;
-        for (size_t i = 0; i < f.n_rows; i++)
-            described |= str_eq(part, db_str(&f, i, 0));
-        if (!described)
-            json_array_append_new(list, json_pack("{s:s%, s:{s:s%, s:s%}}", "name", part.p, part.n,
-                                                  "label", "fr", part.p, part.n, "en", part.p,
-                                                  part.n));
+    for (size_t i = 0; all && i < f.n_rows; i++)
+        json_array_append_new(
+            list, json_pack("{s:o, s:o}", "name", jstr(&f, i, 0), "label", two(&f, i, 1)));
+    while (!all && rest.n && str_split(&rest, ' ', &part)) {
+        if (part.n == 0)
+            continue;
+        if (json_filter_ask_read(part, &path, &ask) != ERR_OK)
+            path = part;
+        size_t i = 0;
+        while (i < f.n_rows && !str_eq(path, db_str(&f, i, 0)))
+            i++;
+        bool known = i < f.n_rows;
+        json_array_append_new(list, json_pack("{s:s%, s:o}", "name", part.p, part.n, "label",
+                                              label_of(c, part, known ? db_str(&f, i, 1) : path,
+                                                       known ? db_str(&f, i, 2) : path)));
     }
     *out = list;
     return ERR_OK;
@@ -86,12 +88,12 @@ static enum err scope_item(struct ctx *c, const struct db_result *r, size_t row,
     enum err e = fields_of(c, r, row, &fields);
     if (e != ERR_OK)
         return e;
-    json_t *v = json_pack(
-        "{s:s%, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:b, s:I}", "scope", scope.p, scope.n,
-        "api", jstr(r, row, 1), "api_title", two(r, row, 3), "provider", "id", jstr(r, row, 5),
-        "name", two(r, row, 6), "contract_id", jstr(r, row, 0), "fields", fields, "purpose",
-        two(r, row, 8), "legal_basis", two(r, row, 10), "consent_needed",
-        db_i64(r, row, 12) != 0, "duration_days", (json_int_t)db_i64(r, row, 13));
+    json_t *v = json_pack("{s:s%, s:o, s:o, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:b, s:I}", "scope",
+                          scope.p, scope.n, "api", jstr(r, row, 1), "api_title", two(r, row, 3),
+                          "provider", "id", jstr(r, row, 5), "name", two(r, row, 6), "contract_id",
+                          jstr(r, row, 0), "fields", fields, "purpose", two(r, row, 8),
+                          "legal_basis", two(r, row, 10), "consent_needed", db_i64(r, row, 12) != 0,
+                          "duration_days", (json_int_t)db_i64(r, row, 13));
     json_array_append_new(items, v);
     return ERR_OK;
 }
@@ -115,8 +117,7 @@ enum err exchange_scopes(struct ctx *c, const json_t *args, json_t **out)
         for (size_t k = 0; e == ERR_OK && k < r.n_rows; k++)
             e = scope_item(c, &r, k, scope, json_object_get(*out, "items"));
         if (e == ERR_OK && r.n_rows == 0)
-            json_array_append_new(json_object_get(*out, "unknown"),
-                                  json_stringn(scope.p, scope.n));
+            json_array_append_new(json_object_get(*out, "unknown"), json_stringn(scope.p, scope.n));
     }
     return e;
 }
@@ -166,7 +167,8 @@ enum err exchange_apis(struct ctx *c, const json_t *args, json_t **out)
                           "(SELECT COUNT(*) FROM api_field f WHERE f.api = a.id AND "
                           "f.version = a.version), a.methods, a.adapter, a.updated_at "
                           "FROM api a LEFT JOIN organisation o ON o.id = a.org_id "
-                          "WHERE a.state = 'active' ORDER BY a.circle, a.id, a.version", "");
+                          "WHERE a.state = 'active' ORDER BY a.circle, a.id, a.version",
+                          "");
     if (e != ERR_OK)
         return e;
     json_t *items = json_array();
@@ -177,8 +179,8 @@ enum err exchange_apis(struct ctx *c, const json_t *args, json_t **out)
             json_pack("{s:o, s:o, s:o, s:o, s:{s:o, s:o}, s:o, s:I, s:I, s:o, s:o, s:I}", "id",
                       jstr(&r, i, 0), "version", jstr(&r, i, 1), "title", two(&r, i, 2), "scope",
                       jstr(&r, i, 4), "provider", "id", jstr(&r, i, 5), "name", two(&r, i, 6),
-                      "summary", two(&r, i, 8), "circle", (json_int_t)db_i64(&r, i, 10),
-                      "n_fields", (json_int_t)db_i64(&r, i, 11), "methods", jstr(&r, i, 12),
-                      "adapter", jstr(&r, i, 13), "updated_at", (json_int_t)db_i64(&r, i, 14)));
+                      "summary", two(&r, i, 8), "circle", (json_int_t)db_i64(&r, i, 10), "n_fields",
+                      (json_int_t)db_i64(&r, i, 11), "methods", jstr(&r, i, 12), "adapter",
+                      jstr(&r, i, 13), "updated_at", (json_int_t)db_i64(&r, i, 14)));
     return ERR_OK;
 }

@@ -1,4 +1,4 @@
-/* socle contract list|show|suspend|resume|put, socle api list|put. */
+/* socle contract list|show|suspend|resume|put, socle api list|put (and cli_import.c). */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -10,10 +10,25 @@ static const char contract_help[] =
     "       socle contract show ID [--json]\n"
     "       socle contract suspend ID   every call under it is refused within 1 s\n"
     "       socle contract resume ID\n"
-    "       socle contract put FILE     makes or replaces one; - reads standard input\n";
+    "       socle contract put FILE     makes or replaces one; - reads standard input\n"
+    "  requests and agreements (docs/formats/contract.md):\n"
+    "       socle contract requests [--json]            all of them, with their state\n"
+    "       socle contract text ID                      the text that both sides sign\n"
+    "       socle contract key ORG FILE                 registers a body's public key (JWK)\n"
+    "       socle contract sign ID ORG FILE             a compact JWS over the text\n"
+    "       socle contract verify ID                    checks the archived text and signatures\n"
+    "       socle contract hook ORG in|out [URL]        a webhook; prints its secret\n"
+    "       socle contract replay DELIVERY              sends a delivery again\n";
 static const char api_help[] =
     "usage: socle api list [--json]\n"
-    "       socle api put FILE          publishes or replaces one; - reads standard input\n";
+    "       socle api check FILE [--json]   an OpenAPI description against the rules\n"
+    "       socle api import FILE --org ORG [--origin URL] [--circle 1|2|3] [--json]\n"
+    "                                   publishes it: page, data, sandbox, gateway\n"
+    "       socle api circle API 1|2|3 --reason TEXT [--refuse] [--json]\n"
+    "                                   decides in which circle an API stands\n"
+    "       socle api system ORG NAME [API]\n"
+    "                                   notes a body's system, with or without an API\n"
+    "       socle api put FILE          publishes a bare declaration; - reads standard input\n";
 
 struct run {
     struct arena arena;
@@ -94,18 +109,30 @@ static int contract_show(struct run *r, const char *id)
 {
     struct db_result rows;
     struct db_conn *db = db_read(r->c->pf->db);
-    enum err e = db ? db_query_one(db, &r->arena, &rows, contract_one_sql, "z", id)
-                    : ERR_UNAVAILABLE;
+    enum err e =
+        db ? db_query_one(db, &r->arena, &rows, contract_one_sql, "z", id) : ERR_UNAVAILABLE;
     if (e != ERR_OK)
         return failed("contract show", e);
     if (r->json) {
         print_json(r, json_own(&r->c->pool, contract_json(&rows, 0)));
         return 0;
     }
-    static const char *const names[] = {
-        "id", "client", "consumer", "api", "version", "fields", "purpose (fr)", "purpose (en)",
-        "legal basis (fr)", "legal basis (en)", "recipients", "consent needed", "purpose needed",
-        "duration (days)", "calls per minute", "state"};
+    static const char *const names[] = {"id",
+                                        "client",
+                                        "consumer",
+                                        "api",
+                                        "version",
+                                        "fields",
+                                        "purpose (fr)",
+                                        "purpose (en)",
+                                        "legal basis (fr)",
+                                        "legal basis (en)",
+                                        "recipients",
+                                        "consent needed",
+                                        "purpose needed",
+                                        "duration (days)",
+                                        "calls per minute",
+                                        "state"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         printf("%-18s %s\n", names[i], db_z(&rows, 0, i));
     int64_t starts_ms = db_i64(&rows, 0, 16), ends_ms = db_i64(&rows, 0, 17);
@@ -124,6 +151,18 @@ static int contract_set(struct run *r, const char *id, const char *state)
     return 0;
 }
 
+/* Requests and agreements are another service's: it takes what is not for us. -1: it does not
+ * either. */
+static int contract_elsewhere(struct run *r, int argc, char **argv)
+{
+    json_t *out, *list = json_array(), *args = json_pack("{s:b}", "json", r->json);
+    for (int i = 1; i < argc; i++)
+        json_array_append_new(list, json_string(argv[i]));
+    json_object_set_new(args, "args", list);
+    enum err e = platform_call(r->c, "contracts.command", json_own(&r->c->pool, args), &out);
+    return e == ERR_OK ? (int)json_get_i64(out, "code", -1) : -1;
+}
+
 static int contract_run(struct run *r, int argc, char **argv)
 {
     if (argc == 2 && strcmp(argv[1], "list") == 0)
@@ -136,6 +175,9 @@ static int contract_run(struct run *r, int argc, char **argv)
         return contract_set(r, argv[2], "active");
     if (argc == 3 && strcmp(argv[1], "put") == 0)
         return exchange_cli_contract_put(r->c, argv[2]);
+    int code = contract_elsewhere(r, argc, argv);
+    if (code >= 0)
+        return code;
     fputs(contract_help, stderr);
     return 2;
 }
@@ -145,14 +187,19 @@ static int api_run(struct run *r, int argc, char **argv)
     json_t *out;
     if (argc == 3 && strcmp(argv[1], "put") == 0)
         return exchange_cli_api_put(r->c, argv[2]);
+    int code = argc > 1 ? exchange_cli_api_import(r->c, argc - 1, argv + 1, r->json) : -1;
+    if (code >= 0)
+        return code;
     if (argc != 2 || strcmp(argv[1], "list") != 0) {
         fputs(api_help, stderr);
         return 2;
     }
-    enum err e = exchange_apis(r->c, NULL, &out);
+    enum err e = platform_call(r->c, "catalogue.apis", NULL, &out);
+    if (e == ERR_NOT_FOUND) /* no catalogue in this program */
+        e = platform_call(r->c, "exchange.apis", NULL, &out);
     if (e != ERR_OK)
         return failed("api list", e);
-    json_t *items = json_get(json_own(&r->c->pool, out), "items"), *v;
+    json_t *items = json_get(out, "items"), *v;
     size_t i;
     if (r->json) {
         print_json(r, items);
@@ -160,8 +207,9 @@ static int api_run(struct run *r, int argc, char **argv)
     }
     json_array_foreach(items, i, v)
     {
-        printf("%s/%s  scope %s  %s\n", json_get_z(v, "id", ""), json_get_z(v, "version", ""),
-               json_get_z(v, "scope", ""), json_get_z(json_get(v, "title"), "fr", ""));
+        printf("%s/%s  scope %s  %s%s\n", json_get_z(v, "id", ""), json_get_z(v, "version", ""),
+               json_get_z(v, "scope", ""), json_get_z(json_get(v, "title"), "fr", ""),
+               json_get_bool(v, "documented", true) ? "" : "  (not documented: not public)");
     }
     return 0;
 }

@@ -93,39 +93,22 @@ int exchange_cli_api_put(struct ctx *c, const char *path)
                                         "summary", "scope",  "origin",  "prefix", "adapter",
                                         "methods", "circle", "fields",  NULL};
     static const struct members m = {known, "api put"};
-    const json_t *f, *v = declaration_read(c, &m, path);
-    size_t i, n = json_array_size(json_get(v, "fields"));
+    const json_t *v = declaration_read(c, &m, path);
     if (!v)
         return 1;
-    if (n > EXCHANGE_FIELDS_MAX) {
+    if (json_array_size(json_get(v, "fields")) > EXCHANGE_FIELDS_MAX) {
         fprintf(stderr, "socle api put: over %d fields\n", EXCHANGE_FIELDS_MAX);
         return 1;
     }
-    struct exchange_api_field *fields = arena_array(c->arena, struct exchange_api_field, n);
-    json_array_foreach(json_get(v, "fields"), i, f)
-    {
-        const char *name = json_get_z(f, "path", "");
-        const char *fr = two(f, "label", "fr"), *en = two(f, "label", "en");
-        fields[i] = (struct exchange_api_field){name, fr ? fr : name, en ? en : name,
-                                                (int)json_get_i64(f, "sensitivity", 1)};
+    if (json_get_i64(v, "circle", 3) != 3) {
+        fputs("socle api put: a bare declaration shows no evidence, so its circle is 3 (socle api "
+              "import, socle api circle)\n",
+              stderr);
+        return 1;
     }
-    struct exchange_api api = {.id = json_get_z(v, "id", ""),
-                               .version = json_get_z(v, "version", ""),
-                               .org_id = json_get_z(v, "org_id", ""),
-                               .title_fr = two(v, "title", "fr"),
-                               .title_en = two(v, "title", "en"),
-                               .summary_fr = two(v, "summary", "fr"),
-                               .summary_en = two(v, "summary", "en"),
-                               .scope = json_get_z(v, "scope", ""),
-                               .origin = json_get_z(v, "origin", ""),
-                               .prefix = json_get_z(v, "prefix", ""),
-                               .adapter = json_get_z(v, "adapter", NULL),
-                               .methods = json_get_z(v, "methods", NULL),
-                               .circle = (int)json_get_i64(v, "circle", 3),
-                               .fields = fields,
-                               .n_fields = n};
-    return done(&m, exchange_api_put(c, &api),
-                arena_printf(c->arena, "%s/%s", api.id, api.version).p);
+    return done(
+        &m, exchange_api_put_json(c, v),
+        arena_printf(c->arena, "%s/%s", json_get_z(v, "id", ""), json_get_z(v, "version", "")).p);
 }
 
 int exchange_cli_contract_put(struct ctx *c, const char *path)

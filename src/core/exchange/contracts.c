@@ -34,6 +34,11 @@ const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS] = {
      " created_at BIGINT NOT NULL, updated_at BIGINT NOT NULL);"
      "CREATE INDEX contract_client ON contract(client_id, state);"
      "CREATE INDEX contract_state ON contract(state);"},
+    {"exchange", 2,
+     "CREATE TABLE exchange_usage("
+     " contract TEXT NOT NULL, day BIGINT NOT NULL, delivered BIGINT NOT NULL,"
+     " refused BIGINT NOT NULL, bytes BIGINT NOT NULL, last_at BIGINT NOT NULL,"
+     " PRIMARY KEY(contract, day));"},
 };
 
 enum { NAME_MAX_LEN = 64, TEXT_MAX = 2000, DEFAULT_DURATION_DAYS = 90 };
@@ -121,20 +126,38 @@ static enum err api_closure(struct db_conn *db, void *arg)
     return e == ERR_OK ? change_add(db, "config", str_from(a->id), 0) : e;
 }
 
+/* A private body consumes; what the core and the commons provide is a public body's to answer for.
+ */
+static bool circle_is_closed(struct ctx *c, const struct exchange_api *api)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    return api->circle < 3 && (!db || db_query_one(db, c->arena, &r,
+                                                   "SELECT 1 FROM organisation WHERE id = $1 AND "
+                                                   "kind IN ('private', 'partner')",
+                                                   "z", api->org_id) != ERR_NOT_FOUND);
+}
+
 enum err exchange_api_put(struct ctx *c, const struct exchange_api *api)
 {
     struct api_job job = {api, clock_now_ms()};
     const char *fault = api_fault(api);
     if (fault)
         return wrong("api_refused", api->id, fault);
-    struct act_info info = {.kind = "exchange.api.put", .actor = actor_of(c),
+    if (circle_is_closed(c, api)) {
+        log_warn("api_refused", "id", api->id, "member", "circle");
+        return ERR_DENIED;
+    }
+    struct act_info info = {.kind = "exchange.api.put",
+                            .actor = actor_of(c),
                             .object = arena_printf(c->arena, "%s/%s", api->id, api->version)};
     struct act act;
     enum err e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, api_closure, &job, &act, 1) : e;
 }
 
-/* ---- contracts ---------------------------------------------------------------------------------- */
+/* ---- contracts ----------------------------------------------------------------------------------
+ */
 struct contract_job {
     const struct exchange_contract_terms *t;
     struct str id;
@@ -192,8 +215,8 @@ static enum err contract_closure(struct db_conn *db, void *arg)
         t->purpose_fr, t->purpose_en, t->basis_fr, t->basis_en, t->recipients ? t->recipients : "",
         (int64_t)t->consent_needed, (int64_t)t->purpose_needed,
         (int64_t)(t->duration_days > 0 ? t->duration_days : DEFAULT_DURATION_DAYS),
-        (int64_t)(t->quota_per_minute > 0 ? t->quota_per_minute : 0),
-        t->starts_ms, t->ends_ms, job->now_ms, job->now_ms);
+        (int64_t)(t->quota_per_minute > 0 ? t->quota_per_minute : 0), t->starts_ms, t->ends_ms,
+        job->now_ms, job->now_ms);
     return e == ERR_OK ? change_add(db, "config", job->id, 0) : e;
 }
 
@@ -221,8 +244,8 @@ enum err exchange_contract_put(struct ctx *c, const struct exchange_contract_ter
     id_new(fresh);
     struct contract_job job = {t, arena_dup(c->arena, str_from(t->id ? t->id : fresh)),
                                clock_now_ms()};
-    struct act_info info = {.kind = "exchange.contract.put", .actor = actor_of(c),
-                            .object = job.id};
+    struct act_info info = {
+        .kind = "exchange.contract.put", .actor = actor_of(c), .object = job.id};
     e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, contract_closure, &job, &act, 1);
@@ -241,9 +264,9 @@ static enum err state_closure(struct db_conn *db, void *arg)
 {
     const struct state_job *job = arg;
     int64_t changed;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE contract SET state = $1, updated_at = $2 WHERE id = $3",
-                               "zis", job->state, job->now_ms, job->id);
+    enum err e =
+        db_exec_count(db, &changed, "UPDATE contract SET state = $1, updated_at = $2 WHERE id = $3",
+                      "zis", job->state, job->now_ms, job->id);
     if (e == ERR_OK && changed == 0)
         e = ERR_NOT_FOUND;
     return e == ERR_OK ? change_add(db, "config", job->id, 0) : e;
@@ -253,11 +276,16 @@ enum err exchange_contract_state(struct ctx *c, struct str id, const char *state
 {
     struct state_job job = {id, state, clock_now_ms()};
     struct act act;
-    if (strcmp(state, "active") != 0 && strcmp(state, "suspended") != 0)
+    static const char *const known[][2] = {{"active", "exchange.contract.resumed"},
+                                           {"suspended", "exchange.contract.suspended"},
+                                           {"sandbox", "exchange.contract.sandbox"},
+                                           {"revoked", "exchange.contract.revoked"}};
+    size_t i = 0;
+    while (i < COUNT_OF(known) && strcmp(state, known[i][0]) != 0)
+        i++;
+    if (i == COUNT_OF(known))
         return ERR_INVALID;
-    struct act_info info = {.kind = strcmp(state, "active") == 0 ? "exchange.contract.resumed"
-                                                                 : "exchange.contract.suspended",
-                            .actor = actor_of(c), .object = id};
+    struct act_info info = {.kind = known[i][1], .actor = actor_of(c), .object = id};
     enum err e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, state_closure, &job, &act, 1) : e;
 }

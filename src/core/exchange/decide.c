@@ -95,7 +95,8 @@ static void judge_all(const struct decide_in *in, struct token *t)
 {
     int64_t at_ms;
     t->revoked = deny_has(in->deny, "token", t->jti, &at_ms) ||
-                 deny_has(in->deny, "client", t->client_id, &at_ms);
+                 deny_has(in->deny, "client", t->client_id, &at_ms) ||
+                 (t->family.n && deny_has(in->deny, "family", t->family, &at_ms));
     for (size_t i = 0; i < t->n_grants; i++)
         t->grants[i].verdict = judge(in, t, &t->grants[i]);
     t->snapshot_seen = in->snapshot_version;
@@ -120,8 +121,8 @@ enum gw_code decide(const struct decide_in *in, struct token *t, const struct ex
         if (g->k ? g->k->route != route : !str_eq(g->api, route->api))
             continue;
         enum gw_code verdict = g->verdict;
-        if (verdict == GW_OK && (g->k->starts_ms > in->now_ms ||
-                                 (g->k->ends_ms && g->k->ends_ms <= in->now_ms)))
+        if (verdict == GW_OK &&
+            (g->k->starts_ms > in->now_ms || (g->k->ends_ms && g->k->ends_ms <= in->now_ms)))
             verdict = GW_CONTRACT;
         if (verdict == GW_OK) {
             *grant = g;

@@ -9,7 +9,7 @@
 
 /* What was withdrawn or revoked and could still be in somebody's token. One per loop. */
 struct deny_list {
-    struct map rows; /* "consent:<id>" -> row */
+    struct map rows;  /* "consent:<id>" -> row */
     uint64_t version; /* grows with each addition; starts at 1 */
     size_t sweep_at;
 };
@@ -27,8 +27,8 @@ struct decide_in {
     struct quota *(*quota)(void *arg, struct str contract_id);
     void *quota_arg;
 };
-/* GW_OK and the grant; or the reason, and the grant it is about (NULL: none). *denied_at_ms is set for GW_CONSENT when it was withdrawn, else
- * 0. */
+/* GW_OK and the grant; or the reason, and the grant it is about (NULL: none). *denied_at_ms is set
+ * for GW_CONSENT when it was withdrawn, else 0. */
 enum gw_code decide(const struct decide_in *in, struct token *t, const struct exchange_route *route,
                     struct token_grant **grant, int64_t *denied_at_ms) MUST_CHECK;
 

@@ -1,5 +1,5 @@
-/* The exchange's doors for the demonstration's loader and for tests: publish an API, make a contract.
- * Other services meet the exchange through platform_call (docs/CALLS.md). */
+/* The exchange's doors for the demonstration's loader and for tests: publish an API, make a
+ * contract. Other services meet the exchange through platform_call (docs/CALLS.md). */
 #ifndef EXCHANGE_EXCHANGE_H
 #define EXCHANGE_EXCHANGE_H
 
@@ -15,27 +15,27 @@ struct exchange_api {
     const char *id, *version; /* "quotient-familial", "v1": letters, digits, '-', '_', '.' */
     const char *org_id;       /* the provider */
     const char *title_fr, *title_en, *summary_fr, *summary_en;
-    const char *scope;        /* what a client asks the issuer for; unique among active APIs */
-    const char *origin;       /* "http://127.0.0.1:9001" */
-    const char *prefix;       /* of the provider's paths: "" or "/api"; no final '/' */
-    const char *adapter;      /* "json"; or "xml": the origin is an adapter that speaks JSON to us */
-    const char *methods;      /* NULL: "GET" */
-    int circle;               /* 1 core, 2 commons, 3 partners */
+    const char *scope;   /* what a client asks the issuer for; unique among active APIs */
+    const char *origin;  /* "http://127.0.0.1:9001" */
+    const char *prefix;  /* of the provider's paths: "" or "/api"; no final '/' */
+    const char *adapter; /* "json"; or "xml": the origin is an adapter that speaks JSON to us */
+    const char *methods; /* NULL: "GET" */
+    int circle;          /* 1 core, 2 commons, 3 partners */
     const struct exchange_api_field *fields;
     size_t n_fields;
 };
 
 struct exchange_contract_terms {
-    const char *id; /* NULL: a new one */
+    const char *id;                 /* NULL: a new one */
     const char *client_id, *org_id; /* the consumer */
     const char *api, *version;
     const char *fields; /* paths, blank-separated; "*" passes bodies through unfiltered */
     const char *purpose_fr, *purpose_en, *basis_fr, *basis_en;
     const char *recipients; /* identifiers, blank-separated; NULL: any */
     bool consent_needed;
-    bool purpose_needed; /* each call must bear context, object and recipient */
-    int duration_days;   /* of a consent; 0: 90 */
-    int quota_per_minute; /* 0: none */
+    bool purpose_needed;        /* each call must bear context, object and recipient */
+    int duration_days;          /* of a consent; 0: 90 */
+    int quota_per_minute;       /* 0: none */
     int64_t starts_ms, ends_ms; /* 0: begun already, whatever the clock; 0: open */
 };
 
@@ -46,7 +46,7 @@ enum err exchange_api_put(struct ctx *c, const struct exchange_api *api) MUST_CH
  * API. */
 enum err exchange_contract_put(struct ctx *c, const struct exchange_contract_terms *t,
                                struct str *id_out) MUST_CHECK;
-/* "active" or "suspended"; ERR_NOT_FOUND. */
+/* "active"; or "suspended", "sandbox" (no token, no call), "revoked". ERR_NOT_FOUND. */
 enum err exchange_contract_state(struct ctx *c, struct str id, const char *state) MUST_CHECK;
 
 #endif

@@ -6,7 +6,8 @@
 static const struct gw_fault table[GW_CODE_COUNT] = {
     [GW_PATH] = {"EXC-400-PATH", 400, "The path is not acceptable",
                  "Behind the API's version, a path has no empty or dot segment and no encoded "
-                 "slash, backslash, dot or NUL.", NULL, 0},
+                 "slash, backslash, dot or NUL.",
+                 NULL, 0},
     [GW_PURPOSE] = {"EXC-400-PURPOSE", 400, "The purpose of the call is missing",
                     "This contract requires the parameters context, object and recipient (in the "
                     "query, or as headers Socle-Context, Socle-Object and Socle-Recipient).",
@@ -20,6 +21,16 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
                           "Ask the issuer for a new one.", "invalid_token", 0},
     [GW_TOKEN_REVOKED] = {"EXC-401-REVOKED", 401, "The access token was revoked",
                           "Ask the issuer for a new one.", "invalid_token", 0},
+    [GW_TOKEN_BOUND] =
+        {"EXC-401-BOUND", 401, "The access token is bound to a key or a certificate",
+         "Send it as Authorization: DPoP with a proof in the header DPoP (RFC 9449), "
+         "or over TLS with the client certificate it was given to (RFC 8705).",
+         "invalid_token", 0},
+    [GW_PROOF] =
+        {"EXC-401-PROOF", 401, "The DPoP proof does not hold",
+         "A proof is signed by the key of the token, for this method and address, less than "
+         "a minute ago, with the token's digest, and is sent once.",
+         "invalid_dpop_proof", 0},
     [GW_SCOPE] = {"EXC-403-SCOPE", 403, "The token does not cover this API",
                   "Ask the issuer for a token with this API's scope.", "insufficient_scope", 0},
     [GW_CONTRACT] = {"EXC-403-CONTRACT", 403, "No active contract covers this call",
@@ -43,12 +54,15 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
     [GW_TOKEN_FLOOD] = {"EXC-429-TOKEN", 429, "Too many invalid tokens from this address",
                         "Wait as long as Retry-After says.", NULL, 1},
     [GW_PROVIDER] = {"EXC-502-PROVIDER", 502, "The provider failed",
-                     "Its answer was an error or could not be read. Nothing was delivered.", NULL, 0},
+                     "Its answer was an error or could not be read. Nothing was delivered.", NULL,
+                     0},
     [GW_PROVIDER_FORM] = {"EXC-502-FORM", 502, "The provider's answer is not what was agreed",
                           "It is not a JSON document that the contract's fields can be taken "
-                          "from. Nothing was delivered.", NULL, 0},
+                          "from. Nothing was delivered.",
+                          NULL, 0},
     [GW_STALE] = {"EXC-503-STALE", 503, "The gateway could not confirm its configuration",
-                  "Withdrawals might be unknown to it, so it refuses rather than deliver.", NULL, 1},
+                  "Withdrawals might be unknown to it, so it refuses rather than deliver.", NULL,
+                  1},
     [GW_JOURNAL] = {"EXC-503-JOURNAL", 503, "The journal does not answer",
                     "No data leaves without a durable entry. Nothing was delivered.", NULL, 1},
     [GW_PROVIDER_DOWN] = {"EXC-503-PROVIDER", 503, "The provider cannot be reached",

@@ -1,4 +1,5 @@
-/* Every way the gateway says no: one table, so that codes are stable and no refusal is improvised. */
+/* Every way the gateway says no: one table, so that codes are stable and no refusal is improvised.
+ */
 #ifndef EXCHANGE_FAULTS_H
 #define EXCHANGE_FAULTS_H
 
@@ -12,7 +13,9 @@ enum gw_code {
     GW_TOKEN_INVALID,
     GW_TOKEN_EXPIRED,
     GW_TOKEN_REVOKED,
-    GW_SCOPE,         /* 403 */
+    GW_TOKEN_BOUND, /* sent without what it is bound to */
+    GW_PROOF,       /* a DPoP proof that does not hold */
+    GW_SCOPE,       /* 403 */
     GW_CONTRACT,
     GW_CONSENT,
     GW_RECIPIENT,

@@ -33,7 +33,8 @@ static struct feed {
     bool build_failed, names_missing;
 } feed = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
 
-/* ---- to the loops ------------------------------------------------------------------------------- */
+/* ---- to the loops -------------------------------------------------------------------------------
+ */
 struct post {
     struct loop_job job;
     struct feed_listener *to;
@@ -88,7 +89,8 @@ void feed_listen(struct feed_listener *l)
     pthread_mutex_unlock(&feed.lock);
 }
 
-/* ---- names -------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------
+ */
 static bool needs_no_asking(struct str name)
 {
     if (str_eq_nocase(name, STR("localhost")) || str_ends(name, STR(".localhost")))
@@ -137,7 +139,8 @@ static enum err resolve_for_route(void *arg, struct str name, unsigned port, str
     return ERR_OK;
 }
 
-/* Asks for every wanted name without holding the lock while it waits; true when an address is new. */
+/* Asks for every wanted name without holding the lock while it waits; true when an address is new.
+ */
 static bool names_renew(void)
 {
     bool changed = false;
@@ -161,7 +164,8 @@ static bool names_renew(void)
     return changed;
 }
 
-/* ---- keys --------------------------------------------------------------------------------------- */
+/* ---- keys ---------------------------------------------------------------------------------------
+ */
 static bool keys_renew(void)
 {
     struct arena a;
@@ -181,7 +185,8 @@ static bool keys_renew(void)
     return changed;
 }
 
-/* ---- building ----------------------------------------------------------------------------------- */
+/* ---- building -----------------------------------------------------------------------------------
+ */
 /* Reads inside the lock: whoever publishes later has read later. */
 static void rebuild(void)
 {
@@ -251,8 +256,7 @@ static void denials_tell(const struct change *list, size_t n)
         abort();
     for (size_t i = 0; i < n; i++)
         if (str_eq_z(list[i].kind, "deny"))
-            deny[n_deny++] =
-                (struct feed_denial){list[i].at_ms, list[i].until_ms, list[i].key};
+            deny[n_deny++] = (struct feed_denial){list[i].at_ms, list[i].until_ms, list[i].key};
     pthread_mutex_lock(&feed.lock);
     for (size_t i = 0; i < n_deny; i++)
         denial_keep(&deny[i]);
@@ -275,7 +279,8 @@ static void on_changes(struct platform *pf, const struct change *list, size_t n,
         rebuild();
 }
 
-/* ---- the thread that waits for others ----------------------------------------------------------- */
+/* ---- the thread that waits for others -----------------------------------------------------------
+ */
 static void *renew_run(void *arg)
 {
     (void)arg;

@@ -1,7 +1,7 @@
 /* Brings what the database says to the loops: the change feed's thread builds a snapshot after each
- * change of configuration and posts it, and every denial, to each loop. A thread of its own resolves
- * the providers' names and reads the issuer's public keys again now and then, so that neither a slow
- * name server nor the keys process can hold a withdrawal up. */
+ * change of configuration and posts it, and every denial, to each loop. A thread of its own
+ * resolves the providers' names and reads the issuer's public keys again now and then, so that
+ * neither a slow name server nor the keys process can hold a withdrawal up. */
 #ifndef EXCHANGE_FEED_H
 #define EXCHANGE_FEED_H
 

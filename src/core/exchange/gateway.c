@@ -9,18 +9,21 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "core/exchange/call.h"
+#include "core/exchange/proof.h"
 #include "core/exchange/stages.h"
 #include "platform/change.h"
 
 enum {
     TOKENS_MAX = 4096,
+    PROOFS_MAX = 1 << 19, /* in one life of a proof: 7,500 a second of a loop */
     STALE_MS = 1000,
     VERIFIES_PER_SECOND = 5000, /* of a loop: a third of its time */
     FAILURES_PER_SECOND = 20,   /* of an address */
     REFUSAL_EVERY_MS = 1000,    /* of a token under a contract: recorded ones */
 };
 
-/* ---- what the feed brings ----------------------------------------------------------------------- */
+/* ---- what the feed brings -----------------------------------------------------------------------
+ */
 void gateway_view_unref(struct gateway_view *v)
 {
     if (--v->refs)
@@ -56,10 +59,11 @@ static struct quota *quota_of(void *gateway, struct str contract_id)
     struct gateway *g = gateway;
     struct quota_row *row = map_get(&g->quotas, contract_id);
     if (!row) {
-        row = calloc(1, sizeof *row + contract_id.n);
+        row = calloc(1, sizeof *row + contract_id.n + 1);
         if (!row)
             abort();
         memcpy(row->id, contract_id.p, contract_id.n);
+        usage_register(&row->usage, row->id);
         map_set(&g->quotas, str_of(row->id, contract_id.n), row);
     }
     return &row->quota;
@@ -78,17 +82,19 @@ void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
     g->lane = record_lane_new(pf, l, index);
     g->upstreams = upstreams_new(l, 256);
     token_cache_init(&g->tokens, TOKENS_MAX);
+    dpop_seen_init(&g->proofs, PROOFS_MAX);
     deny_init(&g->deny);
     map_init(&g->quotas);
     map_init(&g->floods);
     relay_start(g);
-    g->listener = (struct feed_listener){.loop = l, .on_snapshot = on_snapshot,
-                                         .on_denials = on_denials};
+    g->listener =
+        (struct feed_listener){.loop = l, .on_snapshot = on_snapshot, .on_denials = on_denials};
     feed_listen(&g->listener);
     return g;
 }
 
-/* ---- ROUTE -------------------------------------------------------------------------------------- */
+/* ---- ROUTE --------------------------------------------------------------------------------------
+ */
 /* "/gw/{api}/{version}/rest": key is "api/version", rest begins with its '/'. */
 static bool path_split(struct str path, struct str *key, struct str *rest)
 {
@@ -103,7 +109,8 @@ static bool path_split(struct str path, struct str *key, struct str *rest)
     return n > (size_t)one + 1;
 }
 
-/* The provider must read the path as we do: nothing that one of us could normalise is let through. */
+/* The provider must read the path as we do: nothing that one of us could normalise is let through.
+ */
 static bool path_is_plain(struct str rest)
 {
     for (size_t i = 0; i < rest.n; i++) {
@@ -126,8 +133,10 @@ static bool path_is_plain(struct str rest)
     return true;
 }
 
-/* ---- TOKEN -------------------------------------------------------------------------------------- */
-/* Failed verifications per address and second: a flood of garbage costs its sender, not the loop. */
+/* ---- TOKEN --------------------------------------------------------------------------------------
+ */
+/* Failed verifications per address and second: a flood of garbage costs its sender, not the loop.
+ */
 static struct flood_row *flood_of(struct gateway *g, struct str remote)
 {
     int64_t second = loop_now_ms(g->loop) / 1000;
@@ -153,8 +162,10 @@ static enum gw_code token_learn(struct gateway *g, struct fast *x, struct str te
                                 struct token **out)
 {
     struct flood_row *flood = flood_of(g, fast_remote(x));
-    struct token_rules rules = {.keys = g->view->snapshot->issuer_keys, .issuer = g->issuer,
-                                .audience = g->audience, .seal_key = g->pf->token_seal,
+    struct token_rules rules = {.keys = g->view->snapshot->issuer_keys,
+                                .issuer = g->issuer,
+                                .audience = g->audience,
+                                .seal_key = g->pf->token_seal,
                                 .now_ms = now_ms};
     if (!flood || flood->failures >= FAILURES_PER_SECOND)
         return GW_TOKEN_FLOOD;
@@ -170,21 +181,39 @@ static enum gw_code token_learn(struct gateway *g, struct fast *x, struct str te
     return GW_OK;
 }
 
-static enum gw_code token_find(struct gateway *g, struct fast *x, int64_t now_ms, struct token **out)
+/* PROOF. Those that do not hold count as bad tokens do. */
+static enum gw_code possession(struct gateway *g, struct fast *x, struct token *t, bool dpop,
+                               int64_t now_ms)
+{
+    struct flood_row *flood = flood_of(g, fast_remote(x));
+    if (!flood || flood->failures >= FAILURES_PER_SECOND)
+        return GW_TOKEN_FLOOD;
+    enum gw_code code = token_possessed(g, x, t, dpop, now_ms);
+    flood->failures += code != GW_OK;
+    return code;
+}
+
+static enum gw_code token_find(struct gateway *g, struct fast *x, int64_t now_ms,
+                               struct token **out)
 {
     struct str h = http_header_get(fast_head(x), "Authorization"), signature;
     if (!h.p)
         return GW_TOKEN_MISSING;
-    if (h.n < 8 || !str_eq_nocase(str_sub(h, 0, 7), STR("Bearer ")))
+    bool bearer = h.n > 7 && str_eq_nocase(str_sub(h, 0, 7), STR("Bearer "));
+    if (!bearer && !(h.n > 5 && str_eq_nocase(str_sub(h, 0, 5), STR("DPoP "))))
         return GW_TOKEN_MISSING;
-    struct str text = str_trim(str_after(h, 7));
+    struct str text = str_trim(str_after(h, bearer ? 7 : 5));
     if (!token_is_formed(text, &signature))
         return GW_TOKEN_INVALID;
     *out = token_cache_get(&g->tokens, text, signature);
-    return *out ? GW_OK : token_learn(g, x, text, now_ms, out);
+    enum gw_code code = *out ? GW_OK : token_learn(g, x, text, now_ms, out);
+    if (code != GW_OK || (bearer && !(*out)->jkt.n && !(*out)->x5t.n))
+        return code;
+    return possession(g, x, *out, !bearer, now_ms);
 }
 
-/* ---- PURPOSE ------------------------------------------------------------------------------------ */
+/* ---- PURPOSE ------------------------------------------------------------------------------------
+ */
 enum { PURPOSE_MAX = 200 };
 
 static struct str purpose_one(struct fast *x, const char *param, const char *header)
@@ -233,7 +262,8 @@ static enum gw_code purpose_read(struct gw_call *c)
                : GW_RECIPIENT;
 }
 
-/* ---- refusals ----------------------------------------------------------------------------------- */
+/* ---- refusals -----------------------------------------------------------------------------------
+ */
 /* At most one a second of each token and contract: who insists fills no journal. */
 static enum gw_code refuse(struct gateway *g, struct gw_call *c, struct token_grant *grant,
                            enum gw_code code)
@@ -243,16 +273,20 @@ static enum gw_code refuse(struct gateway *g, struct gw_call *c, struct token_gr
     if (!grant || !grant->k || !str_eq(grant->k->client_id, c->token->client_id) ||
         (grant->refusal_kept_ms && now_ms - grant->refusal_kept_ms < REFUSAL_EVERY_MS))
         return code;
-    struct record_call rec = {.k = grant->k, .token = c->token, .consent = grant->consent,
+    struct record_call rec = {.k = grant->k,
+                              .token = c->token,
+                              .consent = grant->consent,
                               .method = str_from(http_method_name(h->method)),
-                              .target = h->target, .trace_id = fast_trace_id(c->x),
+                              .target = h->target,
+                              .trace_id = fast_trace_id(c->x),
                               .at_ms = c->at_ms};
     grant->refusal_kept_ms = now_ms;
     record_refusal(g->lane, &rec, code);
     return code;
 }
 
-/* ---- the way through ---------------------------------------------------------------------------- */
+/* ---- the way through ----------------------------------------------------------------------------
+ */
 STAGE_AT(admit);
 static enum gw_code admit(struct gateway *g, struct gw_call *c)
 {
@@ -283,8 +317,11 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
     token->refs++;
 
     /* DECIDE: contract, consent, denials, times */
-    struct decide_in in = {.snapshot = g->view->snapshot, .snapshot_version = g->view_version,
-                           .deny = &g->deny, .now_ms = c->at_ms, .quota = quota_of,
+    struct decide_in in = {.snapshot = g->view->snapshot,
+                           .snapshot_version = g->view_version,
+                           .deny = &g->deny,
+                           .now_ms = c->at_ms,
+                           .quota = quota_of,
                            .quota_arg = g};
     code = decide(&in, token, c->route, &grant, &c->denied_at_ms);
     if (code != GW_OK)
@@ -335,6 +372,7 @@ bool gateway_explain(struct str method, struct str path)
         {"FRESH", &gateway_at_admit, "the change feed was confirmed within 1 s"},
         {"ROUTE", &gateway_at_admit, "api and version in the snapshot; a plain path"},
         {"TOKEN", &gateway_at_token, "known to the loop, or verified once"},
+        {"PROOF", &gateway_at_proof, "of a token bound to a key: signed for this call, sent once"},
         {"DECIDE", &gateway_at_decide, "contract, consent, denials, times"},
         {"METHOD", &gateway_at_admit, "open on this API"},
         {"PURPOSE", &gateway_at_purpose, "context, object, recipient where needed"},

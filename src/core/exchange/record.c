@@ -106,9 +106,8 @@ static struct str side_make(struct record_lane *r, const struct record_call *c,
     }
     buf_add_char(b, '}');
     arena_reset(&r->work);
-    return b->err == ERR_OK
-               ? seal(&r->work, c->token->subject_key, STR("journal.side"), buf_str(b))
-               : STR_NONE;
+    return b->err == ERR_OK ? seal(&r->work, c->token->subject_key, STR("journal.side"), buf_str(b))
+                            : STR_NONE;
 }
 
 /* What decisions and refusals have in common. */
@@ -165,8 +164,10 @@ void record_refusal(struct record_lane *r, const struct record_call *c, enum gw_
     journal_entry_field(&e, STR("request"), c->target);
     if (journal_entry_end(&e) != ERR_OK)
         return;
-    struct journal_record rec = {.id = str_of(t.id, ID_LEN), .leaf = buf_str(&r->leaf),
-                                 .subject = c->token->person, .side = side_make(r, c, &t, why)};
+    struct journal_record rec = {.id = str_of(t.id, ID_LEN),
+                                 .leaf = buf_str(&r->leaf),
+                                 .subject = c->token->person,
+                                 .side = side_make(r, c, &t, why)};
     /* The refusal stands whether it is written or not: no data left. */
     if (rec.side.n && append(r, &rec, NULL) != ERR_OK)
         return;
@@ -189,9 +190,9 @@ static void outcome_fields(struct journal_entry *e, const struct record_end *end
 {
     const struct record_fields *f = end->fields;
     for (size_t i = 0; i < f->n; i++)
-        journal_entry_field(e, end->k->fields[f->list[i].path_index].path,
-                            str_of(f->values->p + f->list[i].from,
-                                   f->list[i].to - f->list[i].from));
+        journal_entry_field(
+            e, end->k->fields[f->list[i].path_index].path,
+            str_of(f->values->p + f->list[i].from, f->list[i].to - f->list[i].from));
 }
 
 STAGE_AT(outcome);

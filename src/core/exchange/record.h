@@ -41,8 +41,8 @@ struct record_ticket {
 enum err record_decision(struct record_lane *r, const struct record_call *c,
                          struct record_ticket *t, struct journal_call *call) MUST_CHECK;
 
-/* A call that was refused although its contract is known: the person reads that it was tried. Nobody
- * waits. Refusals that do not concern her (a quota, a method) are not kept. */
+/* A call that was refused although its contract is known: the person reads that it was tried.
+ * Nobody waits. Refusals that do not concern her (a quota, a method) are not kept. */
 void record_refusal(struct record_lane *r, const struct record_call *c, enum gw_code code);
 
 /* What of each field was delivered: digests gathered while the filter runs, one a path, over every

@@ -1,6 +1,6 @@
-/* The answer's half of the gateway. The provider is asked while the journal writes the decision; what
- * the provider sends waits here until the decision is durable, and only what the contract allows goes
- * on. A call ends once, in call_fail or in one of the finish functions. */
+/* The answer's half of the gateway. The provider is asked while the journal writes the decision;
+ * what the provider sends waits here until the decision is durable, and only what the contract
+ * allows goes on. A call ends once, in call_fail or in one of the finish functions. */
 #include "core/exchange/call.h"
 
 #include <stdio.h>
@@ -13,9 +13,9 @@ enum {
     JOURNAL_WAIT_MS = 2000,
     SWEEP_MS = 250,
     REQUEST_BODY_MAX = 1 << 20,
-    FILTERED_MAX = 8 << 20,   /* a document to filter must be whole */
-    WHOLE_MAX = 64 * 1024,    /* passed through in one piece */
-    HELD_MAX = 256 * 1024,    /* kept while the decision is not durable; then reading pauses */
+    FILTERED_MAX = 8 << 20, /* a document to filter must be whole */
+    WHOLE_MAX = 64 * 1024,  /* passed through in one piece */
+    HELD_MAX = 256 * 1024,  /* kept while the decision is not durable; then reading pauses */
     SPARE_MAX = 256,
     SPARE_BUF_MAX = 64 * 1024,
 };
@@ -30,7 +30,8 @@ static void up_body(struct upstream_call *u, struct str piece);
 static void up_end(struct upstream_call *u, enum err e, bool sent);
 static const struct upstream_ops up_ops = {up_head, up_body, up_end};
 
-/* ---- a call's life ------------------------------------------------------------------------------ */
+/* ---- a call's life ------------------------------------------------------------------------------
+ */
 struct gw_call *call_new(struct gateway *g, struct fast *x)
 {
     struct gw_call *c = g->spare;
@@ -95,15 +96,24 @@ static void up_stop(struct gw_call *c)
 
 static void outcome(struct gw_call *c, int status, const char *code, const struct record_fields *f)
 {
-    struct record_end end = {.k = c->k, .fields = f, .status = status, .code = code,
-                             .bytes = c->bytes_out, .took_us = clock_mono_us() - c->began_us};
+    struct record_end end = {.k = c->k,
+                             .fields = f,
+                             .status = status,
+                             .code = code,
+                             .bytes = c->bytes_out,
+                             .took_us = clock_mono_us() - c->began_us};
+    if (c->quota && c->k && !c->counted) {
+        c->counted = true;
+        usage_count(&((struct quota_row *)c->quota)->usage, !code && status != 0, c->bytes_out);
+    }
     if (!c->recorded)
         return;
     c->recorded = false;
     record_outcome(c->g->lane, &c->ticket, &end);
 }
 
-/* ---- the list of decisions that are waited for --------------------------------------------------- */
+/* ---- the list of decisions that are waited for
+ * --------------------------------------------------- */
 static void waiting_add(struct gw_call *c)
 {
     struct gateway *g = c->g;
@@ -154,7 +164,8 @@ void relay_start(struct gateway *g)
     buf_init(&g->values, FILTERED_MAX);
 }
 
-/* ---- answering ---------------------------------------------------------------------------------- */
+/* ---- answering ----------------------------------------------------------------------------------
+ */
 enum { HEADERS_MAX = 12 };
 struct headers {
     struct http_header list[HEADERS_MAX];
@@ -207,11 +218,21 @@ static struct str why_in_detail(struct gw_call *c, enum gw_code code)
                         clock_rfc3339(a, c->denied_at_ms, false).p);
 }
 
-static struct str authenticate(struct gw_call *c, const struct gw_fault *f)
+static bool under_dpop(struct gw_call *c, enum gw_code code)
+{
+    struct str h = http_header_get(fast_head(c->x), "Authorization");
+    return code == GW_PROOF || code == GW_TOKEN_BOUND ||
+           (h.n > 5 && str_eq_nocase(str_sub(h, 0, 5), STR("DPoP ")));
+}
+
+static struct str authenticate(struct gw_call *c, enum gw_code code, const struct gw_fault *f)
 {
     struct arena *a = fast_arena(c->x);
     if (!f->oauth)
         return STR_NONE;
+    if (f->status == 401 && f->oauth[0] && under_dpop(c, code))
+        return arena_printf(a, "DPoP realm=\"socle\", error=\"%s\", algs=\"" DPOP_ALGS "\"",
+                            f->oauth);
     if (!f->oauth[0])
         return STR("Bearer realm=\"socle\"");
     if (f->status == 403 && c->route)
@@ -232,7 +253,8 @@ void call_fail(struct gw_call *c, enum gw_code code)
     struct headers h;
     struct buf text;
     struct fast *x = c->x;
-    struct gw_problem p = {.code = code, .detail = why_in_detail(c, code),
+    struct gw_problem p = {.code = code,
+                           .detail = why_in_detail(c, code),
                            .trace_id = str_from(fast_trace_id(x)),
                            .base_url = c->g->pf->settings->base_url};
     if (names_provider(code))
@@ -245,7 +267,7 @@ void call_fail(struct gw_call *c, enum gw_code code)
                  c->route ? c->route->key.p : "");
     common_headers(c, &h);
     header(&h, "Content-Type", STR("application/problem+json"));
-    header(&h, "WWW-Authenticate", authenticate(c, f));
+    header(&h, "WWW-Authenticate", authenticate(c, code, f));
     if (code == GW_METHOD)
         header(&h, "Allow", c->route->allow);
     unsigned retry_s = code == GW_QUOTA ? quota_retry_s(c->quota) : f->retry_s;
@@ -257,7 +279,8 @@ void call_fail(struct gw_call *c, enum gw_code code)
     buf_free(&text);
 }
 
-/* ---- BODY ---------------------------------------------------------------------------------------- */
+/* ---- BODY
+ * ---------------------------------------------------------------------------------------- */
 STAGE_AT(body);
 void call_read_body(struct gw_call *c)
 {
@@ -279,7 +302,8 @@ static void on_body(struct fast *x, struct str piece, bool last)
         call_go(c);
 }
 
-/* ---- DECISION and UPSTREAM ----------------------------------------------------------------------- */
+/* ---- DECISION and UPSTREAM
+ * ----------------------------------------------------------------------- */
 static void try_finish(struct gw_call *c);
 
 STAGE_AT(wait);
@@ -306,10 +330,14 @@ static void decision_done(struct journal_call *wait, enum err e, uint64_t index)
 static enum err decide_record(struct gw_call *c)
 {
     const struct http_head *h = fast_head(c->x);
-    struct record_call rec = {.k = c->k, .token = c->token, .consent = c->consent,
+    struct record_call rec = {.k = c->k,
+                              .token = c->token,
+                              .consent = c->consent,
                               .method = str_from(http_method_name(h->method)),
-                              .target = h->target, .body = buf_str(&c->body),
-                              .purpose = c->purpose, .trace_id = fast_trace_id(c->x),
+                              .target = h->target,
+                              .body = buf_str(&c->body),
+                              .purpose = c->purpose,
+                              .trace_id = fast_trace_id(c->x),
                               .at_ms = c->at_ms};
     c->wait.done = decision_done;
     enum err e = record_decision(c->g->lane, &rec, &c->ticket, &c->wait);
@@ -366,8 +394,9 @@ static bool ask_provider(struct gw_call *c)
     header(&out, "traceparent", str_from(c->traceparent));
     if (c->body.n)
         header(&out, "Content-Type", http_header_get(h, "Content-Type"));
-    c->up = upstream_send(c->g->upstreams, &r->origin, h->method, str_of(target, (size_t)(p - target)),
-                          out.list, out.n, buf_str(&c->body), &up_ops, c);
+    c->up =
+        upstream_send(c->g->upstreams, &r->origin, h->method, str_of(target, (size_t)(p - target)),
+                      out.list, out.n, buf_str(&c->body), &up_ops, c);
     return c->up != NULL;
 }
 
@@ -382,7 +411,8 @@ void call_go(struct gw_call *c)
         call_fail(c, GW_PATH);
 }
 
-/* ---- what the provider answers ------------------------------------------------------------------- */
+/* ---- what the provider answers
+ * ------------------------------------------------------------------- */
 static enum gw_code status_code(int status)
 {
     if (status >= 200 && status < 300)
@@ -506,7 +536,8 @@ static void up_end(struct upstream_call *u, enum err e, bool sent)
                                             : GW_PROVIDER);
 }
 
-/* ---- FILTER and the end -------------------------------------------------------------------------- */
+/* ---- FILTER and the end
+ * -------------------------------------------------------------------------- */
 static void answer_whole(struct gw_call *c, struct str body, const struct record_fields *f)
 {
     struct headers h;

@@ -2,18 +2,24 @@
 #ifndef EXCHANGE_SCHEMA_H
 #define EXCHANGE_SCHEMA_H
 
+#include "data/jsonfilter.h"
 #include "platform/ctx.h"
 
-
-enum { EXCHANGE_MIGRATIONS = 1 };
+enum { EXCHANGE_MIGRATIONS = 2 };
 extern const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS];
 
-/* Calls (calls.c), pages (catalogue.c), commands (cli.c, cli_put.c). */
+/* Calls (calls.c, publish.c), commands (cli.c, cli_put.c, cli_import.c). */
 call_handler exchange_scopes, exchange_grants, exchange_apis;
-route_handler exchange_page_catalogue, exchange_page_api;
+call_handler exchange_call_api, exchange_call_contract_put, exchange_call_contract_state;
+/* The label of a contract's field becomes that of its question: "Revenu : au moins 20000 ...". */
+void exchange_field_label(struct arena *a, struct str name, const char *lang, struct str *label);
+call_handler exchange_call_api_put, exchange_call_fields, exchange_call_contract;
+call_handler exchange_call_subscribers, exchange_call_circle_set, exchange_call_usage;
+enum err exchange_api_put_json(struct ctx *c, const json_t *declaration) MUST_CHECK;
 int exchange_cli_api(struct platform *pf, int argc, char **argv);
 int exchange_cli_contract(struct platform *pf, int argc, char **argv);
 int exchange_cli_api_put(struct ctx *c, const char *path);
+int exchange_cli_api_import(struct ctx *c, int argc, char **argv, bool as_json);
 int exchange_cli_contract_put(struct ctx *c, const char *path);
 
 #endif

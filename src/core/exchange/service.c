@@ -4,36 +4,44 @@
 #include "core/exchange/feed.h"
 #include "core/exchange/gateway.h"
 #include "core/exchange/schema.h"
+#include "core/exchange/usage.h"
 
-static const struct route routes[] = {
-    ROUTE("GET", "/catalogue", SITE_PORTAL, ROLE_PUBLIC, 0, exchange_page_catalogue,
-          "The catalogue of published APIs."),
-    ROUTE("GET", "/catalogue/{api}", SITE_PORTAL, ROLE_PUBLIC, 0, exchange_page_api,
-          "One API: versions, fields and their meaning, how to get access."),
-};
+static enum err start(struct platform *pf)
+{
+    enum err e = feed_start(pf);
+    return e == ERR_OK ? usage_start(pf) : e;
+}
 
 static const struct call calls[] = {
     {"exchange.scopes", exchange_scopes, "The contracts behind the scopes a client asks for."},
     {"exchange.grants", exchange_grants, "The contracts a token of that client may bear now."},
     {"exchange.apis", exchange_apis, "The catalogue."},
+    {"exchange.api", exchange_call_api, "One API as agreements name it."},
+    {"exchange.contract_put", exchange_call_contract_put, "Makes or replaces a contract."},
+    {"exchange.contract_state", exchange_call_contract_state,
+     "Holds a contract or lets it go on; gateways obey within a second."},
+    {"exchange.api_put", exchange_call_api_put, "Publishes an API from its declaration."},
+    {"exchange.fields", exchange_call_fields, "The fields of one version of an API."},
+    {"exchange.contract", exchange_call_contract, "One contract."},
+    {"exchange.circle_set", exchange_call_circle_set, "Puts an API into another circle."},
+    {"exchange.usage", exchange_call_usage, "Calls counted by the gateway."},
+    {"exchange.subscribers", exchange_call_subscribers, "How many bodies use each API."},
 };
 
 static const struct command commands[] = {
     {"contract", "list, show, suspend and resume contracts", exchange_cli_contract},
-    {"api", "list the published APIs", exchange_cli_api},
+    {"api", "check, import, list and put APIs", exchange_cli_api},
 };
 
 const struct service service_exchange = {
     .name = "exchange",
-    .routes = routes,
-    .n_routes = COUNT_OF(routes),
     .migrations = exchange_migrations,
     .n_migrations = EXCHANGE_MIGRATIONS,
     .calls = calls,
     .n_calls = COUNT_OF(calls),
     .commands = commands,
     .n_commands = COUNT_OF(commands),
-    .start = feed_start,
+    .start = start,
     .loop_start = gateway_loop_start,
     .fast = gateway_fast,
     .explain = gateway_explain,

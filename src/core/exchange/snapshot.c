@@ -1,4 +1,5 @@
 #include "core/exchange/snapshot.h"
+#include "core/exchange/schema.h"
 
 #include <stdlib.h>
 #include "base/codec.h"
@@ -98,7 +99,8 @@ static enum err read_fields(struct build *b)
     struct db_result r;
     enum err e = db_query(b->db, &b->work, &r,
                           "SELECT api, version, path, label_fr, label_en FROM api_field "
-                          "ORDER BY api, version, position", "");
+                          "ORDER BY api, version, position",
+                          "");
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
         struct str key = arena_printf(&b->work, STR_FMT "/" STR_FMT, STR_ARG(db_str(&r, i, 0)),
                                       STR_ARG(db_str(&r, i, 1)));
@@ -127,13 +129,14 @@ static enum err read_routes(struct build *b)
         b->db, &b->work, &r,
         "SELECT a.id, a.version, a.scope, a.title_fr, a.title_en, a.org_id, "
         "COALESCE(o.name_fr, a.org_id), COALESCE(o.name_en, a.org_id), a.prefix, a.methods, "
-        "a.state, a.origin FROM api a LEFT JOIN organisation o ON o.id = a.org_id", "");
+        "a.state, a.origin FROM api a LEFT JOIN organisation o ON o.id = a.org_id",
+        "");
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
         struct exchange_route *t = arena_new(&b->s->arena, struct exchange_route);
         t->api = dup(b, &r, i, 0);
         t->version = dup(b, &r, i, 1);
-        t->key = arena_printf(&b->s->arena, STR_FMT "/" STR_FMT, STR_ARG(t->api),
-                              STR_ARG(t->version));
+        t->key =
+            arena_printf(&b->s->arena, STR_FMT "/" STR_FMT, STR_ARG(t->api), STR_ARG(t->version));
         t->scope = dup(b, &r, i, 2);
         t->title_fr = dup(b, &r, i, 3);
         t->title_en = dup(b, &r, i, 4);
@@ -178,11 +181,18 @@ static void fields_fill(struct build *b, struct exchange_contract *k, struct str
             k->active = false;
             return;
         }
-        const struct exchange_field *f = field_of(known, part);
+        struct str path;
+        struct json_filter_ask ask;
+        enum err asked = json_filter_ask_read(part, &path, &ask);
+        const struct exchange_field *f = field_of(known, asked == ERR_OK ? path : part);
         struct exchange_field *mine = &k->fields[k->n_fields];
         mine->path = arena_dup(&b->s->arena, part);
         mine->label_fr = f ? f->label_fr : mine->path;
         mine->label_en = f ? f->label_en : mine->path;
+        if (f) {
+            exchange_field_label(&b->s->arena, mine->path, "fr", &mine->label_fr);
+            exchange_field_label(&b->s->arena, mine->path, "en", &mine->label_en);
+        }
         paths[k->n_fields++] = mine->path;
     }
     if (json_filter_new(paths, k->n_fields, &k->filter) != ERR_OK) {
@@ -317,7 +327,8 @@ static enum err read_contracts(struct build *b)
                    "c.consent_needed, c.purpose_needed, c.quota_per_minute, c.state, c.starts_at, "
                    "c.ends_at, COALESCE(o.name_fr, c.org_id), COALESCE(o.name_en, c.org_id) "
                    "FROM contract c LEFT JOIN organisation o ON o.id = c.org_id "
-                   "WHERE c.state = 'active'", "");
+                   "WHERE c.state = 'active'",
+                   "");
 }
 
 enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,

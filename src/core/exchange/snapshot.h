@@ -1,7 +1,7 @@
-/* What the gateway knows, frozen: routes, contracts with their compiled filters, the issuer's public
- * keys. Built beside the loops from one reading of the database, handed to each loop by pointer, and
- * never changed: so the fast lane needs no lock and no query. A change gives a new snapshot; an old
- * one lives until the last exchange that began with it ends. */
+/* What the gateway knows, frozen: routes, contracts with their compiled filters, the issuer's
+ * public keys. Built beside the loops from one reading of the database, handed to each loop by
+ * pointer, and never changed: so the fast lane needs no lock and no query. A change gives a new
+ * snapshot; an old one lives until the last exchange that began with it ends. */
 #ifndef EXCHANGE_SNAPSHOT_H
 #define EXCHANGE_SNAPSHOT_H
 
@@ -21,11 +21,11 @@ struct exchange_route {
     struct str api, version, scope;
     struct str title_fr, title_en;
     struct str provider_id, provider_fr, provider_en;
-    struct str prefix;   /* of the provider's paths; "" or "/..." without a final '/' */
-    unsigned methods;    /* 1 << enum http_method */
-    struct str allow;    /* the same as text, for Allow */
+    struct str prefix; /* of the provider's paths; "" or "/..." without a final '/' */
+    unsigned methods;  /* 1 << enum http_method */
+    struct str allow;  /* the same as text, for Allow */
     bool active;
-    bool ready;          /* its address is known */
+    bool ready; /* its address is known */
     struct upstream_origin origin;
 };
 
@@ -38,16 +38,17 @@ struct exchange_contract {
     const struct exchange_route *route;
     struct str consumer_fr, consumer_en;
     struct str purpose_fr, purpose_en, basis_fr, basis_en;
-    struct str purpose_header; /* percent-encoded: header values are ASCII */
-    struct str recipients; /* identifiers, blank-separated; "" any */
-    bool active;           /* state; the days are looked at on each call */
+    struct str purpose_header;  /* percent-encoded: header values are ASCII */
+    struct str recipients;      /* identifiers, blank-separated; "" any */
+    bool active;                /* state; the days are looked at on each call */
     int64_t starts_ms, ends_ms; /* ends_ms 0: open */
     bool consent_needed, purpose_needed, passthrough;
-    unsigned quota_per_minute; /* 0: none */
+    unsigned quota_per_minute;  /* 0: none */
     struct json_filter *filter; /* NULL when passthrough */
     struct exchange_field *fields;
     size_t n_fields;
-    /* Parts of the journal's records that are the same on each call: docs/formats/exchange-side.md */
+    /* Parts of the journal's records that are the same on each call: docs/formats/exchange-side.md
+     */
     struct str entry_common, side_common;
 };
 
@@ -71,6 +72,7 @@ struct exchange_snapshot *exchange_snapshot_ref(struct exchange_snapshot *s);
 void exchange_snapshot_unref(struct exchange_snapshot *s);
 
 /* "http://host:port" split; ERR_INVALID. Slices of url. */
-enum err exchange_origin_read(struct str url, bool *tls, struct str *host, unsigned *port) MUST_CHECK;
+enum err exchange_origin_read(struct str url, bool *tls, struct str *host,
+                              unsigned *port) MUST_CHECK;
 
 #endif

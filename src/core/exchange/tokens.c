@@ -96,6 +96,11 @@ static enum err claims_read(struct token *t, const json_t *claims, const uint8_t
     int64_t exp_s = json_get_i64(claims, "exp", 0);
     t->jti = arena_dup(&t->arena, json_get_str(claims, "jti"));
     t->client_id = arena_dup(&t->arena, json_get_str(claims, "client_id"));
+    t->family = arena_dup(&t->arena, json_get_str(claims, "family"));
+    t->jkt = arena_dup(&t->arena, json_get_str(json_get(claims, "cnf"), "jkt"));
+    t->x5t = arena_dup(&t->arena, json_get_str(json_get(claims, "cnf"), "x5t#S256"));
+    if (json_get(claims, "cnf") && !t->jkt.n && !t->x5t.n)
+        return ERR_INVALID; /* bound to something we cannot check */
     if (!t->jti.n || !t->client_id.n || exp_s <= 0 || exp_s > INT64_MAX / 1000)
         return ERR_INVALID;
     t->expires_ms = exp_s * 1000;
@@ -157,6 +162,7 @@ void token_unref(struct token *t)
 {
     if (!t || --t->refs)
         return;
+    dpop_key_free(&t->proof_key);
     arena_free(&t->arena);
     free(t);
 }

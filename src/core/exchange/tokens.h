@@ -1,6 +1,7 @@
-/* Access tokens the loop has already believed. Verifying a signature costs some 65 us, so it is done
- * once per token and loop; afterwards a token is found by its signature part and compared whole. What
- * the call needs (grants, the identity header for the provider, the subject's key) is ready-made. */
+/* Access tokens the loop has already believed. Verifying a signature costs some 65 us, so it is
+ * done once per token and loop; afterwards a token is found by its signature part and compared
+ * whole. What the call needs (grants, the identity header for the provider, the subject's key) is
+ * ready-made. */
 #ifndef EXCHANGE_TOKENS_H
 #define EXCHANGE_TOKENS_H
 
@@ -10,6 +11,7 @@
 #include "core/exchange/faults.h"
 #include "core/exchange/quota.h"
 #include "core/exchange/snapshot.h"
+#include "crypto/dpop.h"
 
 enum { TOKEN_TEXT_MAX = 8 * 1024, TOKEN_GRANTS_MAX = 64 };
 
@@ -26,11 +28,13 @@ struct token_grant {
 struct token {
     struct arena arena; /* wiped: holds the subject's key */
     struct str text, signature;
-    struct str jti, client_id;
+    struct str jti, client_id, family; /* family: of a refresh token; "" none */
+    struct str jkt, x5t;               /* what it is bound to (cnf); "" none */
+    struct dpop_key proof_key;         /* read once: later proofs cost their signature alone */
     int64_t expires_ms;
     bool has_subject;
-    struct str person;       /* names the side rows; never sent anywhere */
-    struct str identity;     /* Socle-Subject: base64url of the pivot identity's JSON */
+    struct str person;   /* names the side rows; never sent anywhere */
+    struct str identity; /* Socle-Subject: base64url of the pivot identity's JSON */
     const uint8_t *subject_key;
     uint8_t subject_hash[32]; /* SHA-256 of the person id: what commitments are made of */
     struct token_grant *grants;
@@ -48,7 +52,8 @@ struct token_rules {
     int64_t now_ms;
 };
 /* GW_OK and a token of one reference, or why not (GW_TOKEN_*). */
-enum gw_code token_verify(struct str text, const struct token_rules *r, struct token **out) MUST_CHECK;
+enum gw_code token_verify(struct str text, const struct token_rules *r,
+                          struct token **out) MUST_CHECK;
 /* Cheap look at the form, before any cryptography: three base64url parts of bounded length. */
 bool token_is_formed(struct str text, struct str *signature);
 void token_unref(struct token *t);

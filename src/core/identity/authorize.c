@@ -6,6 +6,7 @@
 #include "core/identity/faults.h"
 #include "core/identity/issue.h"
 #include "core/identity/provider.h"
+#include "core/identity/pushed.h"
 
 static struct str realm_of(const struct client *k, const struct request *r)
 {
@@ -44,8 +45,8 @@ static enum err sign_in(struct ctx *c, struct flow *f, const struct client *k)
         return e;
     if (!hint_is_usable(c, k, f))
         return ctx_redirect(c, flow_url(c, f, "/connexion/choix"));
-    const char *path = arena_printf(c->arena, "/connexion/vers/" STR_FMT,
-                                    STR_ARG(f->request.idp_hint)).p;
+    const char *path =
+        arena_printf(c->arena, "/connexion/vers/" STR_FMT, STR_ARG(f->request.idp_hint)).p;
     return ctx_redirect(c, flow_url(c, f, path));
 }
 
@@ -59,10 +60,17 @@ static enum err authorize(struct ctx *c, struct request *r)
         return idt_fail(c, IDT_CLIENT, NULL, "client_id");
     if (e != ERR_OK)
         return e;
+    bool resolved = request_resolve(c, k, r, &why, &e);
+    if (e != ERR_OK)
+        return e;
+    if (!resolved && !r->redirect_uri.p)
+        return idt_fail(c, IDT_REQUEST, NULL, why.description);
     if (!client_uri_is(c, k->id, "redirect", r->redirect_uri))
         return idt_fail(c, IDT_REDIRECT, NULL, "redirect_uri");
-    struct flow f = {.kind = FLOW_CLIENT, .client_name_fr = k->name_fr,
-                     .client_name_en = k->name_en};
+    if (!resolved)
+        return redirect_error(c, r, &why);
+    struct flow f = {
+        .kind = FLOW_CLIENT, .client_name_fr = k->name_fr, .client_name_en = k->name_en};
     if (!request_check(c->arena, r, k->profile, k->pkce, &why))
         return redirect_error(c, r, &why);
     f.request = *r;

@@ -1,4 +1,5 @@
-/* A query string as an authorization request, in every profile; what is taken survives the pages. */
+/* A query string as an authorization request, in every profile; what is taken survives the pages.
+ */
 #include <assert.h>
 #include <stdint.h>
 #include "core/identity/request.h"

@@ -1,5 +1,5 @@
-/* To the identity provider and back. Each provider has a return address of its own (RFC 9700 4.4), and
- * the state is bound to the flow, the provider and, by the flow's cookie, to the browser. */
+/* To the identity provider and back. Each provider has a return address of its own (RFC 9700 4.4),
+ * and the state is bound to the flow, the provider and, by the flow's cookie, to the browser. */
 #include "core/identity/schema.h"
 
 #include <stdatomic.h>
@@ -22,7 +22,8 @@ static json_t *jstr(struct str s)
     return json_stringn(s.p ? s.p : "", s.n);
 }
 
-/* ---- there -------------------------------------------------------------------------------------- */
+/* ---- there --------------------------------------------------------------------------------------
+ */
 static enum level level_wanted(const struct flow *f, const struct provider *p)
 {
     enum level asked = f->kind == FLOW_CLIENT ? f->request.level : LEVEL_EIDAS1;
@@ -34,9 +35,8 @@ static struct str scope_wanted(const struct flow *f, const struct provider *p)
     struct str set = json_get_str(p->conf, "scope");
     if (set.n)
         return set;
-    return str_eq_z(f->realm, "agents")
-               ? STR("openid given_name usual_name email uid siret")
-               : STR("openid profile birth email");
+    return str_eq_z(f->realm, "agents") ? STR("openid given_name usual_name email uid siret")
+                                        : STR("openid profile birth email");
 }
 
 static struct str upstream_url(struct ctx *c, const struct flow *f, const struct provider *p,
@@ -97,7 +97,8 @@ enum err identity_go(struct ctx *c)
     return ctx_redirect(c, upstream_url(c, f, p, endpoint));
 }
 
-/* ---- back --------------------------------------------------------------------------------------- */
+/* ---- back ---------------------------------------------------------------------------------------
+ */
 /* A slow provider holds the handlers that wait for it: it may not hold them all. */
 static _Atomic int under_way[64];
 
@@ -198,7 +199,8 @@ static enum err back_read(struct ctx *c, struct back *b, bool *answered)
     *answered = true;
     if (b->level < level_wanted(b->flow, b->p))
         return idt_fail(c, IDT_LEVEL, b->flow, level_name(b->level));
-    b->who = (struct sign_in){.provider = b->p->id, .realm = b->flow->realm,
+    b->who = (struct sign_in){.provider = b->p->id,
+                              .realm = b->flow->realm,
                               .provider_sub = json_get_str(b->answer.id_claims, "sub")};
     bool agent = str_eq_z(b->flow->realm, "agents");
     enum err e = agent ? agent_read(b->answer.claims, &b->who.claims, &why)
@@ -224,8 +226,8 @@ static struct str display_name(struct ctx *c, const json_t *claims)
     const json_t *first = json_array_get(json_get(claims, "given_name_array"), 0);
     for (size_t i = 0; i < COUNT_OF(family) && !last.n; i++)
         last = json_get_str(claims, family[i]);
-    struct str given = first ? str_from(json_string_value(first))
-                             : json_get_str(claims, "given_name");
+    struct str given =
+        first ? str_from(json_string_value(first)) : json_get_str(claims, "given_name");
     return arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(given), STR_ARG(last));
 }
 
@@ -262,13 +264,16 @@ static enum err flow_over(struct db_conn *db, void *arg)
 static enum err portal_arrive(struct ctx *c, const struct back *b)
 {
     struct act act;
-    json_t *told = json_pack(
-        "{s:{s:s,s:s},s:{s:s,s:s},s:{s:s,s:s},s:o,s:s}", "title", "fr", "Connexion à votre compte",
-        "en", "Sign-in to your account", "consumer", "fr", "Votre compte", "en", "Your account",
-        "purpose", "fr", "Consulter votre compte", "en", "To see your account", "provider",
-        provider_name(b->p), "acr", level_name(b->level));
-    struct act_info info = {.kind = "identity.signin", .actor = STR("self"), .object = b->p->id,
-                            .person = b->who.person, .told = told};
+    json_t *told = json_pack("{s:{s:s,s:s},s:{s:s,s:s},s:{s:s,s:s},s:o,s:s}", "title", "fr",
+                             "Connexion à votre compte", "en", "Sign-in to your account",
+                             "consumer", "fr", "Votre compte", "en", "Your account", "purpose",
+                             "fr", "Consulter votre compte", "en", "To see your account",
+                             "provider", provider_name(b->p), "acr", level_name(b->level));
+    struct act_info info = {.kind = "identity.signin",
+                            .actor = STR("self"),
+                            .object = b->p->id,
+                            .person = b->who.person,
+                            .told = told};
     enum err e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, flow_over, &b->flow->key, &act, 1);

@@ -44,12 +44,12 @@ static json_t *provider_json(struct ctx *c, const struct flow *f, const struct p
 {
     const char *path = arena_printf(c->arena, "/connexion/vers/" STR_FMT, STR_ARG(p->id)).p;
     struct str last = ctx_cookie_get(c, LAST_COOKIE);
-    json_t *v = json_pack("{s:o,s:o,s:b,s:b}", "name", provider_name(p), "url",
-                          jstr(flow_url(c, f, path)), "last", last.p && str_eq(last, p->id), "down",
-                          !p->up);
+    json_t *v =
+        json_pack("{s:o,s:o,s:b,s:b}", "name", provider_name(p), "url", jstr(flow_url(c, f, path)),
+                  "last", last.p && str_eq(last, p->id), "down", !p->up);
     if (p->hint_fr.n || p->hint_en.n)
-        json_object_set_new(v, "hint", json_pack("{s:o,s:o}", "fr", jstr(p->hint_fr), "en",
-                                                 jstr(p->hint_en)));
+        json_object_set_new(v, "hint",
+                            json_pack("{s:o,s:o}", "fr", jstr(p->hint_fr), "en", jstr(p->hint_en)));
     return v;
 }
 
@@ -93,7 +93,8 @@ enum err identity_choose(struct ctx *c)
     return ctx_page(c, "identity/choose", d);
 }
 
-/* ---- giving up ---------------------------------------------------------------------------------- */
+/* ---- giving up ----------------------------------------------------------------------------------
+ */
 static enum err flow_delete(struct db_conn *db, void *arg)
 {
     enum err e = flow_end(db, *(struct str *)arg);
@@ -115,7 +116,8 @@ enum err identity_cancel(struct ctx *c)
                                   : ctx_redirect(c, portal_url(c, "/"));
 }
 
-/* ---- the portal --------------------------------------------------------------------------------- */
+/* ---- the portal ---------------------------------------------------------------------------------
+ */
 /* Only paths of the portal: an open redirection would lend our name to others. */
 bool path_is_ours(struct str to)
 {
@@ -130,7 +132,8 @@ bool path_is_ours(struct str to)
 enum err identity_sign_in(struct ctx *c)
 {
     struct str to = ctx_query(c, "return");
-    struct flow f = {.kind = FLOW_PORTAL, .realm = STR("citizens"),
+    struct flow f = {.kind = FLOW_PORTAL,
+                     .realm = STR("citizens"),
                      .to = path_is_ours(to) ? to : STR("/account")};
     if (session_serves(c, &f, NULL))
         return ctx_redirect(c, f.to);

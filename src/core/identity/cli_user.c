@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "core/identity/cli.h"
 #include "core/identity/identity.h"
+#include "core/identity/presets.h"
 #include "platform/change.h"
 #include "sys/file.h"
 
@@ -20,7 +21,8 @@ static enum err rows_get(struct cli *r, struct db_result *rows, const char *sql)
     return db ? db_query(db, &r->arena, rows, sql, "") : ERR_UNAVAILABLE;
 }
 
-/* The first line of standard input: secrets do not belong on a command line, where `ps` shows them. */
+/* The first line of standard input: secrets do not belong on a command line, where `ps` shows them.
+ */
 static struct str line_read(struct cli *r)
 {
     char line[2048];
@@ -29,12 +31,17 @@ static struct str line_read(struct cli *r)
     return arena_dup(&r->arena, str_trim(str_from(line)));
 }
 
-/* ---- provider ----------------------------------------------------------------------------------- */
+/* ---- provider -----------------------------------------------------------------------------------
+ */
 static const char provider_help[] =
     "usage: socle provider add --id ID --name NAME --issuer URL --client-id ID [options]\n"
+    "       socle provider add --preset P --client-id ID --secret-stdin --url URL\n"
     "       socle provider list [--json]\n"
     "       socle provider disable ID\n"
     "\n"
+    "  --preset P         franceconnect, franceconnect+ or proconnect, at --url; the other "
+    "options\n"
+    "                     change what it brings\n"
     "  --id ID            letters, digits and '-': stands in the return address\n"
     "  --name NAME        shown to people; --name-en NAME, --hint TEXT, --hint-en TEXT\n"
     "  --issuer URL       its metadata is read below it\n"
@@ -46,14 +53,35 @@ static const char provider_help[] =
     "  --conf FILE        JSON: endpoints, scope, acr, algs, what it may be sent\n"
     "  --position N       order on the page of choice\n";
 static const struct cli_option provider_options[] = {
-    {"--id", false},        {"--name", false},  {"--name-en", false}, {"--hint", false},
-    {"--hint-en", false},   {"--issuer", false}, {"--client-id", false}, {"--secret-stdin", true},
-    {"--realm", false},     {"--min-acr", false}, {"--conf", false},  {"--position", false},
+    {"--id", false},      {"--name", false},    {"--name-en", false},   {"--hint", false},
+    {"--hint-en", false}, {"--issuer", false},  {"--client-id", false}, {"--secret-stdin", true},
+    {"--realm", false},   {"--min-acr", false}, {"--conf", false},      {"--position", false},
+    {"--preset", false},  {"--url", false},
 };
+
+/* What was said wins over what the preset brings. */
+static void preset_apply(struct cli *r, const struct preset *p, struct identity_provider *in)
+{
+    struct str url = str_from(cli_value(r, "--url", ""));
+    while (str_ends(url, STR("/")))
+        url = str_sub(url, 0, url.n - 1);
+    bool whole = str_ends(url, str_from(p->path));
+    in->id = in->id ? in->id : p->id;
+    in->realm = in->realm ? in->realm : p->realm;
+    in->name_fr = in->name_fr ? in->name_fr : p->name_fr;
+    in->name_en = in->name_en ? in->name_en : p->name_en;
+    in->min_acr = in->min_acr ? in->min_acr : p->min_acr;
+    in->conf = in->conf ? in->conf : p->conf;
+    if (!in->issuer && url.n)
+        in->issuer = arena_printf(&r->arena, STR_FMT "%s", STR_ARG(url), whole ? "" : p->path).p;
+}
 
 static int provider_add(struct cli *r)
 {
     const char *why = NULL, *file = cli_value(r, "--conf", NULL);
+    const struct preset *preset = NULL;
+    if (cli_has(r, "--preset") && !(preset = preset_find(cli_value(r, "--preset", ""))))
+        return cli_failed(r, "--preset", ERR_INVALID);
     struct str conf = STR_NONE, secret = STR_NONE;
     uint64_t position = 0;
     if (file && file_read(&r->arena, file, FILE_LIMIT, &conf) != ERR_OK)
@@ -62,24 +90,31 @@ static int provider_add(struct cli *r)
         return cli_failed(r, "standard input", ERR_INVALID);
     if (!str_to_u64(str_from(cli_value(r, "--position", "0")), &position) || position > 10000)
         return cli_failed(r, "--position", ERR_INVALID);
-    struct identity_provider in = {
-        .id = cli_value(r, "--id", NULL), .realm = cli_value(r, "--realm", NULL),
-        .name_fr = cli_value(r, "--name", NULL), .name_en = cli_value(r, "--name-en", NULL),
-        .hint_fr = cli_value(r, "--hint", NULL), .hint_en = cli_value(r, "--hint-en", NULL),
-        .issuer = cli_value(r, "--issuer", NULL), .client_id = cli_value(r, "--client-id", NULL),
-        .secret = secret.p ? arena_dupz(&r->arena, secret) : NULL,
-        .conf = conf.p ? arena_dupz(&r->arena, conf) : NULL,
-        .min_acr = cli_value(r, "--min-acr", NULL), .position = (int)position};
+    struct identity_provider in = {.id = cli_value(r, "--id", NULL),
+                                   .realm = cli_value(r, "--realm", NULL),
+                                   .name_fr = cli_value(r, "--name", NULL),
+                                   .name_en = cli_value(r, "--name-en", NULL),
+                                   .hint_fr = cli_value(r, "--hint", NULL),
+                                   .hint_en = cli_value(r, "--hint-en", NULL),
+                                   .issuer = cli_value(r, "--issuer", NULL),
+                                   .client_id = cli_value(r, "--client-id", NULL),
+                                   .secret = secret.p ? arena_dupz(&r->arena, secret) : NULL,
+                                   .conf = conf.p ? arena_dupz(&r->arena, conf) : NULL,
+                                   .min_acr = cli_value(r, "--min-acr", NULL),
+                                   .position = (int)position};
+    if (preset)
+        preset_apply(r, preset, &in);
     enum err e = identity_provider_put(r->c, &in, &why);
     if (e != ERR_OK)
         return cli_failed(r, why ? why : "add", e);
     if (r->json)
-        cli_print(r, json_pack("{s:s,s:s}", "id", in.id, "redirect_uri",
-                               portal_url(r->c, arena_printf(&r->arena, "/connexion/retour/%s",
-                                                             in.id).p).p));
+        cli_print(
+            r, json_pack(
+                   "{s:s,s:s}", "id", in.id, "redirect_uri",
+                   portal_url(r->c, arena_printf(&r->arena, "/connexion/retour/%s", in.id).p).p));
     else
-        printf("%s: register %s/connexion/retour/%s there\n", in.id,
-               r->c->pf->settings->base_url, in.id);
+        printf("%s: register %s/connexion/retour/%s there\n", in.id, r->c->pf->settings->base_url,
+               in.id);
     return 0;
 }
 
@@ -98,12 +133,12 @@ static int provider_list_print(struct cli *r)
         int64_t up = db_i64(&rows, i, 6);
         const char *health = up < 0 ? "unknown" : up ? "up" : "down";
         if (r->json)
-            json_array_append_new(
-                all, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "id", db_z(&rows, i, 0),
-                               "realm", db_z(&rows, i, 1), "name", db_z(&rows, i, 2), "issuer",
-                               db_z(&rows, i, 3), "state", db_z(&rows, i, 4), "min_acr",
-                               db_z(&rows, i, 5), "health", health, "checked_at",
-                               (json_int_t)db_i64(&rows, i, 7)));
+            json_array_append_new(all, json_pack("{s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:I}", "id",
+                                                 db_z(&rows, i, 0), "realm", db_z(&rows, i, 1),
+                                                 "name", db_z(&rows, i, 2), "issuer",
+                                                 db_z(&rows, i, 3), "state", db_z(&rows, i, 4),
+                                                 "min_acr", db_z(&rows, i, 5), "health", health,
+                                                 "checked_at", (json_int_t)db_i64(&rows, i, 7)));
         else
             printf("%-20s  %-8s  %-8s  %-7s  %s\n", db_z(&rows, i, 0), db_z(&rows, i, 1),
                    db_z(&rows, i, 4), health, db_z(&rows, i, 2));
@@ -121,9 +156,8 @@ static enum err disable_write(struct db_conn *db, void *arg)
 {
     struct str *id = arg;
     int64_t changed = 0;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE identity_provider SET state = 'disabled' WHERE id = $1", "s",
-                               *id);
+    enum err e = db_exec_count(
+        db, &changed, "UPDATE identity_provider SET state = 'disabled' WHERE id = $1", "s", *id);
     if (e == ERR_OK && changed == 0)
         e = ERR_NOT_FOUND;
     return e == ERR_OK ? change_add(db, "config", *id, 0) : e;
@@ -141,7 +175,8 @@ static int provider_disable(struct cli *r)
 
 static int provider_run(struct cli *r)
 {
-    if (cli_is(r, "add", 1) && cli_has(r, "--id") && cli_has(r, "--issuer"))
+    if (cli_is(r, "add", 1) && ((cli_has(r, "--id") && cli_has(r, "--issuer")) ||
+                                (cli_has(r, "--preset") && cli_has(r, "--url"))))
         return provider_add(r);
     if (cli_is(r, "list", 1))
         return provider_list_print(r);
@@ -156,7 +191,8 @@ int identity_cli_provider(struct platform *pf, int argc, char **argv)
                    provider_run);
 }
 
-/* ---- user --------------------------------------------------------------------------------------- */
+/* ---- user ---------------------------------------------------------------------------------------
+ */
 static const char user_help[] =
     "usage: socle user add --login LOGIN [--name NAME] [--password-stdin] [--json]\n"
     "       socle user list [--json]\n"
@@ -173,9 +209,9 @@ static int user_add(struct cli *r)
     const char *login = cli_value(r, "--login", NULL);
     if (cli_has(r, "--password-stdin") && !(given = line_read(r)).n)
         return cli_failed(r, "standard input", ERR_INVALID);
-    enum err e = identity_operator_add(r->c, login, cli_value(r, "--name", NULL),
-                                       given.p ? arena_dupz(&r->arena, given) : NULL, &id,
-                                       &password);
+    enum err e =
+        identity_operator_add(r->c, login, cli_value(r, "--name", NULL),
+                              given.p ? arena_dupz(&r->arena, given) : NULL, &id, &password);
     if (e != ERR_OK)
         return cli_failed(r, e == ERR_EXISTS ? "this login is taken" : "add", e);
     json_t *v = json_pack("{s:o,s:s}", "id", jstr(id), "login", login);
@@ -196,7 +232,8 @@ static json_t *user_json(struct cli *r, const struct db_result *rows, size_t i)
 {
     struct str plain;
     json_t *v = NULL;
-    if (vault_open(r->c, db_str(rows, i, 0), "account.data", db_str(rows, i, 1), &plain) != ERR_OK ||
+    if (vault_open(r->c, db_str(rows, i, 0), "account.data", db_str(rows, i, 1), &plain) !=
+            ERR_OK ||
         json_read(plain, &v, NULL) != ERR_OK)
         v = json_object();
     json_object_set_new(v, "id", json_string(db_z(rows, i, 0)));
@@ -251,7 +288,8 @@ static int user_block(struct cli *r, const char *state)
     struct blocking b = {str_from(r->words[1]), state};
     struct act_info info = {.kind = strcmp(state, "active") == 0 ? "identity.operator_unblocked"
                                                                  : "identity.operator_blocked",
-                            .actor = STR("operator"), .object = b.id};
+                            .actor = STR("operator"),
+                            .object = b.id};
     enum err e = act_make(r->c, &info, &act);
     if (e == ERR_OK)
         e = act_write(r->c, blocking_write, &b, &act, 1);

@@ -18,15 +18,36 @@ static const struct {
     [PROFILE_FAPI] = {60 * 1000, 300, 600},
 };
 
+unsigned client_algs(const struct client *k)
+{
+    unsigned algs = 1u << JOSE_ES256 | 1u << JOSE_PS256;
+    return k->profile == PROFILE_FAPI ? algs : algs | 1u << JOSE_RS256;
+}
+
 static void client_fill(const struct db_result *r, struct client *k)
 {
-    *k = (struct client){
-        .id = db_str(r, 0, 0), .org_id = db_str(r, 0, 1), .name_fr = db_str(r, 0, 2),
-        .name_en = db_str(r, 0, 3), .realm = db_str(r, 0, 5), .entity_id = db_str(r, 0, 6),
-        .state = db_str(r, 0, 7), .secret_mac = db_str(r, 0, 8), .old_secret_mac = db_str(r, 0, 9),
-        .old_secret_until_ms = db_i64(r, 0, 10), .auth_methods = db_str(r, 0, 11),
-        .jwks = db_str(r, 0, 12), .scopes = db_str(r, 0, 15), .providers = db_str(r, 0, 16),
-        .pkce = db_i64(r, 0, 17) != 0};
+    *k = (struct client){.id = db_str(r, 0, 0),
+                         .org_id = db_str(r, 0, 1),
+                         .name_fr = db_str(r, 0, 2),
+                         .name_en = db_str(r, 0, 3),
+                         .realm = db_str(r, 0, 5),
+                         .entity_id = db_str(r, 0, 6),
+                         .state = db_str(r, 0, 7),
+                         .secret_mac = db_str(r, 0, 8),
+                         .old_secret_mac = db_str(r, 0, 9),
+                         .old_secret_until_ms = db_i64(r, 0, 10),
+                         .auth_methods = db_str(r, 0, 11),
+                         .jwks = db_str(r, 0, 12),
+                         .scopes = db_str(r, 0, 15),
+                         .providers = db_str(r, 0, 16),
+                         .pkce = db_i64(r, 0, 17) != 0,
+                         .par = db_i64(r, 0, 18) != 0,
+                         .logout_uri = db_str(r, 0, 20),
+                         .data_provider = db_i64(r, 0, 21) != 0};
+    struct str bound = db_str(r, 0, 19);
+    k->bound = str_eq_z(bound, "dpop")   ? BOUND_DPOP
+               : str_eq_z(bound, "mtls") ? BOUND_MTLS
+                                         : BOUND_NO;
 }
 
 enum err client_get(struct ctx *c, struct str id, struct client **out)
@@ -35,12 +56,14 @@ enum err client_get(struct ctx *c, struct str id, struct client **out)
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT id, org_id, name_fr, name_en, profile, realm, entity_id, "
-                              "state, secret_mac, old_secret_mac, old_secret_until, auth_methods, "
-                              "jwks, id_token_alg, userinfo_alg, scopes, providers, pkce "
-                              "FROM client WHERE id = $1 AND state <> 'removed'",
-                              "s", id);
+    enum err e =
+        db_query_one(db, c->arena, &r,
+                     "SELECT id, org_id, name_fr, name_en, profile, realm, entity_id, "
+                     "state, secret_mac, old_secret_mac, old_secret_until, auth_methods, "
+                     "jwks, id_token_alg, userinfo_alg, scopes, providers, pkce, par, bound, "
+                     "logout_uri, data_provider "
+                     "FROM client WHERE id = $1 AND state <> 'removed'",
+                     "s", id);
     if (e != ERR_OK)
         return e;
     struct client *k = arena_new(c->arena, struct client);
@@ -51,6 +74,7 @@ enum err client_get(struct ctx *c, struct str id, struct client **out)
         jose_alg_from_name(db_str(&r, 0, 13), &k->id_token_alg) != ERR_OK ||
         (k->userinfo_signed && jose_alg_from_name(userinfo, &k->userinfo_alg) != ERR_OK))
         return ERR_CORRUPT;
+    k->par |= k->profile == PROFILE_FAPI;
     k->code_life_ms = lives[k->profile].code_ms;
     k->id_token_life_s = lives[k->profile].id_token_s;
     k->access_life_s = lives[k->profile].access_s;
@@ -82,22 +106,28 @@ struct str client_name_in(const struct client *k, const char *lang)
 enum err client_secret_mac(struct ctx *c, struct str client_id, struct str secret, struct str *hex)
 {
     uint8_t mac[32];
-    struct str data = arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id),
-                                   STR_ARG(secret));
+    struct str data =
+        arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id), STR_ARG(secret));
     enum err e = keys_mac(c->pf->keys, "client_secret", data, mac);
     if (e == ERR_OK)
         *hex = codec_to_hex(c->arena, mac, sizeof mac);
     return e;
 }
 
-/* ---- registering -------------------------------------------------------------------------------- */
+/* ---- registering --------------------------------------------------------------------------------
+ */
 struct put {
     const struct identity_client *in;
     struct str id, secret_mac;
-    const char *profile, *realm, *entity_id, *org_id, *name_en, *scopes, *providers, *methods, *jwks,
-        *id_token_alg, *userinfo_alg;
+    const char *profile, *realm, *entity_id, *org_id, *name_en, *scopes, *providers, *methods,
+        *jwks, *id_token_alg, *userinfo_alg;
     int64_t now_ms;
 };
+
+static const char *either(const char *given, const char *absent)
+{
+    return given ? given : absent;
+}
 
 static enum err uris_put(struct db_conn *db, const struct put *p, const char *kind,
                          const char *const *uris, size_t n)
@@ -119,15 +149,19 @@ static enum err client_write(struct db_conn *db, void *arg)
         db,
         "INSERT INTO client(id, org_id, name_fr, name_en, profile, realm, entity_id, state, "
         "secret_mac, old_secret_mac, old_secret_until, auth_methods, jwks, id_token_alg, "
-        "userinfo_alg, scopes, providers, pkce, created_at, updated_at) "
+        "userinfo_alg, scopes, providers, pkce, created_at, updated_at, par, bound, logout_uri, "
+        "data_provider) "
         "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, '', 0, $10, $11, $12, $13, $14, $15, $16, $17, "
-        "$17) ON CONFLICT (id) DO UPDATE SET org_id = $2, name_fr = $3, name_en = $4, "
+        "$17, $18, $19, $20, $21) ON CONFLICT (id) DO UPDATE SET org_id = $2, name_fr = $3, "
+        "name_en = $4, "
         "profile = $5, realm = $6, entity_id = $7, state = $8, secret_mac = CASE WHEN $9 = '' THEN "
         "client.secret_mac ELSE $9 END, auth_methods = $10, jwks = $11, id_token_alg = $12, "
-        "userinfo_alg = $13, scopes = $14, providers = $15, pkce = $16, updated_at = $17",
-        "szzzzzzzszzzzzzii", p->id, p->org_id, in->name_fr, p->name_en, p->profile, p->realm,
+        "userinfo_alg = $13, scopes = $14, providers = $15, pkce = $16, updated_at = $17, "
+        "par = $18, bound = $19, logout_uri = $20, data_provider = $21",
+        "szzzzzzzszzzzzziiizzi", p->id, p->org_id, in->name_fr, p->name_en, p->profile, p->realm,
         p->entity_id, "active", p->secret_mac, p->methods, p->jwks, p->id_token_alg,
-        p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms);
+        p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms, (int64_t)in->par,
+        either(in->bound, ""), either(in->logout_uri, ""), (int64_t)in->data_provider);
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM client_uri WHERE client_id = $1", "s", p->id);
     if (e == ERR_OK)
@@ -135,11 +169,6 @@ static enum err client_write(struct db_conn *db, void *arg)
     if (e == ERR_OK)
         e = uris_put(db, p, "post_logout", in->post_logout_uris, in->n_post_logout_uris);
     return e == ERR_OK ? change_add(db, "config", p->id, 0) : e;
-}
-
-static const char *either(const char *given, const char *absent)
-{
-    return given ? given : absent;
 }
 
 static bool one_of(const char *value, const char *const *list, size_t n)
@@ -161,7 +190,8 @@ static bool uris_ok(const struct ctx *c, const char *const *uris, size_t n)
 
 static bool methods_ok(struct str list)
 {
-    static const char known[] = "client_secret_basic client_secret_post private_key_jwt";
+    static const char known[] = "client_secret_basic client_secret_post private_key_jwt "
+                                "self_signed_tls_client_auth";
     struct str part;
     while (list.n && str_split(&list, ' ', &part))
         if (part.n && !list_has(str_from(known), part))
@@ -169,11 +199,19 @@ static bool methods_ok(struct str list)
     return true;
 }
 
+/* FAPI 2.0 5.3.2.1: a key or a certificate, no shared secret. */
+static bool has_secret_method(const char *methods)
+{
+    return strstr(methods, "client_secret_") != NULL;
+}
+
 static const char *first_fault(const struct ctx *c, const struct put *p)
 {
     static const char *const profiles[] = {"strict", "modern", "fapi"};
     static const char *const realms[] = {"citizens", "agents", "any"};
     static const char *const algs[] = {"ES256", "RS256", "none"};
+    static const char *const bounds[] = {"", "dpop", "mtls"};
+    bool fapi = strcmp(p->profile, "fapi") == 0;
     struct jwks *keys = NULL;
     if (!p->in->name_fr || !*p->in->name_fr)
         return "name";
@@ -189,8 +227,14 @@ static const char *first_fault(const struct ctx *c, const struct put *p)
         return "redirect_uri";
     if (!uris_ok(c, p->in->post_logout_uris, p->in->n_post_logout_uris))
         return "post_logout_redirect_uri";
-    if (!methods_ok(str_from(p->methods)))
+    if (!methods_ok(str_from(p->methods)) || (fapi && has_secret_method(p->methods)))
         return "auth_methods";
+    if (fapi && (strcmp(p->id_token_alg, "RS256") == 0 || strcmp(p->userinfo_alg, "RS256") == 0))
+        return "id_token_alg";
+    if (p->in->bound && !one_of(p->in->bound, bounds, COUNT_OF(bounds)))
+        return "bound";
+    if (p->in->logout_uri && *p->in->logout_uri && !uris_ok(c, &p->in->logout_uri, 1))
+        return "backchannel_logout_uri";
     if (*p->jwks && jwks_read(str_from(p->jwks), &keys) != ERR_OK)
         return "jwks";
     jwks_free(keys);
@@ -201,8 +245,8 @@ static bool client_exists(struct ctx *c, struct str id)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
-    return db && db_query_one(db, c->arena, &r, "SELECT 1 FROM client WHERE id = $1", "s", id) ==
-                     ERR_OK;
+    return db &&
+           db_query_one(db, c->arena, &r, "SELECT 1 FROM client WHERE id = $1", "s", id) == ERR_OK;
 }
 
 static enum err secret_choose(struct ctx *c, struct put *p, bool is_new, struct str *secret)
@@ -219,6 +263,13 @@ static enum err secret_choose(struct ctx *c, struct put *p, bool is_new, struct 
     return secret->p ? client_secret_mac(c, p->id, *secret, &p->secret_mac) : ERR_OK;
 }
 
+static const char *default_methods(const struct identity_client *in)
+{
+    return in->profile && strcmp(in->profile, "fapi") == 0
+               ? "private_key_jwt"
+               : "client_secret_basic client_secret_post";
+}
+
 enum err identity_client_put(struct ctx *c, const struct identity_client *in, struct str *id,
                              struct str *secret, const char **why)
 {
@@ -226,13 +277,17 @@ enum err identity_client_put(struct ctx *c, const struct identity_client *in, st
     struct str kept;
     const char *fault;
     id_new(drawn);
-    struct put p = {.in = in, .id = str_from(either(in->id, drawn)),
+    struct put p = {.in = in,
+                    .id = str_from(either(in->id, drawn)),
                     .profile = either(in->profile, "modern"),
-                    .realm = either(in->realm, "citizens"), .org_id = either(in->org_id, ""),
+                    .realm = either(in->realm, "citizens"),
+                    .org_id = either(in->org_id, ""),
                     .name_en = either(in->name_en, in->name_fr),
-                    .scopes = either(in->scopes, "*"), .providers = either(in->providers, "*"),
-                    .methods = either(in->auth_methods, "client_secret_basic client_secret_post"),
-                    .jwks = either(in->jwks, ""), .id_token_alg = either(in->id_token_alg, "ES256"),
+                    .scopes = either(in->scopes, "*"),
+                    .providers = either(in->providers, "*"),
+                    .methods = either(in->auth_methods, default_methods(in)),
+                    .jwks = either(in->jwks, ""),
+                    .id_token_alg = either(in->id_token_alg, "ES256"),
                     .now_ms = clock_now_ms()};
     p.entity_id = either(in->entity_id, p.id.p);
     p.userinfo_alg = either(in->userinfo_alg, strcmp(p.profile, "strict") == 0 ? "ES256" : "none");

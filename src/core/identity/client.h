@@ -6,6 +6,8 @@
 #include "crypto/jose.h"
 #include "platform/ctx.h"
 
+enum bound { BOUND_NO, BOUND_DPOP, BOUND_MTLS }; /* what its tokens must be bound to */
+
 struct client {
     struct str id, org_id, name_fr, name_en, entity_id, state, realm;
     enum profile profile;
@@ -13,7 +15,9 @@ struct client {
     int64_t old_secret_until_ms;
     struct str auth_methods, jwks, scopes, providers;
     enum jose_alg id_token_alg, userinfo_alg;
-    bool userinfo_signed, pkce;
+    bool userinfo_signed, pkce, par, data_provider;
+    enum bound bound;
+    struct str logout_uri; /* back-channel; "" none */
     int64_t code_life_ms, id_token_life_s, access_life_s;
 };
 enum err client_get(struct ctx *c, struct str id, struct client **out) MUST_CHECK;
@@ -21,9 +25,18 @@ enum err client_get(struct ctx *c, struct str id, struct client **out) MUST_CHEC
 /* kind: "redirect", "post_logout". Byte for byte (RFC 9700 4.1.3). */
 bool client_uri_is(struct ctx *c, struct str client_id, const char *kind, struct str uri);
 
-/* RFC 6749 2.3: basic (with the standard's form encoding, or as many send it, without), post, or
- * private_key_jwt. On failure the OAuth answer is given and *out is NULL. */
+/* RFC 6749 2.3: basic (with the standard's form encoding, or as many send it, without), post,
+ * private_key_jwt, or a certificate of its own (RFC 8705 2.2). On failure the OAuth answer is given
+ * and *out is NULL. */
 enum err client_authenticate(struct ctx *c, struct client **out) MUST_CHECK;
+
+/* Inside this platform: was this identifier of a proof used before? Shared by all nodes.
+ * ERR_EXISTS. */
+enum err proof_use_once(struct ctx *c, struct str owner, struct str jti,
+                        int64_t until_ms) MUST_CHECK;
+
+/* Algorithms a client of this profile may sign with: FAPI 2.0 leaves RS256 out. */
+unsigned client_algs(const struct client *k);
 
 /* HMAC of a secret, hex; what is stored. */
 enum err client_secret_mac(struct ctx *c, struct str client_id, struct str secret,
@@ -34,6 +47,7 @@ json_t *client_name(const struct client *k);
 struct str client_name_in(const struct client *k, const char *lang);
 
 /* An OAuth error as JSON (RFC 6749 5.2), with error_uri. */
-enum err oauth_fail(struct ctx *c, int status, const char *error, const char *description) MUST_CHECK;
+enum err oauth_fail(struct ctx *c, int status, const char *error,
+                    const char *description) MUST_CHECK;
 
 #endif

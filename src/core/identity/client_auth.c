@@ -9,10 +9,12 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "crypto/digest.h"
+#include "platform/bound.h"
 
 enum { FAILURES_MAX = 20, WINDOW_MS = 60 * 1000, SLOTS = 4096, PROOF_LIFE_MAX_MS = 600 * 1000 };
 
-/* ---- throttling: a table of fixed size; a collision shares a count, which errs on the safe side -- */
+/* ---- throttling: a table of fixed size; a collision shares a count, which errs on the safe side
+ * -- */
 static struct {
     uint64_t who;
     int64_t since_ms;
@@ -22,8 +24,8 @@ static pthread_mutex_t failures_lock = PTHREAD_MUTEX_INITIALIZER;
 
 static uint64_t who(struct ctx *c, struct str client_id)
 {
-    return map_hash(arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id),
-                                 STR_ARG(c->rq->remote)));
+    return map_hash(
+        arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id), STR_ARG(c->rq->remote)));
 }
 
 static bool too_many(uint64_t key, bool failed)
@@ -42,7 +44,8 @@ static bool too_many(uint64_t key, bool failed)
     return over;
 }
 
-/* ---- answers ------------------------------------------------------------------------------------ */
+/* ---- answers ------------------------------------------------------------------------------------
+ */
 enum err oauth_fail(struct ctx *c, int status, const char *error, const char *description)
 {
     log_info("oauth_refused", "trace", c->trace_id, "route", c->route->path, "error", error, "why",
@@ -50,11 +53,12 @@ enum err oauth_fail(struct ctx *c, int status, const char *error, const char *de
     if (status == 429)
         web_header(c->rs, "Retry-After", STR("60"));
     web_header(c->rs, "Pragma", STR("no-cache"));
-    return ctx_json(c, status,
-                    json_pack("{s:s,s:s,s:s,s:s}", "error", error, "error_description", description,
-                              "error_uri", arena_printf(c->arena, "%s/erreurs/%s",
-                                                        c->pf->settings->base_url, error).p,
-                              "trace", c->trace_id));
+    return ctx_json(
+        c, status,
+        json_pack("{s:s,s:s,s:s,s:s}", "error", error, "error_description", description,
+                  "error_uri",
+                  arena_printf(c->arena, "%s/erreurs/%s", c->pf->settings->base_url, error).p,
+                  "trace", c->trace_id));
 }
 
 static enum err refuse(struct ctx *c, struct str client_id, const char *why)
@@ -67,7 +71,8 @@ static enum err refuse(struct ctx *c, struct str client_id, const char *why)
     return oauth_fail(c, 401, "invalid_client", why);
 }
 
-/* ---- secrets ------------------------------------------------------------------------------------ */
+/* ---- secrets ------------------------------------------------------------------------------------
+ */
 static bool secret_is(struct ctx *c, const struct client *k, struct str secret)
 {
     struct str mac;
@@ -130,10 +135,11 @@ static void read_presented(struct ctx *c, struct presented *p)
     p->several |= named.p && !str_eq(named, p->client_id);
 }
 
-/* ---- private_key_jwt (RFC 7523, OpenID Connect Core 9) ------------------------------------------- */
+/* ---- private_key_jwt (RFC 7523, OpenID Connect Core 9)
+ * ------------------------------------------- */
 struct proof {
     struct str id;
-    int64_t until_ms, now_ms;
+    int64_t until_ms;
 };
 
 static enum err proof_use(struct db_conn *db, void *arg)
@@ -143,12 +149,25 @@ static enum err proof_use(struct db_conn *db, void *arg)
                    p->until_ms);
 }
 
-static bool audience_is_ours(struct ctx *c, const json_t *claims)
+enum err proof_use_once(struct ctx *c, struct str owner, struct str jti, int64_t until_ms)
+{
+    uint8_t hash[SHA256_LEN];
+    struct str parts[] = {owner, STR(" "), jti};
+    sha256_many(parts, COUNT_OF(parts), hash);
+    struct proof p = {.id = codec_to_hex(c->arena, hash, 20), .until_ms = until_ms};
+    return db_write(c->pf->db, proof_use, &p);
+}
+
+/* FAPI 2.0 5.3.2.1: the issuer alone, as a string. */
+static bool audience_is_ours(struct ctx *c, const struct client *k, const json_t *claims)
 {
     const char *why;
-    const char *const paths[] = {"", "/api/v2/token"};
+    const char *const paths[] = {"", "/api/v2/token", "/api/v2/par"};
     struct str none = STR_NONE;
-    for (size_t i = 0; i < COUNT_OF(paths); i++)
+    bool fapi = k->profile == PROFILE_FAPI;
+    if (fapi && !json_is_string(json_get(claims, "aud")))
+        return false;
+    for (size_t i = 0; i < (fapi ? 1 : COUNT_OF(paths)); i++)
         if (jwt_check(claims, none, portal_url(c, paths[i]), clock_now_ms(), &why) == ERR_OK)
             return true;
     return false;
@@ -158,23 +177,18 @@ static bool assertion_holds(struct ctx *c, const struct client *k, const json_t 
 {
     struct str jti = json_get_str(claims, "jti");
     int64_t exp_ms = json_get_i64(claims, "exp", 0) * 1000, now_ms = clock_now_ms();
-    uint8_t hash[SHA256_LEN];
-    if (!str_eq(json_get_str(claims, "iss"), k->id) || !str_eq(json_get_str(claims, "sub"), k->id) ||
-        !audience_is_ours(c, claims) || !jti.n || exp_ms > now_ms + PROOF_LIFE_MAX_MS)
+    if (!str_eq(json_get_str(claims, "iss"), k->id) ||
+        !str_eq(json_get_str(claims, "sub"), k->id) || !audience_is_ours(c, k, claims) || !jti.n ||
+        exp_ms > now_ms + PROOF_LIFE_MAX_MS)
         return false;
-    struct str parts[] = {k->id, STR(" "), jti};
-    sha256_many(parts, COUNT_OF(parts), hash);
-    struct proof p = {.id = codec_to_hex(c->arena, hash, 20), .until_ms = exp_ms + 60 * 1000};
-    return db_write(c->pf->db, proof_use, &p) == ERR_OK; /* ERR_EXISTS: replayed */
+    return proof_use_once(c, k->id, jti, exp_ms + 60 * 1000) == ERR_OK; /* ERR_EXISTS: replayed */
 }
 
 static bool assertion_is(struct ctx *c, const struct client *k, const struct jws *j)
 {
     struct jwks *keys = NULL;
     bool ok = k->jwks.n && j->claims && jwks_read(k->jwks, &keys) == ERR_OK &&
-              jws_verify(j, keys, 1u << JOSE_ES256 | 1u << JOSE_PS256 | 1u << JOSE_RS256) ==
-                  ERR_OK &&
-              assertion_holds(c, k, j->claims);
+              jws_verify(j, keys, client_algs(k)) == ERR_OK && assertion_holds(c, k, j->claims);
     jwks_free(keys);
     return ok;
 }
@@ -188,12 +202,38 @@ static enum err authenticate_assertion(struct ctx *c, struct presented *p, struc
         jws_split(c->arena, p->assertion, &j) != ERR_OK)
         return refuse(c, p->client_id, "the client assertion is malformed");
     struct str sub = j.claims ? arena_dup(c->arena, json_get_str(j.claims, "sub")) : STR("");
-    bool ok = (!p->client_id.p || str_eq(p->client_id, sub)) &&
-              !too_many(who(c, sub), false) && client_get(c, sub, &k) == ERR_OK &&
+    bool ok = (!p->client_id.p || str_eq(p->client_id, sub)) && !too_many(who(c, sub), false) &&
+              client_get(c, sub, &k) == ERR_OK &&
               list_has(k->auth_methods, STR("private_key_jwt")) && assertion_is(c, k, &j);
     jws_free(&j);
     if (!ok)
         return refuse(c, sub, "the client assertion is not valid");
+    *out = k;
+    return ERR_OK;
+}
+
+/* ---- a certificate of its own (RFC 8705 2.2), as a trusted proxy saw it (RFC 9440)
+ * ---------------- */
+static bool certificate_is(struct ctx *c, const struct client *k)
+{
+    json_t *doc = NULL;
+    struct str seen = bound_certificate(c);
+    bool found = false;
+    if (!k->jwks.n || json_read(k->jwks, &doc, NULL) != ERR_OK)
+        return false;
+    const json_t *keys = json_get(doc, "keys");
+    for (size_t i = 0; i < json_array_size(keys); i++)
+        found |= str_eq(json_get_str(json_array_get(keys, i), "x5t#S256"), seen);
+    json_decref(doc);
+    return found;
+}
+
+static enum err authenticate_certificate(struct ctx *c, struct str id, struct client **out)
+{
+    struct client *k;
+    if (too_many(who(c, id), false) || client_get(c, id, &k) != ERR_OK ||
+        !list_has(k->auth_methods, STR("self_signed_tls_client_auth")) || !certificate_is(c, k))
+        return refuse(c, id, "the client certificate is not one of the client's");
     *out = k;
     return ERR_OK;
 }
@@ -206,6 +246,8 @@ enum err client_authenticate(struct ctx *c, struct client **out)
     read_presented(c, &p);
     if (p.several)
         return oauth_fail(c, 400, "invalid_request", "the client is authenticated twice");
+    if (!p.method && p.client_id.n && bound_certificate(c).p)
+        return authenticate_certificate(c, p.client_id, out);
     if (!p.method)
         return refuse(c, p.client_id, "the client is not authenticated");
     if (p.assertion.p)
@@ -216,8 +258,8 @@ enum err client_authenticate(struct ctx *c, struct client **out)
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     if (e == ERR_NOT_FOUND || !list_has(k->auth_methods, str_from(p.method)) ||
-        !(secret_is(c, k, p.secret) || (!str_eq(p.secret, p.raw_secret) &&
-                                        secret_is(c, k, p.raw_secret))))
+        !(secret_is(c, k, p.secret) ||
+          (!str_eq(p.secret, p.raw_secret) && secret_is(c, k, p.raw_secret))))
         return refuse(c, p.client_id, "the client or its secret is not known");
     *out = k;
     return ERR_OK;

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "crypto/digest.h"
+#include "core/identity/refresh.h"
 #include "crypto/seal.h"
 #include "platform/change.h"
 
@@ -35,6 +36,10 @@ static json_t *data_json(const struct code_data *d)
     set(v, "scope", d->scope);
     set(v, "claims", d->claims);
     set(v, "challenge", d->challenge);
+    if (d->id_claims.n)
+        set(v, "id_claims", d->id_claims);
+    if (d->dpop_jkt.p)
+        set(v, "jkt", d->dpop_jkt);
     if (d->nonce.p)
         set(v, "nonce", d->nonce);
     for (size_t i = 0; i < COUNT_OF(of_session); i++)
@@ -51,7 +56,8 @@ enum err code_make(struct ctx *c, const struct client *k, const struct code_data
     secret_new(text);
     *code = str_from(text);
     int64_t now_ms = clock_now_ms();
-    *row = (struct code_row){.id = id_of(c, *code), .client_id = k->id,
+    *row = (struct code_row){.id = id_of(c, *code),
+                             .client_id = k->id,
                              .until_ms = now_ms + k->code_life_ms,
                              .keep_until_ms = now_ms + k->code_life_ms + k->access_life_s * 1000};
     json_t *v = data_json(d);
@@ -81,10 +87,11 @@ enum err code_find(struct ctx *c, struct str code, struct code_found *out)
     if (code.n != SECRET_LEN)
         return ERR_NOT_FOUND;
     *out = (struct code_found){.id = id_of(c, code)};
-    enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT client_id, data, until_at, used_at, jti, keep_until FROM code "
-                              "WHERE id = $1",
-                              "s", out->id);
+    enum err e =
+        db_query_one(db, c->arena, &r,
+                     "SELECT client_id, data, until_at, used_at, jti, keep_until FROM code "
+                     "WHERE id = $1",
+                     "s", out->id);
     if (e != ERR_OK)
         return e;
     out->client_id = db_str(&r, 0, 0);
@@ -111,9 +118,9 @@ static enum err use_write(struct db_conn *db, void *arg)
 {
     struct use *u = arg;
     int64_t changed = 0;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE code SET used_at = $2, jti = $3 WHERE id = $1 AND used_at = 0",
-                               "sis", u->id, u->now_ms, u->jti);
+    enum err e = db_exec_count(
+        db, &changed, "UPDATE code SET used_at = $2, jti = $3 WHERE id = $1 AND used_at = 0", "sis",
+        u->id, u->now_ms, u->jti);
     return e == ERR_OK && changed != 1 ? ERR_CONFLICT : e;
 }
 
@@ -133,22 +140,26 @@ static enum err revoke_write(struct db_conn *db, void *arg)
 {
     struct revocation *r = arg;
     int64_t changed = 0;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE code SET jti = '' WHERE id = $1 AND jti = $2", "ss", r->id,
-                               r->jti);
+    enum err e = db_exec_count(db, &changed, "UPDATE code SET jti = '' WHERE id = $1 AND jti = $2",
+                               "ss", r->id, r->jti);
     if (e == ERR_OK && changed == 0)
         return ERR_CONFLICT;
-    return e == ERR_OK ? change_add(db, "deny", r->key, r->until_ms) : e;
+    if (e == ERR_OK)
+        e = change_add(db, "deny", r->key, r->until_ms);
+    if (e == ERR_OK)
+        e = refresh_end(db, r->jti, clock_now_ms());
+    return e == ERR_CONFLICT ? ERR_OK : e; /* there was no refresh token */
 }
 
 enum err code_replayed(struct ctx *c, const struct code_found *f)
 {
     struct act act;
-    struct revocation r = {.id = f->id, .jti = f->jti,
+    struct revocation r = {.id = f->id,
+                           .jti = f->jti,
                            .key = arena_printf(c->arena, "token:" STR_FMT, STR_ARG(f->jti)),
                            .until_ms = f->keep_until_ms + 60 * 1000};
-    struct act_info info = {.kind = "identity.code_replayed", .actor = f->client_id,
-                            .object = f->jti};
+    struct act_info info = {
+        .kind = "identity.code_replayed", .actor = f->client_id, .object = f->jti};
     log_warn("code_replayed", "trace", c->trace_id, "client", f->client_id.p);
     if (!f->jti.n)
         return ERR_OK;

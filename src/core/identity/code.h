@@ -1,4 +1,5 @@
-/* Authorization codes (RFC 6749 4.1.2): a secret whose hash names the row and which alone opens it. */
+/* Authorization codes (RFC 6749 4.1.2): a secret whose hash names the row and which alone opens it.
+ */
 #ifndef IDENTITY_CODE_H
 #define IDENTITY_CODE_H
 
@@ -6,7 +7,8 @@
 #include "platform/ctx.h"
 
 struct code_data {
-    struct str client_id, redirect_uri, person, scope, claims, nonce, challenge;
+    struct str client_id, redirect_uri, person, scope, claims, nonce, challenge, dpop_jkt,
+        id_claims;
     const json_t *session; /* the issuer's session's data: acr, amr, auth_time_ms, sid */
 };
 

@@ -49,7 +49,37 @@ static enum err asking_load(struct ctx *c, struct asking *a, bool *answered)
     return e;
 }
 
-/* ---- the page ----------------------------------------------------------------------------------- */
+/* ---- the page -----------------------------------------------------------------------------------
+ */
+/* "12 avril 1988"; "avril 1988" or "1988" where nobody knows the rest. */
+static struct str birthdate_text(struct ctx *c, struct str s)
+{
+    uint64_t month = 0, day = 0;
+    if (!birthdate_is_valid(s) || !str_to_u64(str_sub(s, 5, 2), &month) ||
+        !str_to_u64(str_sub(s, 8, 2), &day))
+        return s;
+    if (month == 0)
+        return str_sub(s, 0, 4);
+    const char *key = arena_printf(c->arena, "month.%d", (int)month).p;
+    struct str name = pages_text(c->arena, "identity", key, c->lang, NULL);
+    if (day == 0)
+        return arena_printf(c->arena, STR_FMT " %.4s", STR_ARG(name), s.p);
+    return arena_printf(c->arena, "%d%s " STR_FMT " %.4s", (int)day,
+                        day == 1 && strcmp(c->lang, "fr") == 0 ? "er" : "", STR_ARG(name), s.p);
+}
+
+/* The place's name before its code, where a register knows it. */
+static struct str place_text(struct ctx *c, struct str code)
+{
+    json_t *row;
+    json_t *args = json_pack("{s:s,s:s%}", "register", "communes", "key", code.p, code.n);
+    enum err e = platform_call(c, "registers.find", args, &row);
+    struct str label = e == ERR_OK ? json_get_str(row, "label") : STR("");
+    json_decref(args);
+    return label.n ? arena_printf(c->arena, STR_FMT " – " STR_FMT, STR_ARG(label), STR_ARG(code))
+                   : code;
+}
+
 static struct str value_text(struct ctx *c, const char *name, const json_t *v)
 {
     struct str s = {json_string_value(v), json_string_length(v)};
@@ -60,6 +90,12 @@ static struct str value_text(struct ctx *c, const char *name, const json_t *v)
                              json_string_value(json_array_get(v, i)));
         return s;
     }
+    if (strcmp(name, "birthdate") == 0)
+        return birthdate_text(c, s);
+    if (strcmp(name, "birthplace") == 0 && s.n)
+        return place_text(c, s);
+    if (strcmp(name, "birthcountry") == 0 && str_eq_z(s, "99100"))
+        return STR("France – 99100");
     const char *key = arena_printf(c->arena, "value.%s." STR_FMT, name, STR_ARG(s)).p;
     struct str words = strcmp(name, "gender") == 0
                            ? pages_text(c->arena, "identity", key, c->lang, NULL)
@@ -75,17 +111,18 @@ static json_t *identity_rows(struct ctx *c, struct str claims)
     const struct claim_def *d;
     for (size_t i = 0; (d = claim_at(i)) != NULL; i++) {
         const json_t *v = json_get(all, d->name);
-        struct str text = strcmp(d->name, "account") == 0
-                              ? pages_text(c->arena, "identity", "value.account", c->lang, NULL)
-                          : v ? value_text(c, d->name, v)
-                              : STR("");
+        bool no_value = strcmp(d->name, "account") == 0 || strcmp(d->name, "offline_access") == 0;
+        const char *words = arena_printf(c->arena, "value.%s", d->name).p;
+        struct str text = no_value ? pages_text(c->arena, "identity", words, c->lang, NULL)
+                          : v      ? value_text(c, d->name, v)
+                                   : STR("");
         if (!d->label || !text.n || !list_has(claims, str_from(d->name)))
             continue;
         const char *key = arena_printf(c->arena, "claim.%s", d->name).p;
-        json_array_append_new(
-            rows, json_pack("{s:o,s:o}", "label",
-                            jstr(pages_text(c->arena, "identity", key, c->lang, NULL)), "value",
-                            jstr(text)));
+        json_array_append_new(rows,
+                              json_pack("{s:o,s:o}", "label",
+                                        jstr(pages_text(c->arena, "identity", key, c->lang, NULL)),
+                                        "value", jstr(text)));
     }
     return rows;
 }
@@ -138,11 +175,11 @@ enum err identity_agree(struct ctx *c)
     json_t *items = json_array(), *rows = identity_rows(c, a.wanted.claims);
     for (size_t i = 0; i < json_array_size(a.wanted.items); i++)
         json_array_append_new(items, item_json(c, json_array_get(a.wanted.items, i)));
-    json_t *d = json_pack("{s:o,s:o,s:o,s:s,s:[{s:s,s:o}],s:o}", "client_name",
-                          jstr(client_name_in(a.k, c->lang)), "org_name", jstr(org_of(c, a.k)),
-                          "items", items, "action", "/connexion/accord", "hidden", "name", "flow",
-                          "value", jstr(a.flow->id), "cancel_url",
-                          jstr(flow_url(c, a.flow, "/connexion/annuler")));
+    json_t *d =
+        json_pack("{s:o,s:o,s:o,s:s,s:[{s:s,s:o}],s:o}", "client_name",
+                  jstr(client_name_in(a.k, c->lang)), "org_name", jstr(org_of(c, a.k)), "items",
+                  items, "action", "/connexion/accord", "hidden", "name", "flow", "value",
+                  jstr(a.flow->id), "cancel_url", jstr(flow_url(c, a.flow, "/connexion/annuler")));
     if (json_array_size(rows))
         json_object_set_new(d, "identity", json_pack("{s:O}", "rows", rows));
     json_decref(rows);
@@ -150,7 +187,8 @@ enum err identity_agree(struct ctx *c)
     return ctx_page(c, any_to_ask(&a) ? "identity/consent" : "identity/info", d);
 }
 
-/* ---- the answer --------------------------------------------------------------------------------- */
+/* ---- the answer ---------------------------------------------------------------------------------
+ */
 /* Those that need her agreement and have none yet; all of them where she was asked again. */
 static json_t *to_record(const struct asking *a)
 {

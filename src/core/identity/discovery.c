@@ -1,4 +1,5 @@
-/* What a client reads about us: the metadata (OpenID Connect Discovery 1.0, RFC 8414) and the keys. */
+/* What a client reads about us: the metadata (OpenID Connect Discovery 1.0, RFC 8414) and the keys.
+ */
 #include "core/identity/schema.h"
 
 #include "core/identity/pivot.h"
@@ -10,14 +11,15 @@ static json_t *list(const char *const *words, size_t n)
         json_array_append_new(l, json_string(words[i]));
     return l;
 }
-#define LIST(...)                                                                            \
+#define LIST(...) \
     list((const char *const[]){__VA_ARGS__}, COUNT_OF(((const char *const[]){__VA_ARGS__})))
 
 static json_t *claims_supported(void)
 {
     json_t *l = LIST("sub", "iss", "aud", "exp", "iat", "auth_time", "nonce", "acr", "amr", "sid");
     for (size_t i = 0; claim_at(i); i++)
-        if (strcmp(claim_at(i)->name, "account") != 0)
+        if (strcmp(claim_at(i)->name, "account") != 0 &&
+            strcmp(claim_at(i)->name, "offline_access") != 0)
             json_array_append_new(l, json_string(claim_at(i)->name));
     return l;
 }
@@ -39,6 +41,8 @@ static void endpoints(struct ctx *c, json_t *d)
                  {"userinfo_endpoint", "/api/v2/userinfo"},
                  {"jwks_uri", "/api/v2/jwks"},
                  {"end_session_endpoint", "/api/v2/session/end"},
+                 {"pushed_authorization_request_endpoint", "/api/v2/par"},
+                 {"introspection_endpoint", "/api/v2/token/introspection"},
                  {"revocation_endpoint", "/api/v2/token/revocation"},
                  {"service_documentation", "/catalogue"},
                  {"op_policy_uri", "/privacy"},
@@ -55,15 +59,22 @@ enum err identity_discovery(struct ctx *c)
     endpoints(c, d);
     json_object_set_new(d, "response_types_supported", LIST("code"));
     json_object_set_new(d, "response_modes_supported", LIST("query"));
-    json_object_set_new(d, "grant_types_supported", LIST("authorization_code", "client_credentials"));
+    json_object_set_new(d, "grant_types_supported",
+                        LIST("authorization_code", "client_credentials", "refresh_token"));
+    json_object_set_new(d, "dpop_signing_alg_values_supported",
+                        LIST("ES256", "PS256", "RS256", "EdDSA"));
+    json_object_set_new(d, "tls_client_certificate_bound_access_tokens", json_true());
     json_object_set_new(d, "subject_types_supported", LIST("pairwise", "public"));
     json_object_set_new(d, "id_token_signing_alg_values_supported", list(algs, 2));
-    json_object_set_new(d, "userinfo_signing_alg_values_supported",
-                        LIST("none", "ES256", "RS256"));
+    json_object_set_new(d, "userinfo_signing_alg_values_supported", LIST("none", "ES256", "RS256"));
     json_object_set_new(d, "token_endpoint_auth_methods_supported",
-                        LIST("client_secret_basic", "client_secret_post", "private_key_jwt"));
+                        LIST("client_secret_basic", "client_secret_post", "private_key_jwt",
+                             "self_signed_tls_client_auth"));
     json_object_set_new(d, "token_endpoint_auth_signing_alg_values_supported",
                         LIST("ES256", "PS256", "RS256"));
+    json_object_set_new(d, "introspection_endpoint_auth_methods_supported",
+                        LIST("client_secret_basic", "client_secret_post", "private_key_jwt"));
+    json_object_set_new(d, "introspection_signing_alg_values_supported", LIST("ES256", "RS256"));
     json_object_set_new(d, "revocation_endpoint_auth_methods_supported",
                         LIST("client_secret_basic", "client_secret_post", "private_key_jwt"));
     json_object_set_new(d, "code_challenge_methods_supported", LIST("S256"));
@@ -75,7 +86,12 @@ enum err identity_discovery(struct ctx *c)
     json_object_set_new(d, "claims_supported", claims_supported());
     json_object_set_new(d, "scopes_supported", scopes_supported());
     json_object_set_new(d, "claims_parameter_supported", json_true());
-    json_object_set_new(d, "request_parameter_supported", json_false());
+    json_object_set_new(d, "request_parameter_supported", json_true());
+    json_object_set_new(d, "request_object_signing_alg_values_supported",
+                        LIST("ES256", "PS256", "RS256"));
+    json_object_set_new(d, "backchannel_logout_supported", json_true());
+    json_object_set_new(d, "backchannel_logout_session_supported", json_true());
+    json_object_set_new(d, "require_pushed_authorization_requests", json_false());
     json_object_set_new(d, "request_uri_parameter_supported", json_false());
     json_object_set_new(d, "authorization_response_iss_parameter_supported", json_true());
     struct str text = json_text(c->arena, d);

@@ -1,7 +1,8 @@
-/* Erasing a person: her consents are withdrawn first, so that tokens that bear them are refused within
- * a second; then her key is destroyed in the transaction that takes away what finds her. What was sealed for her opens no more, here, in the journal's side rows
- * and in every backup; what the journal proved stays proved. The files that services keep about her
- * under their own duties are theirs: she may come back, as somebody new to us. */
+/* Erasing a person: her consents are withdrawn first, so that tokens that bear them are refused
+ * within a second; then her key is destroyed in the transaction that takes away what finds her.
+ * What was sealed for her opens no more, here, in the journal's side rows and in every backup; what
+ * the journal proved stays proved. The files that services keep about her under their own duties
+ * are theirs: she may come back, as somebody new to us. */
 #include "core/identity/erase.h"
 
 #include "base/clock.h"

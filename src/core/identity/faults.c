@@ -6,6 +6,7 @@
 static const struct fault table[IDT_COUNT] = {
     [IDT_CLIENT] = {"IDT-400-CLIENT", 400, "identity", "Unknown Client"},
     [IDT_REDIRECT] = {"IDT-400-REDIRECT", 400, "identity", "Unregistered Redirect Address"},
+    [IDT_REQUEST] = {"IDT-400-REQUEST", 400, "identity", "Request Not Usable"},
     [IDT_LOGOUT] = {"IDT-400-LOGOUT", 400, "identity", "Unregistered Sign-Out Address"},
     [IDT_FLOW] = {"IDT-410-FLOW", 410, "identity", "Sign-In Expired Or Finished"},
     [IDT_BROWSER] = {"IDT-403-BROWSER", 403, "identity", "Sign-In Of Another Browser"},

@@ -33,7 +33,8 @@ static json_t *jstr(struct str s)
     return json_stringn(s.p ? s.p : "", s.n);
 }
 
-/* ---- beginning ---------------------------------------------------------------------------------- */
+/* ---- beginning ----------------------------------------------------------------------------------
+ */
 struct flow_row {
     struct str key, data;
     int64_t stage, until_ms;
@@ -80,7 +81,8 @@ enum err flow_begin(struct ctx *c, struct flow *f)
     if (f->kind == FLOW_CLIENT)
         json_object_set_new(v, "request", request_to_json(&f->request));
     data_key(f->id, key);
-    struct flow_row row = {.key = f->key, .stage = f->stage,
+    struct flow_row row = {.key = f->key,
+                           .stage = f->stage,
                            .data = seal(c->arena, key, f->key, json_text(c->arena, v)),
                            .until_ms = f->begun_ms + FLOW_LIFE_MS};
     mem_wipe(key, sizeof key);
@@ -88,7 +90,8 @@ enum err flow_begin(struct ctx *c, struct flow *f)
     return db_write(c->pf->db, row_insert, &row);
 }
 
-/* ---- going on ----------------------------------------------------------------------------------- */
+/* ---- going on -----------------------------------------------------------------------------------
+ */
 static void from_json(struct ctx *c, const json_t *v, struct flow *f)
 {
     f->kind = (enum flow_kind)json_get_i64(v, "kind", FLOW_PORTAL);
@@ -101,7 +104,8 @@ static void from_json(struct ctx *c, const json_t *v, struct flow *f)
     if (f->kind == FLOW_CLIENT)
         request_from_json(c->arena, json_get(v, "request"), &f->request);
     struct str cookie = ctx_cookie_get(c, BROWSER_COOKIE);
-    f->browser_known = cookie.p && str_eq_secret(browser_hash(c, cookie), json_get_str(v, "browser"));
+    f->browser_known =
+        cookie.p && str_eq_secret(browser_hash(c, cookie), json_get_str(v, "browser"));
 }
 
 enum err flow_load(struct ctx *c, struct str id, struct flow **out)
@@ -145,8 +149,8 @@ static enum err one_changed(enum err e, int64_t changed)
 enum err flow_mark_signed_in(struct db_conn *db, struct str key)
 {
     int64_t changed = 0;
-    enum err e = db_exec_count(db, &changed, "UPDATE flow SET stage = 1 WHERE id = $1 AND stage = 0",
-                               "s", key);
+    enum err e = db_exec_count(db, &changed,
+                               "UPDATE flow SET stage = 1 WHERE id = $1 AND stage = 0", "s", key);
     return one_changed(e, changed);
 }
 
@@ -162,7 +166,8 @@ struct str flow_url(struct ctx *c, const struct flow *f, const char *path)
     return url_with(c->arena, portal_url(c, path), "flow", f->id);
 }
 
-/* ---- values for the trip upstream --------------------------------------------------------------- */
+/* ---- values for the trip upstream ---------------------------------------------------------------
+ */
 static struct str derived(struct ctx *c, const char *use, struct str flow_id, struct str provider)
 {
     uint8_t mac[SHA256_LEN];

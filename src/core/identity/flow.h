@@ -16,11 +16,11 @@ struct flow {
     enum flow_kind kind;
     enum flow_stage stage;
     int64_t begun_ms;
-    struct request request;  /* FLOW_CLIENT */
+    struct request request; /* FLOW_CLIENT */
     struct str client_name_fr, client_name_en;
-    struct str to;    /* FLOW_PORTAL: path to go on to; FLOW_LOGOUT: address */
-    struct str state; /* FLOW_LOGOUT */
-    struct str realm; /* "citizens" or "agents" */
+    struct str to;      /* FLOW_PORTAL: path to go on to; FLOW_LOGOUT: address */
+    struct str state;   /* FLOW_LOGOUT */
+    struct str realm;   /* "citizens" or "agents" */
     bool browser_known; /* the cookie of this browser fits */
 };
 

@@ -7,11 +7,11 @@
 
 /* What NULL means is said beside each member. */
 struct identity_client {
-    const char *id;      /* NULL: a new one is drawn */
-    const char *org_id;  /* NULL: of no organisation (a sandbox) */
+    const char *id;                /* NULL: a new one is drawn */
+    const char *org_id;            /* NULL: of no organisation (a sandbox) */
     const char *name_fr, *name_en; /* name_en NULL: as in French */
-    const char *profile; /* "strict" as FranceConnect answers, "modern" (NULL), "fapi" */
-    const char *realm;   /* "citizens" (NULL), "agents", "any": the request's realm=agents chooses */
+    const char *profile;           /* "strict" as FranceConnect answers, "modern" (NULL), "fapi" */
+    const char *realm; /* "citizens" (NULL), "agents", "any": the request's realm=agents chooses */
     const char *entity_id; /* clients of one entity see the same sub; NULL: the client's id */
     const char *const *redirect_uris;
     size_t n_redirect_uris;
@@ -24,6 +24,10 @@ struct identity_client {
     const char *id_token_alg; /* "ES256" (NULL) or "RS256" */
     const char *userinfo_alg; /* "ES256", "RS256", "none"; NULL: none, and ES256 where strict */
     bool pkce;                /* required, whatever the profile */
+    bool par;                 /* pushed requests only (RFC 9126); always so with fapi */
+    const char *bound;        /* tokens bound by "dpop" or "mtls"; NULL: as the client sends */
+    const char *logout_uri;   /* back-channel logout; NULL: none */
+    bool data_provider;       /* may ask whom a token is about (checktoken, RFC 7662) */
     const char *secret;       /* NULL: drawn when new, kept when known */
 };
 /* Creates or replaces. id and secret (either NULL) are in the context's arena; the secret is
@@ -32,8 +36,8 @@ enum err identity_client_put(struct ctx *c, const struct identity_client *in, st
                              struct str *secret, const char **why) MUST_CHECK;
 
 struct identity_provider {
-    const char *id; /* "impots": stands in addresses */
-    const char *realm; /* "citizens" (NULL) or "agents" */
+    const char *id;                                    /* "impots": stands in addresses */
+    const char *realm;                                 /* "citizens" (NULL) or "agents" */
     const char *name_fr, *name_en, *hint_fr, *hint_en; /* hints may be NULL */
     const char *issuer; /* discovery is read below it unless `conf` names the endpoints */
     const char *client_id;

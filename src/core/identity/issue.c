@@ -6,6 +6,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "core/identity/backchannel.h"
 #include "core/identity/code.h"
 #include "core/identity/faults.h"
 #include "core/identity/person.h"
@@ -17,7 +18,8 @@ static json_t *jstr(struct str s)
     return json_stringn(s.p ? s.p : "", s.n);
 }
 
-/* ---- sessions ----------------------------------------------------------------------------------- */
+/* ---- sessions -----------------------------------------------------------------------------------
+ */
 bool session_serves(const struct ctx *c, const struct flow *f, const struct client *k)
 {
     if (!c->session || !str_eq(json_get_str(c->session->data, "realm"), f->realm))
@@ -38,7 +40,8 @@ bool session_serves(const struct ctx *c, const struct flow *f, const struct clie
     return !too_old && !(r->prompts & (PROMPT_LOGIN | PROMPT_SELECT)) && r->level < LEVEL_EIDAS3;
 }
 
-/* ---- scopes ------------------------------------------------------------------------------------- */
+/* ---- scopes -------------------------------------------------------------------------------------
+ */
 json_t *scope_list(struct str scope)
 {
     json_t *list = json_array();
@@ -79,13 +82,16 @@ enum err consents_active(struct ctx *c, struct str person, struct str client_id,
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-/* `account` opens the person's own account to a program: only a client registered with it by name
- * may ask, "any scope" is not enough. */
+/* `account` opens the person's own account to a program, `offline_access` her data while she is
+ * away: only a client registered with it by name may ask, "any scope" is not enough. */
 static bool is_ours(const struct client *k, struct str scope)
 {
     if (str_eq_z(scope, "openid"))
         return true;
-    bool any = str_eq_z(k->scopes, "*") && !str_eq_z(scope, "account");
+    bool by_name = str_eq_z(scope, "account") || str_eq_z(scope, "offline_access");
+    bool any = str_eq_z(k->scopes, "*") && !by_name;
+    if (k->profile == PROFILE_STRICT && str_eq_z(scope, "offline_access"))
+        return false;
     return scope_is_known(scope) && (any || list_has(k->scopes, scope));
 }
 
@@ -114,7 +120,8 @@ enum err wanted_read(struct ctx *c, const struct client *k, const struct request
     return e;
 }
 
-/* ---- going on ----------------------------------------------------------------------------------- */
+/* ---- going on -----------------------------------------------------------------------------------
+ */
 static bool consents_miss(const json_t *items, const json_t *consents)
 {
     for (size_t i = 0; i < json_array_size(items); i++) {
@@ -174,7 +181,8 @@ enum err identity_go_on(struct ctx *c, struct flow *f, const struct client *k,
     return e == ERR_OK ? ctx_redirect(c, flow_url(c, f, "/connexion/accord")) : e;
 }
 
-/* ---- answers to the client ---------------------------------------------------------------------- */
+/* ---- answers to the client ----------------------------------------------------------------------
+ */
 static struct str with_state(struct ctx *c, struct str url, const struct request *r)
 {
     if (r->state.p)
@@ -187,8 +195,8 @@ enum err redirect_error(struct ctx *c, const struct request *r, const struct oau
 {
     struct str url = url_with(c->arena, r->redirect_uri, "error", str_from(why->error));
     url = url_with(c->arena, url, "error_description", str_from(why->description));
-    log_info("authorize_refused", "trace", c->trace_id, "client", arena_dupz(c->arena, r->client_id),
-             "error", why->error, "why", why->description);
+    log_info("authorize_refused", "trace", c->trace_id, "client",
+             arena_dupz(c->arena, r->client_id), "error", why->error, "why", why->description);
     return ctx_redirect(c, with_state(c, url, r));
 }
 
@@ -206,13 +214,13 @@ static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
         json_object_set_new(label, "en", jstr(pages_text(c->arena, "identity", key, "en", NULL)));
         json_array_append_new(fields, json_pack("{s:s,s:o}", "name", d->name, "label", label));
     }
-    json_t *told = json_pack(
-        "{s:{s:o,s:o},s:o,s:{s:s,s:s},s:{s:s,s:s},s:o,s:O?}", "title", "fr",
-        jstr(arena_printf(c->arena, "Connexion à " STR_FMT, STR_ARG(k->name_fr))), "en",
-        jstr(arena_printf(c->arena, "Sign-in to " STR_FMT, STR_ARG(k->name_en))), "consumer",
-        client_name(k), "api_title", "fr", "Votre identité", "en", "Your identity", "purpose", "fr",
-        "Vous reconnaître", "en", "To recognise you", "fields", fields, "acr",
-        json_get(c->session->data, "acr"));
+    json_t *told =
+        json_pack("{s:{s:o,s:o},s:o,s:{s:s,s:s},s:{s:s,s:s},s:o,s:O?}", "title", "fr",
+                  jstr(arena_printf(c->arena, "Connexion à " STR_FMT, STR_ARG(k->name_fr))), "en",
+                  jstr(arena_printf(c->arena, "Sign-in to " STR_FMT, STR_ARG(k->name_en))),
+                  "consumer", client_name(k), "api_title", "fr", "Votre identité", "en",
+                  "Your identity", "purpose", "fr", "Vous reconnaître", "en", "To recognise you",
+                  "fields", fields, "acr", json_get(c->session->data, "acr"));
     if (json_get(c->session->data, "provider_name"))
         json_object_set(told, "provider", json_get(c->session->data, "provider_name"));
     return told;
@@ -221,7 +229,8 @@ static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
 struct issue {
     const struct code_row *code;
     struct str person, client_id, claims, flow_key;
-    int64_t now_ms;
+    struct str sid; /* .n 0: this client is not told of the session's end */
+    int64_t now_ms, session_until_ms;
 };
 
 static enum err issue_write(struct db_conn *db, void *arg)
@@ -230,6 +239,8 @@ static enum err issue_write(struct db_conn *db, void *arg)
     enum err e = i->flow_key.p ? flow_end(db, i->flow_key) : ERR_OK;
     if (e == ERR_OK)
         e = code_insert(db, i->code);
+    if (e == ERR_OK && i->sid.n)
+        e = backchannel_note(db, i->sid, i->client_id, i->session_until_ms);
     return e == ERR_OK ? person_tell(db, i->person, i->client_id, i->claims, i->now_ms) : e;
 }
 
@@ -248,15 +259,29 @@ enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, const
     struct str person = c->session->subject, code;
     struct code_row row;
     struct act act;
-    struct issue issue = {.code = &row, .person = person, .client_id = k->id,
-                          .flow_key = f->key, .now_ms = clock_now_ms()};
-    struct code_data data = {.client_id = k->id, .redirect_uri = f->request.redirect_uri,
-                             .person = person, .scope = w->scopes, .claims = w->claims,
-                             .nonce = f->request.nonce, .challenge = f->request.code_challenge,
+    struct issue issue = {.code = &row,
+                          .person = person,
+                          .client_id = k->id,
+                          .flow_key = f->key,
+                          .now_ms = clock_now_ms()};
+    struct code_data data = {.client_id = k->id,
+                             .redirect_uri = f->request.redirect_uri,
+                             .person = person,
+                             .scope = w->scopes,
+                             .claims = w->claims,
+                             .nonce = f->request.nonce,
+                             .challenge = f->request.code_challenge,
+                             .dpop_jkt = f->request.dpop_jkt,
+                             .id_claims = f->request.id_claims,
                              .session = c->session->data};
-    struct act_info info = {.kind = "identity.signin", .actor = k->id,
-                            .object = json_get_str(c->session->data, "provider"), .person = person};
+    struct act_info info = {.kind = "identity.signin",
+                            .actor = k->id,
+                            .object = json_get_str(c->session->data, "provider"),
+                            .person = person};
     enum err e = told_union(c, person, k, w->claims, &issue.claims);
+    issue.session_until_ms = c->session->expires_ms;
+    if (backchannel_wants(c, k))
+        issue.sid = json_get_str(c->session->data, "sid");
     if (e == ERR_OK)
         e = code_make(c, k, &data, &code, &row);
     if (e == ERR_OK) {
@@ -269,6 +294,6 @@ enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, const
         return idt_fail(c, IDT_FLOW, f, "finished already");
     if (e != ERR_OK)
         return e;
-    return ctx_redirect(c, with_state(c, url_with(c->arena, f->request.redirect_uri, "code", code),
-                                      &f->request));
+    return ctx_redirect(
+        c, with_state(c, url_with(c->arena, f->request.redirect_uri, "code", code), &f->request));
 }

@@ -10,15 +10,14 @@
  * eidas3, prompt=login and max_age need a sign-in since the flow began. */
 bool session_serves(const struct ctx *c, const struct flow *f, const struct client *k);
 
-
-/* What a session at the issuer holds in its data: realm, provider, provider_name{fr,en}, acr, amr[],
- * auth_time_ms, sid, name, claims{}, id_token (the provider's, for signing out there). */
+/* What a session at the issuer holds in its data: realm, provider, provider_name{fr,en}, acr,
+ * amr[], auth_time_ms, sid, name, claims{}, id_token (the provider's, for signing out there). */
 
 /* What a request asks for, worked out afresh each time it is needed: contracts come and go. */
 struct wanted {
-    json_t *items;     /* exchange.scopes: the contracts behind the API scopes */
-    struct str scopes; /* those this client may have */
-    struct str claims; /* what it will know of the person */
+    json_t *items;      /* exchange.scopes: the contracts behind the API scopes */
+    struct str scopes;  /* those this client may have */
+    struct str claims;  /* what it will know of the person */
     struct str unknown; /* a scope that is neither ours nor a contract's; .p NULL none */
 };
 enum err wanted_read(struct ctx *c, const struct client *k, const struct request *r,
@@ -38,6 +37,7 @@ enum err code_issue(struct ctx *c, struct flow *f, const struct client *k,
                     const struct wanted *w) MUST_CHECK;
 
 /* Sends an OAuth error to the client's redirect address, which was checked. */
-enum err redirect_error(struct ctx *c, const struct request *r, const struct oauth_error *why) MUST_CHECK;
+enum err redirect_error(struct ctx *c, const struct request *r,
+                        const struct oauth_error *why) MUST_CHECK;
 
 #endif

@@ -1,9 +1,10 @@
-/* Signing out: of the portal itself (a posted form), or asked by a client (OpenID Connect RP-Initiated
- * Logout 1.0). Where the identity provider has an end_session endpoint the person goes through it,
- * and comes back to the address the client registered, with its state. */
+/* Signing out: of the portal itself (a posted form), or asked by a client (OpenID Connect
+ * RP-Initiated Logout 1.0). Where the identity provider has an end_session endpoint the person goes
+ * through it, and comes back to the address the client registered, with its state. */
 #include "core/identity/schema.h"
 
 #include "base/log.h"
+#include "core/identity/backchannel.h"
 #include "core/identity/client.h"
 #include "core/identity/faults.h"
 #include "core/identity/provider.h"
@@ -23,17 +24,17 @@ static struct str upstream_end(struct ctx *c, const json_t *session, struct str 
     if (provider_get(c, json_get_str(session, "provider"), &p) != ERR_OK || !p->up)
         return STR_NONE;
     struct str url = provider_endpoint(c, p, "end_session_endpoint");
-    if (!url.p || !hint.n || (!str_starts(url, STR("https://")) && !str_starts(url, STR("http://"))))
+    if (!url.p || !hint.n ||
+        (!str_starts(url, STR("https://")) && !str_starts(url, STR("http://"))))
         return STR_NONE;
     url = url_with(c->arena, url, "id_token_hint", hint);
-    url = url_with(c->arena, url, "post_logout_redirect_uri",
-                   portal_url(c, "/deconnexion/retour"));
+    url = url_with(c->arena, url, "post_logout_redirect_uri", portal_url(c, "/deconnexion/retour"));
     return url_with(c->arena, url, "state", state);
 }
 
 /* Where the person goes after the provider; kept in a flow, so that its address stays short. */
-static enum err end_session(struct ctx *c, struct str to, struct str state,
-                            const struct client *k, struct str *next)
+static enum err end_session(struct ctx *c, struct str to, struct str state, const struct client *k,
+                            struct str *next)
 {
     struct flow f = {.kind = FLOW_LOGOUT, .to = to, .state = state, .realm = STR("")};
     if (k) {
@@ -49,6 +50,10 @@ static enum err end_session(struct ctx *c, struct str to, struct str state,
     if (e != ERR_OK)
         return e;
     log_debug("signed_out", "trace", c->trace_id, "person", person.p);
+    /* She is signed out here whatever becomes of the others: what fails is logged, not shown. */
+    e = backchannel_end(c, json_get_str(data, "sid"), person);
+    if (e != ERR_OK)
+        log_warn("clients_not_told", "trace", c->trace_id, "why", err_name(e));
     if (!json_get(data, "provider"))
         return ERR_OK;
     e = flow_begin(c, &f);
@@ -57,7 +62,8 @@ static enum err end_session(struct ctx *c, struct str to, struct str state,
     return e;
 }
 
-/* ---- the last page ------------------------------------------------------------------------------ */
+/* ---- the last page ------------------------------------------------------------------------------
+ */
 static enum err show_signed_out(struct ctx *c, const json_t *provider, struct str client_name)
 {
     json_t *d = json_pack("{s:s}", "sign_in_url", "/connexion");
@@ -74,8 +80,8 @@ enum err identity_signed_out(struct ctx *c)
                       : show_signed_out(c, NULL, STR_NONE);
 }
 
-/* POST /deconnexion. Browsers hold a form's redirections to form-action, and the provider's address is
- * on no page: so the page is shown, and goes on by itself (Refresh). */
+/* POST /deconnexion. Browsers hold a form's redirections to form-action, and the provider's address
+ * is on no page: so the page is shown, and goes on by itself (Refresh). */
 enum err identity_sign_out(struct ctx *c)
 {
     struct str next;
@@ -103,20 +109,23 @@ enum err identity_sign_out_back(struct ctx *c)
     return ctx_redirect(c, url);
 }
 
-/* ---- asked by a client -------------------------------------------------------------------------- */
+/* ---- asked by a client --------------------------------------------------------------------------
+ */
 struct asked {
     struct str hint, client_id, to, state;
-    json_t *claims;     /* of the hint, once it was checked; NULL none */
-    struct client *k;   /* NULL: not known */
+    json_t *claims;   /* of the hint, once it was checked; NULL none */
+    struct client *k; /* NULL: not known */
 };
 
 static enum err asked_read(struct ctx *c, const struct form *in, struct asked *a)
 {
-    *a = (struct asked){.hint = form_get(in, "id_token_hint"), .client_id = form_get(in, "client_id"),
+    *a = (struct asked){.hint = form_get(in, "id_token_hint"),
+                        .client_id = form_get(in, "client_id"),
                         .to = form_get(in, "post_logout_redirect_uri"),
                         .state = form_get(in, "state")};
     const char *why;
-    /* An ID token that has expired still says whose session it was: its signature is what counts. */
+    /* An ID token that has expired still says whose session it was: its signature is what counts.
+     */
     if (a->hint.n && issuer_jws(c, a->hint, "JWT", &a->claims, &why) == ERR_OK) {
         struct str aud = json_get_str(a->claims, "aud");
         if (a->client_id.n && !str_eq(a->client_id, aud))
@@ -135,13 +144,13 @@ static enum err ask(struct ctx *c, const struct asked *a)
     json_t *d = json_pack("{s:s}", "action", "/api/v2/session/end");
     json_t *hidden = json_array();
     if (a->k && a->to.n) {
-        json_array_append_new(hidden, json_pack("{s:s,s:o}", "name", "client_id", "value",
-                                                jstr(a->k->id)));
+        json_array_append_new(hidden,
+                              json_pack("{s:s,s:o}", "name", "client_id", "value", jstr(a->k->id)));
         json_array_append_new(hidden, json_pack("{s:s,s:o}", "name", "post_logout_redirect_uri",
                                                 "value", jstr(a->to)));
         if (a->state.n)
-            json_array_append_new(hidden, json_pack("{s:s,s:o}", "name", "state", "value",
-                                                    jstr(a->state)));
+            json_array_append_new(hidden,
+                                  json_pack("{s:s,s:o}", "name", "state", "value", jstr(a->state)));
     }
     json_object_set_new(d, "hidden", hidden);
     if (a->k)
@@ -197,7 +206,7 @@ enum err identity_session_end_post(struct ctx *c)
     if (a.to.n && (!a.k || !client_uri_is(c, a.k->id, "post_logout", a.to)))
         return idt_fail(c, IDT_LOGOUT, NULL, a.k ? a.k->id.p : "no client");
     bool ours = c->session && str_eq_secret(ctx_form(c, "csrf"), c->session->csrf);
-    bool hers = a.claims && c->session && str_eq(json_get_str(a.claims, "sid"),
-                                                 json_get_str(c->session->data, "sid"));
+    bool hers = a.claims && c->session &&
+                str_eq(json_get_str(a.claims, "sid"), json_get_str(c->session->data, "sid"));
     return !c->session || ours || hers ? go_on(c, &a, true) : ask(c, &a);
 }

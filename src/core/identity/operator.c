@@ -28,7 +28,8 @@ static enum err login_blind(struct ctx *c, struct str login, struct str *out)
     return vault_blind(c, "identity.login", str_from(lower), out);
 }
 
-/* ---- adding ------------------------------------------------------------------------------------- */
+/* ---- adding -------------------------------------------------------------------------------------
+ */
 struct account_row {
     struct str id, login_blind, password, data;
     int64_t now_ms;
@@ -65,8 +66,8 @@ enum err identity_operator_add(struct ctx *c, const char *login, const char *nam
     if (e != ERR_OK)
         return e;
     row.password = password_hash(c->arena, secret);
-    struct act_info info = {.kind = "identity.operator_added", .actor = STR("operator"),
-                            .object = row.id};
+    struct act_info info = {
+        .kind = "identity.operator_added", .actor = STR("operator"), .object = row.id};
     e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, account_insert, &row, &act, 1);
@@ -77,7 +78,8 @@ enum err identity_operator_add(struct ctx *c, const char *login, const char *nam
     return e;
 }
 
-/* ---- signing in --------------------------------------------------------------------------------- */
+/* ---- signing in ---------------------------------------------------------------------------------
+ */
 struct account {
     struct str id, password, data, state;
     int64_t failures, locked_until_ms;
@@ -150,9 +152,9 @@ static enum err signed_in(struct ctx *c, const struct account *a)
         e = json_read(plain, &v, NULL);
     if (e != ERR_OK)
         return e;
-    json_t *data = json_pack("{s:s,s:s,s:s,s:I}", "realm", "operators", "name",
-                             json_get_z(v, "name", ""), "acr", "eidas1", "auth_time_ms",
-                             (json_int_t)clock_now_ms());
+    json_t *data =
+        json_pack("{s:s,s:s,s:s,s:I}", "realm", "operators", "name", json_get_z(v, "name", ""),
+                  "acr", "eidas1", "auth_time_ms", (json_int_t)clock_now_ms());
     json_decref(v);
     struct act_info info = {.kind = "identity.operator_signin", .actor = a->id, .object = a->id};
     e = act_make(c, &info, &act);

@@ -11,7 +11,8 @@ static bool is_agents(struct str realm)
     return str_eq_z(realm, "agents");
 }
 
-/* ---- finding ------------------------------------------------------------------------------------ */
+/* ---- finding ------------------------------------------------------------------------------------
+ */
 struct search {
     struct str sub_blind, identity_blind; /* the second is "" for agents */
     struct str by_link, by_identity;      /* person ids; .n 0: none */
@@ -19,8 +20,8 @@ struct search {
 
 static enum err blinds(struct ctx *c, const struct sign_in *s, struct search *f)
 {
-    struct str name = arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(s->provider),
-                                   STR_ARG(s->provider_sub));
+    struct str name =
+        arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(s->provider), STR_ARG(s->provider_sub));
     enum err e = vault_blind(c, "identity.provider_sub", name, &f->sub_blind);
     f->identity_blind = STR("");
     if (e == ERR_OK && !is_agents(s->realm))
@@ -70,7 +71,8 @@ static bool same_birth(struct ctx *c, struct str person, const json_t *claims)
     return true;
 }
 
-/* ---- writing ------------------------------------------------------------------------------------ */
+/* ---- writing ------------------------------------------------------------------------------------
+ */
 struct person_row {
     struct str id, realm, identity_blind, claims;
     struct str provider, sub_blind;
@@ -104,7 +106,8 @@ static enum err person_write(struct db_conn *db, void *arg)
 static enum err blocked(struct ctx *c, struct str person)
 {
     struct str state;
-    enum err e = one_text(c, "SELECT state FROM person WHERE id = $1", "s", person, STR_NONE, &state);
+    enum err e =
+        one_text(c, "SELECT state FROM person WHERE id = $1", "s", person, STR_NONE, &state);
     return e == ERR_OK && str_eq_z(state, "blocked") ? ERR_DENIED : e;
 }
 
@@ -136,9 +139,12 @@ enum err person_signed_in(struct ctx *c, struct sign_in *s)
         choose_person(c, s, &f);
         if (!s->is_new && (e = blocked(c, s->person)) != ERR_OK)
             return e;
-        struct person_row p = {.id = s->person, .realm = s->realm,
-                               .identity_blind = f.identity_blind, .provider = s->provider,
-                               .sub_blind = f.sub_blind, .is_new = s->is_new,
+        struct person_row p = {.id = s->person,
+                               .realm = s->realm,
+                               .identity_blind = f.identity_blind,
+                               .provider = s->provider,
+                               .sub_blind = f.sub_blind,
+                               .is_new = s->is_new,
                                .now_ms = clock_now_ms()};
         e = vault_seal(c, s->person, "person.claims", json_text(c->arena, s->claims), &p.claims);
         if (e == ERR_OK)
@@ -156,8 +162,8 @@ enum err person_claims(struct ctx *c, struct str person, json_t **out)
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r, "SELECT claims FROM person WHERE id = $1", "s",
-                              person);
+    enum err e =
+        db_query_one(db, c->arena, &r, "SELECT claims FROM person WHERE id = $1", "s", person);
     if (e == ERR_OK)
         e = vault_open(c, person, "person.claims", db_str(&r, 0, 0), &plain);
     if (e == ERR_OK)
@@ -167,7 +173,8 @@ enum err person_claims(struct ctx *c, struct str person, json_t **out)
     return e;
 }
 
-/* ---- subs --------------------------------------------------------------------------------------- */
+/* ---- subs ---------------------------------------------------------------------------------------
+ */
 struct sub_row {
     struct str person, entity_id, sub;
 };
@@ -199,10 +206,9 @@ enum err person_sub(struct ctx *c, struct str person, const json_t *claims, cons
         return e;
     struct sub_row row = {.person = person, .entity_id = k->entity_id};
     struct str hash = pivot_hash(c->arena, claims);
-    e = keys_pairwise_v1(c->pf->keys,
-                         arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(k->entity_id),
-                                      STR_ARG(hash)),
-                         c->arena, &row.sub);
+    e = keys_pairwise_v1(
+        c->pf->keys, arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(k->entity_id), STR_ARG(hash)),
+        c->arena, &row.sub);
     if (e == ERR_OK)
         e = db_write(c->pf->db, sub_write, &row);
     if (e == ERR_EXISTS) {
@@ -213,7 +219,8 @@ enum err person_sub(struct ctx *c, struct str person, const json_t *claims, cons
     return e == ERR_OK ? sub_stored(c, person, k->entity_id, sub) : e;
 }
 
-/* ---- what she was told -------------------------------------------------------------------------- */
+/* ---- what she was told --------------------------------------------------------------------------
+ */
 enum err person_told(struct ctx *c, struct str person, struct str client_id, struct str *claims)
 {
     return one_text(c, "SELECT told FROM person_client WHERE person = $1 AND client_id = $2", "ss",

@@ -8,7 +8,7 @@
 /* What a provider said, checked; and what we make of it. */
 struct sign_in {
     struct str provider, provider_sub, realm;
-    json_t *claims; /* pivot or agent claims, checked */
+    json_t *claims;    /* pivot or agent claims, checked */
     struct str person; /* out: a ULID, or "agent:<ULID>" */
     bool is_new;       /* out */
 };

@@ -7,7 +7,8 @@
 
 enum { NAME_MAX_BYTES = 512, GIVEN_NAMES_MAX = 32 };
 
-/* ---- claims and scopes -------------------------------------------------------------------------- */
+/* ---- claims and scopes --------------------------------------------------------------------------
+ */
 static const struct claim_def defs[] = {
     {"given_name", "profile identite_pivot", true},
     {"given_name_array", "profile identite_pivot", false},
@@ -29,6 +30,7 @@ static const struct claim_def defs[] = {
     {"roles", "", true},
     {"idp_id", "", false},
     {"idp_acr", "", false},
+    {"offline_access", "", true}, /* no value: access while she is away */
     {"account", "", true}, /* no value: what she is told when a program may read her account */
 };
 
@@ -79,7 +81,8 @@ json_t *claims_pick(const json_t *all, struct str names)
     return out;
 }
 
-/* ---- forms of values ---------------------------------------------------------------------------- */
+/* ---- forms of values ----------------------------------------------------------------------------
+ */
 static bool digits(struct str s, size_t from, size_t n, int *out)
 {
     int v = 0;
@@ -166,24 +169,33 @@ static bool text_is_valid(struct str s)
     return s.n <= NAME_MAX_BYTES && str_is_utf8(s);
 }
 
-/* ---- reading a provider's answer ---------------------------------------------------------------- */
+/* ---- reading a provider's answer ----------------------------------------------------------------
+ */
 struct rule {
     const char *claim;
     bool needed;
     bool (*valid)(struct str s);
 };
 static const struct rule citizen_rules[] = {
-    {"given_name", true, name_is_valid},       {"family_name", true, name_is_valid},
-    {"birthdate", true, birthdate_is_valid},   {"gender", true, gender_is_valid},
-    {"birthcountry", true, country_is_valid},  {"birthplace", false, NULL},
-    {"preferred_username", false, text_is_valid}, {"email", false, email_is_valid},
+    {"given_name", true, name_is_valid},
+    {"family_name", true, name_is_valid},
+    {"birthdate", true, birthdate_is_valid},
+    {"gender", true, gender_is_valid},
+    {"birthcountry", true, country_is_valid},
+    {"birthplace", false, NULL},
+    {"preferred_username", false, text_is_valid},
+    {"email", false, email_is_valid},
     {"phone", false, text_is_valid},
 };
 static const struct rule agent_rules[] = {
-    {"given_name", true, name_is_valid},   {"usual_name", true, name_is_valid},
-    {"email", true, email_is_valid},       {"uid", true, text_is_valid},
-    {"siret", true, siret_is_valid},       {"organizational_unit", false, text_is_valid},
-    {"organization_label", false, text_is_valid}, {"belonging_population", false, text_is_valid},
+    {"given_name", true, name_is_valid},
+    {"usual_name", true, name_is_valid},
+    {"email", true, email_is_valid},
+    {"uid", true, text_is_valid},
+    {"siret", true, siret_is_valid},
+    {"organizational_unit", false, text_is_valid},
+    {"organization_label", false, text_is_valid},
+    {"belonging_population", false, text_is_valid},
     {"phone", false, text_is_valid},
 };
 
@@ -287,11 +299,12 @@ enum err agent_read(const json_t *claims, json_t **out, const char **why)
     return ERR_OK;
 }
 
-/* ---- the pivot and what is computed from it ----------------------------------------------------- */
+/* ---- the pivot and what is computed from it -----------------------------------------------------
+ */
 json_t *pivot_only(const json_t *claims)
 {
-    static const char *const names[] = {"given_name", "given_name_array", "family_name",
-                                        "birthdate",  "gender",           "birthplace",
+    static const char *const names[] = {"given_name",  "given_name_array", "family_name",
+                                        "birthdate",   "gender",           "birthplace",
                                         "birthcountry"};
     json_t *out = json_object();
     for (size_t i = 0; i < COUNT_OF(names); i++)
@@ -304,9 +317,12 @@ struct str pivot_hash(struct arena *a, const json_t *claims)
 {
     struct str country = json_get_str(claims, "birthcountry");
     bool france = str_eq_z(country, "99100");
-    struct str parts[] = {json_get_str(claims, "given_name"), json_get_str(claims, "family_name"),
-                          json_get_str(claims, "birthdate"),  json_get_str(claims, "gender"),
-                          france ? json_get_str(claims, "birthplace") : STR(""), country};
+    struct str parts[] = {json_get_str(claims, "given_name"),
+                          json_get_str(claims, "family_name"),
+                          json_get_str(claims, "birthdate"),
+                          json_get_str(claims, "gender"),
+                          france ? json_get_str(claims, "birthplace") : STR(""),
+                          country};
     uint8_t hash[SHA256_LEN];
     sha256_many(parts, COUNT_OF(parts), hash);
     return codec_to_base64(a, hash, sizeof hash);

@@ -24,7 +24,8 @@ json_t *pivot_only(const json_t *claims);
 /* base64(SHA-256(given_name family_name birthdate gender [birthplace] birthcountry)). */
 struct str pivot_hash(struct arena *a, const json_t *claims);
 
-/* ---- claims and scopes -------------------------------------------------------------------------- */
+/* ---- claims and scopes --------------------------------------------------------------------------
+ */
 struct claim_def {
     const char *name;   /* also the scope that asks for this claim alone */
     const char *scopes; /* wider scopes that bring it */

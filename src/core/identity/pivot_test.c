@@ -83,12 +83,12 @@ static void sub_is_the_defined_one(void **state)
     for (size_t i = 0; i < COUNT_OF(vectors); i++) {
         const struct vector *v = &vectors[i];
         struct str sub;
-        assert_int_equal(keys_pairwise_v1(k, arena_printf(&arena, "entite-1%s", v->hash), &arena,
-                                          &sub), ERR_OK);
+        assert_int_equal(
+            keys_pairwise_v1(k, arena_printf(&arena, "entite-1%s", v->hash), &arena, &sub), ERR_OK);
         assert_int_equal(sub.n, KEYS_SUB_LEN);
         assert_string_equal(sub.p, v->sub_1);
-        assert_int_equal(keys_pairwise_v1(k, arena_printf(&arena, "entite-2%s", v->hash), &arena,
-                                          &sub), ERR_OK);
+        assert_int_equal(
+            keys_pairwise_v1(k, arena_printf(&arena, "entite-2%s", v->hash), &arena, &sub), ERR_OK);
         assert_string_equal(sub.p, v->sub_2);
     }
     keys_close(k);
@@ -98,12 +98,12 @@ static void sub_is_the_defined_one(void **state)
 static void birthdates(void **state)
 {
     (void)state;
-    static const char *const good[] = {"1988-04-12", "2000-02-29", "1904-02-29", "1971-00-00",
-                                       "1971-05-00", "2026-12-31"};
-    static const char *const bad[] = {"", "1988", "1988-04", "1988-4-12", "88-04-12", "1988-13-01",
-                                      "1988-04-31", "1900-02-29", "1971-00-12", "1988-04-12 ",
-                                      "1988/04/12", "1849-01-01", "19x8-04-12", "-988-04-12",
-                                      "1988-04-1\0"};
+    static const char *const good[] = {"1988-04-12", "2000-02-29", "1904-02-29",
+                                       "1971-00-00", "1971-05-00", "2026-12-31"};
+    static const char *const bad[] = {"",           "1988",        "1988-04",    "1988-4-12",
+                                      "88-04-12",   "1988-13-01",  "1988-04-31", "1900-02-29",
+                                      "1971-00-12", "1988-04-12 ", "1988/04/12", "1849-01-01",
+                                      "19x8-04-12", "-988-04-12",  "1988-04-1\0"};
     for (size_t i = 0; i < COUNT_OF(good); i++)
         if (!birthdate_is_valid(str_from(good[i])))
             fail_msg("refused: %s", good[i]);
@@ -115,8 +115,8 @@ static void birthdates(void **state)
 static void sirets(void **state)
 {
     (void)state;
-    assert_true(siret_is_valid(STR("21440109300015")));  /* the town of Nantes */
-    assert_true(siret_is_valid(STR("35600000049837")));  /* the post office: another key */
+    assert_true(siret_is_valid(STR("21440109300015"))); /* the town of Nantes */
+    assert_true(siret_is_valid(STR("35600000049837"))); /* the post office: another key */
     assert_false(siret_is_valid(STR("21440109300016")));
     assert_false(siret_is_valid(STR("2144010930001")));
     assert_false(siret_is_valid(STR("214401093000150")));
@@ -165,8 +165,8 @@ static void whole_pivot_is_taken_and_nothing_else(void **state)
 static void broken_pivot_is_refused_by_name(void **state)
 {
     (void)state;
-    static const char *const needed[] = {"given_name", "family_name", "birthdate", "gender",
-                                         "birthcountry", "birthplace"};
+    static const char *const needed[] = {"given_name", "family_name",  "birthdate",
+                                         "gender",     "birthcountry", "birthplace"};
     for (size_t i = 0; i < COUNT_OF(needed); i++) {
         assert_string_equal(pivot_fault(needed[i], NULL), needed[i]);
         assert_string_equal(pivot_fault(needed[i], json_string("<b>\x7f</b>")), needed[i]);

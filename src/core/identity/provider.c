@@ -9,18 +9,26 @@
 #include "platform/change.h"
 #include "web/client.h"
 
-enum { PROVIDERS_MAX = 100, META_MAX = 256 * 1024, KEYS_AGAIN_MS = 5000, LOOK_MS = 3000, AGAIN_MS = 1000 };
+enum {
+    PROVIDERS_MAX = 100,
+    META_MAX = 256 * 1024,
+    KEYS_AGAIN_MS = 5000,
+    LOOK_MS = 3000,
+    AGAIN_MS = 1000
+};
 
 static bool inside_allowed(const struct platform *pf)
 {
     return pf->settings->allow_inside || pf->settings->demo;
 }
 
-/* ---- reading rows ------------------------------------------------------------------------------- */
-#define PROVIDER_COLUMNS                                                                     \
-    "p.id, p.realm, p.name_fr, p.name_en, p.hint_fr, p.hint_en, p.issuer, p.client_id, "    \
-    "p.secret, p.conf, p.min_acr, COALESCE(s.up, 1), COALESCE(s.meta, ''), "                 \
-    "COALESCE(s.jwks, ''), COALESCE(s.checked_at, 0) FROM identity_provider p LEFT JOIN provider_state s "              \
+/* ---- reading rows -------------------------------------------------------------------------------
+ */
+#define PROVIDER_COLUMNS                                                                  \
+    "p.id, p.realm, p.name_fr, p.name_en, p.hint_fr, p.hint_en, p.issuer, p.client_id, "  \
+    "p.secret, p.conf, p.min_acr, COALESCE(s.up, 1), COALESCE(s.meta, ''), "              \
+    "COALESCE(s.jwks, ''), COALESCE(s.checked_at, 0) FROM identity_provider p LEFT JOIN " \
+    "provider_state s "                                                                   \
     "ON s.provider = p.id "
 
 static json_t *object_or_none(struct ctx *c, struct str text)
@@ -33,12 +41,18 @@ static json_t *object_or_none(struct ctx *c, struct str text)
 
 static void provider_fill(struct ctx *c, const struct db_result *r, size_t i, struct provider *p)
 {
-    *p = (struct provider){
-        .id = db_str(r, i, 0), .realm = db_str(r, i, 1), .name_fr = db_str(r, i, 2),
-        .name_en = db_str(r, i, 3), .hint_fr = db_str(r, i, 4), .hint_en = db_str(r, i, 5),
-        .issuer = db_str(r, i, 6), .client_id = db_str(r, i, 7), .up = db_i64(r, i, 11) != 0,
-        .jwks = db_str(r, i, 13), .checked_ms = db_i64(r, i, 14),
-        .min_level = level_from_name(db_str(r, i, 10))};
+    *p = (struct provider){.id = db_str(r, i, 0),
+                           .realm = db_str(r, i, 1),
+                           .name_fr = db_str(r, i, 2),
+                           .name_en = db_str(r, i, 3),
+                           .hint_fr = db_str(r, i, 4),
+                           .hint_en = db_str(r, i, 5),
+                           .issuer = db_str(r, i, 6),
+                           .client_id = db_str(r, i, 7),
+                           .up = db_i64(r, i, 11) != 0,
+                           .jwks = db_str(r, i, 13),
+                           .checked_ms = db_i64(r, i, 14),
+                           .min_level = level_from_name(db_str(r, i, 10))};
     p->conf = object_or_none(c, db_str(r, i, 9));
     p->meta = object_or_none(c, db_str(r, i, 12));
 }
@@ -69,21 +83,22 @@ enum err provider_get(struct ctx *c, struct str id, struct provider **out)
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT " PROVIDER_COLUMNS "WHERE p.state = 'active' AND p.id = $1",
-                              "s", id);
+    enum err e =
+        db_query_one(db, c->arena, &r,
+                     "SELECT " PROVIDER_COLUMNS "WHERE p.state = 'active' AND p.id = $1", "s", id);
     if (e != ERR_OK)
         return e;
     *out = arena_new(c->arena, struct provider);
     provider_fill(c, &r, 0, *out);
     struct str wrapped = db_str(&r, 0, 8);
     struct str context = arena_printf(c->arena, "provider:" STR_FMT, STR_ARG(id));
-    return wrapped.n ? keys_unwrap(c->pf->keys, "subject", context, wrapped, c->arena,
-                                   &(*out)->secret)
-                     : ERR_OK;
+    return wrapped.n
+               ? keys_unwrap(c->pf->keys, "subject", context, wrapped, c->arena, &(*out)->secret)
+               : ERR_OK;
 }
 
-/* ---- settings of one ---------------------------------------------------------------------------- */
+/* ---- settings of one ----------------------------------------------------------------------------
+ */
 bool provider_flag(const struct provider *p, const char *name, bool absent)
 {
     return json_get_bool(p->conf, name, absent);
@@ -109,7 +124,8 @@ unsigned provider_algs(const struct provider *p)
     unsigned mask = 0;
     for (size_t i = 0; i < json_array_size(list); i++) {
         enum jose_alg alg;
-        if (jose_alg_from_name(str_from(json_string_value(json_array_get(list, i))), &alg) == ERR_OK)
+        if (jose_alg_from_name(str_from(json_string_value(json_array_get(list, i))), &alg) ==
+            ERR_OK)
             mask |= 1u << alg;
     }
     return mask ? mask : 1u << JOSE_ES256 | 1u << JOSE_RS256 | 1u << JOSE_PS256;
@@ -121,7 +137,8 @@ json_t *provider_name(const struct provider *p)
                      p->name_en.n);
 }
 
-/* ---- asking them -------------------------------------------------------------------------------- */
+/* ---- asking them --------------------------------------------------------------------------------
+ */
 struct seen {
     struct str provider, meta, jwks;
     int64_t up, now_ms;
@@ -145,8 +162,12 @@ static enum err fetch(const struct platform *pf, struct arena *a, struct str url
                       struct str *body)
 {
     struct http_header h[] = {{STR("Accept"), STR("application/json")}};
-    struct client_call call = {.url = url, .headers = h, .n_headers = 1, .timeout_ms = timeout_ms,
-                               .answer_max = META_MAX, .allow_inside = inside_allowed(pf)};
+    struct client_call call = {.url = url,
+                               .headers = h,
+                               .n_headers = 1,
+                               .timeout_ms = timeout_ms,
+                               .answer_max = META_MAX,
+                               .allow_inside = inside_allowed(pf)};
     struct client_answer answer;
     enum err e = client_send(a, &call, &answer);
     if (e == ERR_OK && answer.status != 200)
@@ -189,8 +210,8 @@ struct str provider_endpoint(struct ctx *c, struct provider *p, const char *name
         return set;
     bool needs_discovery = !json_get_str(p->conf, "authorization_endpoint").n;
     if (needs_discovery && json_object_size(p->meta) == 0) {
-        struct seen s = {.provider = p->id, .jwks = STR(""), .meta = STR(""),
-                         .now_ms = clock_now_ms()};
+        struct seen s = {
+            .provider = p->id, .jwks = STR(""), .meta = STR(""), .now_ms = clock_now_ms()};
         s.up = meta_read(c, p, LOOK_MS, &s.meta) == ERR_OK;
         if (db_write(c->pf->db, seen_write, &s) != ERR_OK)
             log_warn("provider_state_not_kept", "provider", p->id.p);
@@ -203,9 +224,9 @@ static bool keys_are_fresh(struct ctx *c, const struct provider *p)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
-    return db && db_query_one(db, c->arena, &r,
-                              "SELECT read_at FROM provider_state WHERE provider = $1", "s",
-                              p->id) == ERR_OK &&
+    return db &&
+           db_query_one(db, c->arena, &r, "SELECT read_at FROM provider_state WHERE provider = $1",
+                        "s", p->id) == ERR_OK &&
            db_i64(&r, 0, 0) + KEYS_AGAIN_MS > clock_now_ms();
 }
 
@@ -232,7 +253,8 @@ enum err provider_keys(struct ctx *c, struct provider *p, bool again, struct jwk
     return e;
 }
 
-/* ---- health ------------------------------------------------------------------------------------- */
+/* ---- health -------------------------------------------------------------------------------------
+ */
 enum { LOOK_EVERY_MS = 30 * 1000, LOOK_AGAIN_MS = 3000 };
 
 /* One that was down is looked at more often: people wait for it. */
@@ -295,7 +317,8 @@ void provider_health(struct platform *pf)
     arena_free(&a);
 }
 
-/* ---- registering -------------------------------------------------------------------------------- */
+/* ---- registering --------------------------------------------------------------------------------
+ */
 struct put {
     const struct identity_provider *in;
     const char *realm, *hint_fr, *hint_en, *conf, *min_acr;
@@ -360,10 +383,14 @@ static const char *either(const char *given, const char *absent)
 
 enum err identity_provider_put(struct ctx *c, const struct identity_provider *in, const char **why)
 {
-    struct put p = {.in = in, .realm = either(in->realm, "citizens"),
-                    .hint_fr = either(in->hint_fr, ""), .hint_en = either(in->hint_en, ""),
-                    .conf = either(in->conf, "{}"), .min_acr = either(in->min_acr, "eidas1"),
-                    .wrapped = STR(""), .now_ms = clock_now_ms()};
+    struct put p = {.in = in,
+                    .realm = either(in->realm, "citizens"),
+                    .hint_fr = either(in->hint_fr, ""),
+                    .hint_en = either(in->hint_en, ""),
+                    .conf = either(in->conf, "{}"),
+                    .min_acr = either(in->min_acr, "eidas1"),
+                    .wrapped = STR(""),
+                    .now_ms = clock_now_ms()};
     const char *fault = first_fault(c, &p);
     enum err e = ERR_OK;
     if (why)

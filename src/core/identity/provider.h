@@ -8,15 +8,16 @@
 
 struct provider {
     struct str id, realm, name_fr, name_en, hint_fr, hint_en, issuer, client_id;
-    struct str secret; /* opened; .p NULL: private_key_jwt */
+    struct str secret;   /* opened; .p NULL: private_key_jwt */
     json_t *conf, *meta; /* owned by the context */
-    struct str jwks; /* JSON; .n 0: not read yet */
+    struct str jwks;     /* JSON; .n 0: not read yet */
     enum level min_level;
-    bool up; /* false: the last look found it down */
+    bool up;            /* false: the last look found it down */
     int64_t checked_ms; /* when that was; 0 never */
 };
 /* Of a realm, active, in order. `secret` is not opened. */
-enum err provider_list(struct ctx *c, struct str realm, struct provider **out, size_t *n) MUST_CHECK;
+enum err provider_list(struct ctx *c, struct str realm, struct provider **out,
+                       size_t *n) MUST_CHECK;
 /* Active, with its secret; ERR_NOT_FOUND. */
 enum err provider_get(struct ctx *c, struct str id, struct provider **out) MUST_CHECK;
 

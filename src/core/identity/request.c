@@ -12,6 +12,7 @@ enum {
     SCOPE_MAX = 2048,
     URI_MAX = 2048,
     CLAIMS_MAX = 4096,
+    OBJECT_MAX = 16 * 1024,
     VERIFIER_MIN = 43,
     VERIFIER_MAX = 128,
 };
@@ -22,7 +23,10 @@ static const struct param {
     size_t at, max;
     bool strict;
 } params[] = {
-#define P(name, max, strict) {#name, offsetof(struct request, name), max, strict}
+#define P(name, max, strict)                               \
+    {                                                      \
+#name, offsetof(struct request, name), max, strict \
+    }
     P(client_id, 128, true),
     P(redirect_uri, URI_MAX, true),
     P(response_type, 64, true),
@@ -40,8 +44,9 @@ static const struct param {
     P(code_challenge, 256, false),
     P(code_challenge_method, 16, false),
     P(realm, 16, false),
-    P(request, CLAIMS_MAX, false),
+    P(request, OBJECT_MAX, false),
     P(request_uri, URI_MAX, false),
+    P(dpop_jkt, 64, false),
 #undef P
 };
 
@@ -75,7 +80,8 @@ void request_read(const struct form *in, struct request *out)
     }
 }
 
-/* ---- names -------------------------------------------------------------------------------------- */
+/* ---- names --------------------------------------------------------------------------------------
+ */
 enum err profile_from_name(struct str name, enum profile *out)
 {
     static const char *const names[] = {"strict", "modern", "fapi"};
@@ -102,7 +108,8 @@ const char *level_name(enum level l)
     return level_names[l];
 }
 
-/* ---- lists -------------------------------------------------------------------------------------- */
+/* ---- lists --------------------------------------------------------------------------------------
+ */
 bool list_has(struct str list, struct str name)
 {
     struct str part;
@@ -120,7 +127,8 @@ struct str list_add(struct arena *a, struct str list, struct str name)
                   : arena_dup(a, name);
 }
 
-/* ---- checks ------------------------------------------------------------------------------------- */
+/* ---- checks -------------------------------------------------------------------------------------
+ */
 static bool refuse(struct oauth_error *why, const char *error, const char *description)
 {
     *why = (struct oauth_error){error, description};
@@ -130,8 +138,7 @@ static bool refuse(struct oauth_error *why, const char *error, const char *descr
 static bool check_form(struct arena *a, struct request *r, enum profile p, struct oauth_error *why)
 {
     if (r->repeated)
-        return refuse(why, "invalid_request",
-                      arena_printf(a, "%s is given twice", r->repeated).p);
+        return refuse(why, "invalid_request", arena_printf(a, "%s is given twice", r->repeated).p);
     if (p == PROFILE_STRICT && r->unknown.p)
         return refuse(why, "invalid_request", "a parameter is not known here");
     for (size_t i = 0; i < COUNT_OF(params); i++) {
@@ -237,8 +244,9 @@ static bool check_secrets(const struct request *r, enum profile p, bool pkce,
     return true;
 }
 
-/* {"userinfo": {"given_name": null}, "id_token": {"acr": {"essential": true, "value": "eidas2"}}} */
-static void claims_take(struct arena *a, struct request *r, const json_t *part)
+/* {"userinfo": {"given_name": null}, "id_token": {"acr": {"essential": true, "value": "eidas2"}}}
+ */
+static void claims_take(struct arena *a, struct request *r, const json_t *part, struct str *list)
 {
     const char *name;
     json_t *v;
@@ -257,7 +265,7 @@ static void claims_take(struct arena *a, struct request *r, const json_t *part)
         }
         for (size_t i = 0; claim_at(i); i++)
             if (strcmp(claim_at(i)->name, name) == 0)
-                r->claims_wanted = list_add(a, r->claims_wanted, str_from(name));
+                *list = list_add(a, *list, str_from(name));
     }
 }
 
@@ -270,9 +278,13 @@ static bool check_claims(struct arena *a, struct request *r, struct oauth_error 
         json_decref(v);
         return refuse(why, "invalid_request", "claims is not a JSON object");
     }
-    claims_take(a, r, json_get(v, "userinfo"));
-    claims_take(a, r, json_get(v, "id_token"));
+    claims_take(a, r, json_get(v, "userinfo"), &r->claims_wanted);
+    claims_take(a, r, json_get(v, "id_token"), &r->id_claims);
     json_decref(v);
+    /* She is told of both alike; userinfo holds all. */
+    struct str rest = r->id_claims, part;
+    while (rest.n && str_split(&rest, ' ', &part))
+        r->claims_wanted = list_add(a, r->claims_wanted, part);
     return true;
 }
 
@@ -292,7 +304,8 @@ bool request_check(struct arena *a, struct request *r, enum profile p, bool pkce
     return true;
 }
 
-/* ---- across pages ------------------------------------------------------------------------------- */
+/* ---- across pages -------------------------------------------------------------------------------
+ */
 json_t *request_to_json(const struct request *r)
 {
     json_t *v = json_object();
@@ -306,6 +319,8 @@ json_t *request_to_json(const struct request *r)
     json_object_set_new(v, "_level", json_integer(r->level));
     json_object_set_new(v, "_asked", json_boolean(r->level_asked));
     struct str wanted = r->claims_wanted;
+    json_object_set_new(v, "_id_claims",
+                        json_stringn(r->id_claims.p ? r->id_claims.p : "", r->id_claims.n));
     json_object_set_new(v, "_claims", json_stringn(wanted.p ? wanted.p : "", wanted.n));
     return v;
 }
@@ -320,10 +335,12 @@ void request_from_json(struct arena *a, const json_t *v, struct request *out)
     out->max_age_s = json_get_i64(v, "_max_age", -1);
     out->level = (enum level)json_get_i64(v, "_level", LEVEL_EIDAS1);
     out->level_asked = json_get_bool(v, "_asked", false);
+    out->id_claims = arena_dup(a, json_get_str(v, "_id_claims"));
     out->claims_wanted = arena_dup(a, json_get_str(v, "_claims"));
 }
 
-/* ---- PKCE, addresses ---------------------------------------------------------------------------- */
+/* ---- PKCE, addresses ----------------------------------------------------------------------------
+ */
 bool pkce_matches(struct arena *a, struct str challenge, struct str verifier)
 {
     uint8_t hash[SHA256_LEN];

@@ -20,13 +20,15 @@ struct request {
     /* As sent; .p NULL when absent. */
     struct str client_id, redirect_uri, response_type, response_mode, scope, state, nonce,
         acr_values, prompt, max_age, login_hint, idp_hint, ui_locales, claims, code_challenge,
-        code_challenge_method, realm, request, request_uri;
+        code_challenge_method, realm, request, request_uri, dpop_jkt;
     /* What request_check made of them. */
     unsigned prompts;
     int64_t max_age_s; /* -1: none */
     enum level level;  /* the lowest that will do; LEVEL_EIDAS1 when none was asked */
     bool level_asked;
     struct str claims_wanted; /* of the claims parameter: known names, blank-separated */
+    struct str id_claims;     /* those of them that the ID token is to hold */
+    bool pushed;              /* it came by the back channel */
     const char *repeated;     /* a parameter sent twice */
     struct str unknown;       /* a parameter nobody knows; .p NULL none */
 };

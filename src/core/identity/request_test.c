@@ -17,8 +17,8 @@ static int end(void **state)
     return 0;
 }
 
-#define STRICT_OK                                                                           \
-    "client_id=a&redirect_uri=https%3A%2F%2Fa.fr%2Fcb&response_type=code&scope=openid"       \
+#define STRICT_OK                                                                      \
+    "client_id=a&redirect_uri=https%3A%2F%2Fa.fr%2Fcb&response_type=code&scope=openid" \
     "&state=s&nonce=1234567890123456789012&acr_values=eidas1"
 
 /* The error, or "" when the request is taken. */
@@ -50,8 +50,9 @@ static void strict_takes_what_franceconnect_takes(void **state)
     struct request r;
     assert_string_equal(verdict(PROFILE_STRICT, false, STRICT_OK, &r), "");
     assert_int_equal(r.level, LEVEL_EIDAS1);
-    assert_string_equal(verdict(PROFILE_STRICT, false,
-                                with("prompt=login%20consent&idp_hint=x&ui_locales=fr"), &r), "");
+    assert_string_equal(
+        verdict(PROFILE_STRICT, false, with("prompt=login%20consent&idp_hint=x&ui_locales=fr"), &r),
+        "");
     assert_int_equal(r.prompts, PROMPT_LOGIN | PROMPT_CONSENT);
 }
 
@@ -62,8 +63,15 @@ static void strict_refuses_everything_else(void **state)
         "foo=bar",
         ("code_challenge=E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM&"
          "code_challenge_method=S256"),
-        "max_age=10", "login_hint=x", "response_mode=query", "prompt=none", "prompt=select_account",
-        "realm=agents", "state=t", "request=x", "request_uri=x"};
+        "max_age=10",
+        "login_hint=x",
+        "response_mode=query",
+        "prompt=none",
+        "prompt=select_account",
+        "realm=agents",
+        "state=t",
+        "request=x",
+        "request_uri=x"};
     for (size_t i = 0; i < COUNT_OF(more); i++)
         if (strcmp(verdict(PROFILE_STRICT, false, with(more[i]), NULL), "invalid_request") != 0)
             fail_msg("taken, or another error: %s", more[i]);
@@ -107,7 +115,9 @@ static void modern_is_the_standard(void **state)
     assert_int_equal(r.max_age_s, -1);
     assert_string_equal(verdict(PROFILE_MODERN, false,
                                 "response_type=code&scope=openid&acr_values=x%20eidas2&max_age=0&"
-                                "prompt=none", &r), "");
+                                "prompt=none",
+                                &r),
+                        "");
     assert_int_equal(r.level, LEVEL_EIDAS2);
     assert_int_equal(r.max_age_s, 0);
     assert_int_equal(r.prompts, PROMPT_NONE);
@@ -171,8 +181,8 @@ static void request_survives_the_pages(void **state)
 {
     (void)state;
     struct request r, again;
-    assert_string_equal(verdict(PROFILE_MODERN, false,
-                                with("prompt=login&max_age=60&state2=x"), &r), "");
+    assert_string_equal(
+        verdict(PROFILE_MODERN, false, with("prompt=login&max_age=60&state2=x"), &r), "");
     json_t *v = request_to_json(&r);
     request_from_json(&arena, v, &again);
     json_decref(v);
@@ -191,7 +201,8 @@ static void pkce(void **state)
     struct str challenge = STR("E9Melhoa2OwvFrEMTJguCHaoeK1t8URWbuGJSstw-cM");
     struct str verifier = STR("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXk");
     assert_true(pkce_matches(&arena, challenge, verifier));
-    assert_false(pkce_matches(&arena, challenge, STR("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXK")));
+    assert_false(
+        pkce_matches(&arena, challenge, STR("dBjftJeZ4CVP-mB92K27uhbUJU1p1r_wW1gFWFOEjXK")));
     assert_false(pkce_matches(&arena, challenge, challenge)); /* "plain" */
     assert_false(pkce_matches(&arena, challenge, STR("")));
     assert_false(pkce_matches(&arena, challenge, STR("short")));
@@ -211,15 +222,24 @@ static void lists(void **state)
 static void redirect_addresses(void **state)
 {
     (void)state;
-    static const char *const good[] = {"https://a.fr/cb", "https://a.fr/cb?x=1&y=2", "https://a.fr",
-                                       "https://a.fr:8443/cb", "http://localhost:3000/cb",
-                                       "http://mairie.localhost/cb", "http://127.0.0.1:9/cb",
-                                       "http://[::1]:9/cb"};
-    static const char *const bad[] = {"", "http://a.fr/cb", "https://", "https:///cb",
-                                      "https://a.fr/cb#x", "https://u:p@a.fr/cb", "/cb",
-                                      "javascript:alert(1)", "https://a.fr/c b", "ftp://a.fr/cb",
-                                      "https://a.fr\\@evil.example/", "http://localhost.evil.example/",
-                                      "https://a.fr/\r\nSet-Cookie: x", "data:text/html,x"};
+    static const char *const good[] = {
+        "https://a.fr/cb",       "https://a.fr/cb?x=1&y=2",  "https://a.fr",
+        "https://a.fr:8443/cb",  "http://localhost:3000/cb", "http://mairie.localhost/cb",
+        "http://127.0.0.1:9/cb", "http://[::1]:9/cb"};
+    static const char *const bad[] = {"",
+                                      "http://a.fr/cb",
+                                      "https://",
+                                      "https:///cb",
+                                      "https://a.fr/cb#x",
+                                      "https://u:p@a.fr/cb",
+                                      "/cb",
+                                      "javascript:alert(1)",
+                                      "https://a.fr/c b",
+                                      "ftp://a.fr/cb",
+                                      "https://a.fr\\@evil.example/",
+                                      "http://localhost.evil.example/",
+                                      "https://a.fr/\r\nSet-Cookie: x",
+                                      "data:text/html,x"};
     for (size_t i = 0; i < COUNT_OF(good); i++)
         if (!redirect_is_registrable(str_from(good[i]), false))
             fail_msg("refused: %s", good[i]);

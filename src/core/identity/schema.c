@@ -10,7 +10,11 @@
  * person_client      which clients she signed in to, and what she was told they receive
  * flow               a sign-in under way; the row's name is a hash, its data opens with the id only
  * code               an authorization code; kept past its use, so that a second use is noticed
- * used_proof         identifiers of client assertions that were used
+ * used_proof         identifiers of client assertions and DPoP proofs that were used
+ * pushed_request     authorization requests that clients pushed (RFC 9126); open with their address
+ * refresh_grant      a client's lasting access: one row for all the refresh tokens of one agreement
+ * session_client     which clients a session was passed on to, for those that are told of its end
+ * logout_notice      back-channel logouts still to be delivered
  * local_account      accounts of our own store: operators
  *
  * Names of people, their addresses and identifiers elsewhere stand nowhere in clear. */
@@ -61,4 +65,26 @@ const struct db_migration identity_migrations[IDENTITY_MIGRATIONS] = {
      " id TEXT PRIMARY KEY, login_blind TEXT NOT NULL UNIQUE, role TEXT NOT NULL,"
      " password TEXT NOT NULL, data BLOB NOT NULL, state TEXT NOT NULL, failures BIGINT NOT NULL,"
      " locked_until BIGINT NOT NULL, created_at BIGINT NOT NULL, seen_at BIGINT NOT NULL);"},
+    {"identity", 2,
+     "ALTER TABLE client ADD COLUMN par BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE client ADD COLUMN bound TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE client ADD COLUMN logout_uri TEXT NOT NULL DEFAULT '';"
+     "ALTER TABLE client ADD COLUMN data_provider BIGINT NOT NULL DEFAULT 0;"
+     "CREATE TABLE pushed_request("
+     " id TEXT PRIMARY KEY, client_id TEXT NOT NULL, data BLOB NOT NULL, until_at BIGINT NOT NULL);"
+     "CREATE INDEX pushed_request_until ON pushed_request(until_at);"
+     "CREATE TABLE refresh_grant("
+     " id TEXT PRIMARY KEY, person TEXT NOT NULL, client_id TEXT NOT NULL, turn BIGINT NOT NULL,"
+     " data BLOB NOT NULL, created_at BIGINT NOT NULL, used_at BIGINT NOT NULL,"
+     " until_at BIGINT NOT NULL, ended_at BIGINT NOT NULL);"
+     "CREATE INDEX refresh_grant_person ON refresh_grant(person);"
+     "CREATE INDEX refresh_grant_until ON refresh_grant(until_at);"
+     "CREATE TABLE session_client("
+     " sid TEXT NOT NULL, client_id TEXT NOT NULL, until_at BIGINT NOT NULL,"
+     " PRIMARY KEY(sid, client_id));"
+     "CREATE INDEX session_client_until ON session_client(until_at);"
+     "CREATE TABLE logout_notice("
+     " id TEXT PRIMARY KEY, client_id TEXT NOT NULL, person TEXT NOT NULL, sid TEXT NOT NULL,"
+     " tries BIGINT NOT NULL, next_at BIGINT NOT NULL, created_at BIGINT NOT NULL);"
+     "CREATE INDEX logout_notice_next ON logout_notice(next_at);"},
 };

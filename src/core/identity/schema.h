@@ -5,19 +5,22 @@
 
 #include "platform/ctx.h"
 
-enum { IDENTITY_MIGRATIONS = 1 };
+enum { IDENTITY_MIGRATIONS = 2 };
 extern const struct db_migration identity_migrations[IDENTITY_MIGRATIONS];
 
 /* Towards clients. */
-route_handler identity_discovery, identity_jwks, identity_client_jwks, identity_authorize, identity_authorize_post,
-    identity_token, identity_userinfo, identity_revoke, identity_session_end,
-    identity_session_end_post;
+route_handler identity_discovery, identity_jwks, identity_client_jwks, identity_authorize,
+    identity_authorize_post, identity_token, identity_userinfo, identity_revoke,
+    identity_session_end, identity_session_end_post, identity_push, identity_introspect,
+    identity_checktoken;
 /* Towards people. */
 route_handler identity_sign_in, identity_choose, identity_go, identity_back, identity_agree,
     identity_agree_post, identity_cancel, identity_sign_out, identity_signed_out,
-    identity_sign_out_back, identity_operator, identity_operator_post;
+    identity_sign_out_back, identity_operator, identity_operator_post, identity_grants,
+    identity_grant_end_post, identity_api_grants, identity_api_grant_end;
 /* docs/CALLS.md */
-call_handler identity_call_subs, identity_call_client;
+call_handler identity_call_subs, identity_call_client, identity_call_grants,
+    identity_call_grant_end, identity_call_authenticate, identity_call_person;
 
 int identity_cli_client(struct platform *pf, int argc, char **argv);
 int identity_cli_provider(struct platform *pf, int argc, char **argv);

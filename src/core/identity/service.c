@@ -8,12 +8,14 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
+#include "core/identity/backchannel.h"
 #include "core/identity/client.h"
 #include "core/identity/erase.h"
 #include "core/identity/provider.h"
 #include "sys/proc.h"
 
-/* ---- calls -------------------------------------------------------------------------------------- */
+/* ---- calls --------------------------------------------------------------------------------------
+ */
 enum err identity_call_subs(struct ctx *c, const json_t *args, json_t **out)
 {
     struct db_result r;
@@ -31,8 +33,8 @@ enum err identity_call_subs(struct ctx *c, const json_t *args, json_t **out)
         return e;
     json_t *items = json_array();
     for (size_t i = 0; i < r.n_rows; i++)
-        json_array_append_new(items, json_pack("{s:s,s:s}", "client_id", db_z(&r, i, 0), "sub",
-                                               db_z(&r, i, 1)));
+        json_array_append_new(
+            items, json_pack("{s:s,s:s}", "client_id", db_z(&r, i, 0), "sub", db_z(&r, i, 1)));
     *out = json_pack("{s:o}", "items", items);
     return ERR_OK;
 }
@@ -44,16 +46,54 @@ enum err identity_call_client(struct ctx *c, const json_t *args, json_t **out)
     enum err e = client_get(c, json_get_str(args, "client_id"), &k);
     if (e != ERR_OK)
         return e;
-    if (k->org_id.n &&
-        (org_name(c, k->org_id, "fr", &fr) != ERR_OK || org_name(c, k->org_id, "en", &en) != ERR_OK))
+    if (k->org_id.n && (org_name(c, k->org_id, "fr", &fr) != ERR_OK ||
+                        org_name(c, k->org_id, "en", &en) != ERR_OK))
         fr = en = STR("");
     *out = json_pack("{s:s%,s:o,s:s%,s:{s:s%,s:s%}}", "client_id", k->id.p, k->id.n, "name",
-                     client_name(k), "org_id", k->org_id.p, k->org_id.n, "org_name", "fr",
-                     fr.p, fr.n, "en", en.p, en.n);
+                     client_name(k), "org_id", k->org_id.p, k->org_id.n, "org_name", "fr", fr.p,
+                     fr.n, "en", en.p, en.n);
     return ERR_OK;
 }
 
-/* ---- the clock's work --------------------------------------------------------------------------- */
+/* Of the request under way. Without client_id: it was refused, and the answer is given. */
+enum err identity_call_authenticate(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct client *k;
+    json_t *one;
+    (void)args;
+    if (!c->rq)
+        return ERR_INVALID;
+    *out = json_object();
+    enum err e = client_authenticate(c, &k);
+    if (e != ERR_OK || !k)
+        return e;
+    json_object_set_new(*out, "client_id", json_stringn(k->id.p, k->id.n));
+    e = identity_call_client(c, *out, &one);
+    if (e == ERR_OK)
+        json_object_update(*out, json_own(&c->pool, one));
+    return e;
+}
+
+enum err identity_call_person(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct db_result r;
+    struct client *k;
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = client_get(c, json_get_str(args, "client_id"), &k);
+    if (e == ERR_OK)
+        e = db_query_one(db, c->arena, &r,
+                         "SELECT ps.person FROM person_sub ps JOIN person_client pc ON pc.person = "
+                         "ps.person AND pc.client_id = $1 WHERE ps.entity_id = $2 AND ps.sub = $3",
+                         "sss", k->id, k->entity_id, json_get_str(args, "sub"));
+    if (e == ERR_OK)
+        *out = json_pack("{s:s}", "person", db_z(&r, 0, 0));
+    return e;
+}
+
+/* ---- the clock's work ---------------------------------------------------------------------------
+ */
 enum { SWEEP_EVERY_S = 60 };
 
 static enum err sweep(struct db_conn *db, void *arg)
@@ -62,10 +102,26 @@ static enum err sweep(struct db_conn *db, void *arg)
     enum err e = db_exec(db, "DELETE FROM flow WHERE until_at < $1", "i", now_ms);
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM code WHERE keep_until < $1", "i", now_ms);
+    if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM pushed_request WHERE until_at < $1", "i", now_ms);
+    if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM refresh_grant WHERE until_at < $1", "i", now_ms);
+    if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM session_client WHERE until_at < $1", "i", now_ms);
     return e == ERR_OK ? db_exec(db, "DELETE FROM used_proof WHERE until_at < $1", "i", now_ms) : e;
 }
 
-/* In a thread of its own: a provider that hangs must not hold up the outbox. */
+static void *logout_run(void *platform)
+{
+    while (!proc_stopping) {
+        backchannel_deliver(platform);
+        for (int i = 0; i < 10 && !proc_stopping; i++)
+            usleep(100 * 1000);
+    }
+    return NULL;
+}
+
+/* In threads of their own: a provider or client that hangs must not hold up the outbox. */
 static void *health_run(void *platform)
 {
     while (!proc_stopping) {
@@ -84,12 +140,15 @@ void identity_tick(struct platform *pf, int64_t now_ms)
     if (!started && pthread_create(&thread, NULL, health_run, pf) == 0) {
         pthread_detach(thread);
         started = true;
+        if (pthread_create(&thread, NULL, logout_run, pf) == 0)
+            pthread_detach(thread);
     }
     if (turn++ % SWEEP_EVERY_S == 0 && db_write(pf->db, sweep, &now_ms) != ERR_OK)
         log_warn("identity_sweep_failed");
 }
 
-/* ---- tables ------------------------------------------------------------------------------------- */
+/* ---- tables -------------------------------------------------------------------------------------
+ */
 static const struct route routes[] = {
     ROUTE("GET", "/.well-known/openid-configuration", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
           identity_discovery, "The issuer's metadata."),
@@ -107,6 +166,12 @@ static const struct route routes[] = {
           identity_authorize_post, "The same, posted."),
     ROUTE("POST", "/api/v2/token", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_token,
           "Exchanges a code for tokens."),
+    ROUTE("POST", "/api/v2/par", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_push,
+          "Takes an authorization request before the person comes (RFC 9126)."),
+    ROUTE("POST", "/api/v2/checktoken", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_checktoken,
+          "Tells a provider of data, signed, whom an access token is about."),
+    ROUTE("POST", "/api/v2/token/introspection", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
+          identity_introspect, "The same as JSON or signed (RFC 7662, RFC 9701)."),
     ROUTE("GET", "/api/v2/userinfo", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_userinfo,
           "Claims about the person of an access token."),
     ROUTE("POST", "/api/v2/userinfo", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_userinfo,
@@ -136,8 +201,16 @@ static const struct route routes[] = {
     ROUTE_TWIN("POST", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator_post,
                "The same, posted.", "-: programs use the command line"),
     ROUTE_TWIN("POST", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out,
-               "Ends the session, here and at the identity provider.",
-               "GET /api/v2/session/end"),
+               "Ends the session, here and at the identity provider.", "GET /api/v2/session/end"),
+    ROUTE_TWIN("GET", "/account/access", SITE_PORTAL, ROLE_USER, 0, identity_grants,
+               "Services that may read her data while she is away.", "GET /api/account/access"),
+    ROUTE_TWIN("POST", "/account/access/{id}/end", SITE_PORTAL, ROLE_USER, 0,
+               identity_grant_end_post, "Ends the access of one of them.",
+               "POST /api/account/access/{id}/end"),
+    ROUTE("GET", "/api/account/access", SITE_PORTAL, ROLE_USER, ROUTE_API, identity_api_grants,
+          "Services that may read her data while she is away."),
+    ROUTE("POST", "/api/account/access/{id}/end", SITE_PORTAL, ROLE_USER, ROUTE_API,
+          identity_api_grant_end, "Ends the access of one of them."),
     ROUTE("GET", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_signed_out,
           "Says that nobody is signed in any more."),
     ROUTE("GET", "/deconnexion/retour", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out_back,
@@ -146,7 +219,11 @@ static const struct route routes[] = {
 
 static const struct call calls[] = {
     {"identity.subs", identity_call_subs, "By which names her services know a person."},
+    {"identity.grants", identity_call_grants, "Which clients may read while she is away."},
+    {"identity.grant_end", identity_call_grant_end, "Ends one of them, within 1 s everywhere."},
     {"identity.client", identity_call_client, "A client's name and organisation."},
+    {"identity.authenticate", identity_call_authenticate, "Which client makes this request."},
+    {"identity.person", identity_call_person, "Whom a client means by a sub it was given."},
 };
 
 static const struct command commands[] = {

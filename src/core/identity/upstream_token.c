@@ -4,6 +4,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "crypto/digest.h"
 #include "web/client.h"
 
 enum { CALL_MS = 5000, ANSWER_MAX = 256 * 1024, ASSERTION_LIFE_S = 60 };
@@ -33,7 +34,8 @@ static enum err send(struct ctx *c, struct client_call *call, struct client_answ
     return e == ERR_OK || e == ERR_TIMEOUT || e == ERR_LIMIT ? e : ERR_UNAVAILABLE;
 }
 
-/* ---- the code ----------------------------------------------------------------------------------- */
+/* ---- the code -----------------------------------------------------------------------------------
+ */
 /* RFC 7523: proof by this platform's own key, instead of a secret that both know. */
 static enum err assertion_make(struct ctx *c, const struct provider *p, struct str audience,
                                struct str *out)
@@ -41,10 +43,10 @@ static enum err assertion_make(struct ctx *c, const struct provider *p, struct s
     char jti[ID_LEN + 1];
     int64_t now_s = clock_now_ms() / 1000;
     id_new(jti);
-    json_t *v = json_pack("{s:s%,s:s%,s:s%,s:s,s:I,s:I}", "iss", p->client_id.p, p->client_id.n,
-                          "sub", p->client_id.p, p->client_id.n, "aud", audience.p, audience.n,
-                          "jti", jti, "iat", (json_int_t)now_s, "exp",
-                          (json_int_t)(now_s + ASSERTION_LIFE_S));
+    json_t *v =
+        json_pack("{s:s%,s:s%,s:s%,s:s,s:I,s:I}", "iss", p->client_id.p, p->client_id.n, "sub",
+                  p->client_id.p, p->client_id.n, "aud", audience.p, audience.n, "jti", jti, "iat",
+                  (json_int_t)now_s, "exp", (json_int_t)(now_s + ASSERTION_LIFE_S));
     enum err e = keys_sign_jws(c->pf->keys, "client", JOSE_ES256, "JWT", json_text(c->arena, v),
                                c->arena, out);
     json_decref(v);
@@ -99,8 +101,11 @@ static enum err token_call(struct ctx *c, struct provider *p, const struct flow_
     struct http_header h[] = {{STR("Content-Type"), STR("application/x-www-form-urlencoded")},
                               {STR("Accept"), STR("application/json")},
                               {STR("Authorization"), header}};
-    struct client_call call = {.method = "POST", .url = endpoint, .headers = h,
-                               .n_headers = header.p ? 3 : 2, .body = body};
+    struct client_call call = {.method = "POST",
+                               .url = endpoint,
+                               .headers = h,
+                               .n_headers = header.p ? 3 : 2,
+                               .body = body};
     e = send(c, &call, &answer, why);
     if (e != ERR_OK)
         return e;
@@ -112,7 +117,8 @@ static enum err token_call(struct ctx *c, struct provider *p, const struct flow_
     return ERR_OK;
 }
 
-/* ---- signatures --------------------------------------------------------------------------------- */
+/* ---- signatures ---------------------------------------------------------------------------------
+ */
 /* A key that is not in the set we have may be new: the set is read again, once. */
 static enum err verify(struct ctx *c, struct provider *p, const struct jws *j)
 {
@@ -162,8 +168,20 @@ static enum err id_claims_check(const struct provider *p, const struct flow_secr
     return ERR_OK;
 }
 
+/* OpenID Connect Core 3.1.3.8: the access token is the one this ID token came with. */
+static bool at_hash_fits(struct ctx *c, const struct jws *j, struct str access)
+{
+    uint8_t hash[SHA256_LEN];
+    struct str at_hash = json_get_str(j->claims, "at_hash");
+    if (!json_get(j->claims, "at_hash") || j->alg == JOSE_EDDSA) /* with SHA-512, which none asks */
+        return true;
+    sha256(access.p, access.n, hash);
+    return str_eq(codec_to_base64url(c->arena, hash, SHA256_LEN / 2), at_hash);
+}
+
 static enum err id_token_check(struct ctx *c, struct provider *p, const struct flow_secrets *s,
-                               struct str compact, json_t **claims, const char **why)
+                               struct str compact, struct str access, json_t **claims,
+                               const char **why)
 {
     struct jws j;
     if (jws_split(c->arena, compact, &j) != ERR_OK)
@@ -175,13 +193,16 @@ static enum err id_token_check(struct ctx *c, struct provider *p, const struct f
         *why = "no keys";
     if (e == ERR_OK)
         e = j.claims ? id_claims_check(p, s, j.claims, why) : bad(why, "claims");
+    if (e == ERR_OK && !at_hash_fits(c, &j, access))
+        e = bad(why, "at_hash");
     if (e == ERR_OK)
         *claims = json_own(&c->pool, json_incref(j.claims));
     jws_free(&j);
     return e;
 }
 
-/* ---- userinfo ----------------------------------------------------------------------------------- */
+/* ---- userinfo -----------------------------------------------------------------------------------
+ */
 static enum err userinfo_signed(struct ctx *c, struct provider *p, struct str compact,
                                 json_t **claims, const char **why)
 {
@@ -191,10 +212,10 @@ static enum err userinfo_signed(struct ctx *c, struct provider *p, struct str co
     enum err e = verify(c, p, &j);
     if (e != ERR_OK)
         *why = "signature of userinfo";
-    if (e == ERR_OK && (!j.claims ||
-                        (json_get(j.claims, "iss") &&
-                         !str_eq(json_get_str(j.claims, "iss"), p->issuer)) ||
-                        (json_get(j.claims, "aud") && !audience_has(j.claims, p->client_id))))
+    if (e == ERR_OK &&
+        (!j.claims ||
+         (json_get(j.claims, "iss") && !str_eq(json_get_str(j.claims, "iss"), p->issuer)) ||
+         (json_get(j.claims, "aud") && !audience_has(j.claims, p->client_id))))
         e = bad(why, "iss or aud of userinfo");
     if (e == ERR_OK)
         *claims = json_own(&c->pool, json_incref(j.claims));
@@ -202,8 +223,8 @@ static enum err userinfo_signed(struct ctx *c, struct provider *p, struct str co
     return e;
 }
 
-static enum err userinfo_call(struct ctx *c, struct provider *p, struct str token,
-                              json_t **claims, const char **why)
+static enum err userinfo_call(struct ctx *c, struct provider *p, struct str token, json_t **claims,
+                              const char **why)
 {
     struct client_answer answer;
     struct str endpoint = provider_endpoint(c, p, "userinfo_endpoint");
@@ -237,7 +258,7 @@ enum err upstream_exchange(struct ctx *c, struct provider *p, const struct flow_
         return e;
     out->id_token = json_get_str(tokens, "id_token");
     struct str access = json_get_str(tokens, "access_token");
-    e = id_token_check(c, p, s, out->id_token, &out->id_claims, why);
+    e = id_token_check(c, p, s, out->id_token, access, &out->id_claims, why);
     if (e == ERR_OK)
         e = access.n ? userinfo_call(c, p, access, &info, why) : bad(why, "no access token");
     if (e != ERR_OK)

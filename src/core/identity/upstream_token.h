@@ -7,13 +7,14 @@
 
 struct upstream_answer {
     struct str id_token;
-    json_t *claims;   /* of userinfo where there is one, over the ID token's; the pool's */
+    json_t *claims; /* of userinfo where there is one, over the ID token's; the pool's */
     json_t *id_claims;
 };
 /* Exchanges the code and checks all (OpenID Connect Core 3.1.3.7, 5.3.2). ERR_UNAVAILABLE or
  * ERR_TIMEOUT: it does not answer; ERR_DENIED or ERR_INVALID: its answer breaks a rule, *why. */
 enum err upstream_exchange(struct ctx *c, struct provider *p, const struct flow_secrets *s,
-                           struct str code, struct upstream_answer *out, const char **why) MUST_CHECK;
+                           struct str code, struct upstream_answer *out,
+                           const char **why) MUST_CHECK;
 
 struct str upstream_redirect_uri(struct ctx *c, const struct provider *p);
 

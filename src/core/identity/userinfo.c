@@ -1,5 +1,5 @@
-/* GET and POST /api/v2/userinfo (OpenID Connect Core 5.3): the claims the scopes brought, as JSON, or
- * as a signed JWT where the client is registered so. */
+/* GET and POST /api/v2/userinfo (OpenID Connect Core 5.3): the claims the scopes brought, as JSON,
+ * or as a signed JWT where the client is registered so. */
 #include "core/identity/schema.h"
 
 #include "base/clock.h"
@@ -7,25 +7,25 @@
 #include "core/identity/person.h"
 #include "core/identity/pivot.h"
 #include "platform/api.h"
+#include "platform/bound.h"
 
 /* RFC 6750 3: the scheme alone when nothing was presented. */
-static enum err refuse(struct ctx *c, const char *error, const char *why)
+static enum err refuse(struct ctx *c, bool dpop, const char *error, const char *why)
 {
     struct str h = error ? arena_printf(c->arena,
-                                        "Bearer realm=\"socle\", error=\"%s\", "
-                                        "error_description=\"%s\"",
-                                        error, why)
+                                        "%s realm=\"socle\", error=\"%s\", "
+                                        "error_description=\"%s\"%s",
+                                        dpop ? "DPoP" : "Bearer", error, why,
+                                        dpop ? ", algs=\"" DPOP_ALGS "\"" : "")
                          : STR("Bearer realm=\"socle\"");
     web_header(c->rs, "WWW-Authenticate", h);
     return oauth_fail(c, 401, error ? error : "invalid_token", why);
 }
 
-static struct str token_of(struct ctx *c)
+static struct str token_of(struct ctx *c, bool *dpop)
 {
-    struct str header = ctx_header(c, "Authorization");
-    if (str_eq_nocase(str_sub(header, 0, 7), STR("Bearer ")))
-        return str_trim(str_after(header, 7));
-    return header.p ? STR_NONE : ctx_form(c, "access_token");
+    struct str token = bound_token(c, dpop);
+    return token.p || ctx_header(c, "Authorization").p ? token : ctx_form(c, "access_token");
 }
 
 static enum err answer_signed(struct ctx *c, const struct client *k, json_t *v)
@@ -50,19 +50,24 @@ enum err identity_userinfo(struct ctx *c)
     struct client *k;
     json_t *claims, *identity, *all;
     const char *why = "";
-    struct str token = token_of(c);
+    bool dpop;
+    struct str token = token_of(c, &dpop);
     if (!token.p)
-        return refuse(c, NULL, "an access token is needed");
+        return refuse(c, dpop, NULL, "an access token is needed");
     enum err e = access_token_read(c, token, &claims, &identity, &why);
     if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT || e == ERR_INTERNAL)
         return e;
     if (e != ERR_OK)
-        return refuse(c, "invalid_token", "the token is not valid, has expired or was revoked");
+        return refuse(c, dpop, "invalid_token",
+                      "the token is not valid, has expired or was revoked");
+    e = bound_check(c, claims, token, dpop, &why);
+    if (e != ERR_OK)
+        return refuse(c, true, dpop ? "invalid_dpop_proof" : "invalid_token", why);
     e = client_get(c, json_get_str(claims, "client_id"), &k);
     if (e == ERR_OK)
         e = person_claims(c, json_get_str(identity, "person"), &all);
     if (e == ERR_NOT_FOUND)
-        return refuse(c, "invalid_token", "the client or the account is closed");
+        return refuse(c, dpop, "invalid_token", "the client or the account is closed");
     if (e != ERR_OK)
         return e;
     json_t *v = claims_pick(all, json_get_str(identity, "claims"));

@@ -1,0 +1,146 @@
+#include "core/exchange/usage.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+#include "base/clock.h"
+#include "base/log.h"
+#include "core/exchange/schema.h"
+#include "sys/proc.h"
+
+enum { EVERY_MS = 2000, STEP_MS = 200, DAY_MS = 86400 * 1000 };
+
+static _Atomic(struct usage *) all;
+
+void usage_register(struct usage *u, const char *contract)
+{
+    u->contract = contract;
+    u->next = atomic_load(&all);
+    while (!atomic_compare_exchange_weak(&all, &u->next, u))
+        ;
+}
+
+/* ---- writing down -------------------------------------------------------------------------------
+ */
+struct seen {
+    struct usage *u;
+    uint64_t delivered, refused, bytes;
+};
+struct usage_job {
+    struct seen *list;
+    size_t n;
+    int64_t now_ms;
+};
+
+static enum err usage_write(struct db_conn *db, void *arg)
+{
+    const struct usage_job *job = arg;
+    enum err e = ERR_OK;
+    for (size_t i = 0; i < job->n && e == ERR_OK; i++) {
+        const struct seen *s = &job->list[i];
+        e = db_exec(db,
+                    "INSERT INTO exchange_usage(contract, day, delivered, refused, bytes, last_at) "
+                    "VALUES($1, $2, $3, $4, $5, $6) ON CONFLICT (contract, day) DO UPDATE SET "
+                    "delivered = exchange_usage.delivered + $3, "
+                    "refused = exchange_usage.refused + $4, bytes = exchange_usage.bytes + $5, "
+                    "last_at = $6",
+                    "ziiiii", s->u->contract, job->now_ms / DAY_MS,
+                    (int64_t)(s->delivered - s->u->told_delivered),
+                    (int64_t)(s->refused - s->u->told_refused),
+                    (int64_t)(s->bytes - s->u->told_bytes), job->now_ms);
+    }
+    return e;
+}
+
+static void flush(struct platform *pf)
+{
+    struct arena a;
+    struct usage_job job = {.now_ms = clock_now_ms()};
+    size_t n = 0;
+    for (struct usage *u = atomic_load(&all); u; u = u->next)
+        n++;
+    arena_init(&a);
+    job.list = arena_array(&a, struct seen, n + 1);
+    for (struct usage *u = atomic_load(&all); u && job.n < n; u = u->next) {
+        struct seen s = {u, atomic_load(&u->delivered), atomic_load(&u->refused),
+                         atomic_load(&u->bytes)};
+        if (s.delivered != u->told_delivered || s.refused != u->told_refused)
+            job.list[job.n++] = s;
+    }
+    enum err e = job.n ? db_write(pf->db, usage_write, &job) : ERR_OK;
+    for (size_t i = 0; i < job.n && e == ERR_OK; i++) {
+        struct seen *s = &job.list[i];
+        s->u->told_delivered = s->delivered;
+        s->u->told_refused = s->refused;
+        s->u->told_bytes = s->bytes;
+    }
+    if (e != ERR_OK)
+        log_warn("usage_not_written", "error", err_name(e)); /* the next turn has it */
+    arena_free(&a);
+}
+
+static void *usage_run(void *arg)
+{
+    int64_t next_ms = clock_mono_ms() + EVERY_MS;
+    while (!proc_stopping) {
+        struct timespec step = {0, STEP_MS * 1000000L};
+        nanosleep(&step, NULL);
+        if (clock_mono_ms() < next_ms)
+            continue;
+        flush(arg);
+        next_ms = clock_mono_ms() + EVERY_MS;
+    }
+    return NULL;
+}
+
+enum err usage_start(struct platform *pf)
+{
+    pthread_t thread;
+    pthread_attr_t attr;
+    if (pthread_attr_init(&attr) != 0)
+        return ERR_INTERNAL;
+    pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+    int failed = pthread_create(&thread, &attr, usage_run, pf);
+    pthread_attr_destroy(&attr);
+    return failed ? ERR_INTERNAL : ERR_OK;
+}
+
+/* ---- the call -----------------------------------------------------------------------------------
+ */
+/* exchange.usage -> items: [{api, version, contracts, organisations, delivered, refused, bytes,
+ * delivered_30, last_at}]. */
+enum err exchange_call_usage(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    (void)args;
+    enum err e =
+        !db ? ERR_UNAVAILABLE
+            : db_query(db, c->arena, &r,
+                       "SELECT k.api, k.version, COUNT(DISTINCT k.id), COUNT(DISTINCT k.org_id), "
+                       "COALESCE(SUM(u.delivered), 0), COALESCE(SUM(u.refused), 0), "
+                       "COALESCE(SUM(u.bytes), 0), "
+                       "COALESCE(SUM(CASE WHEN u.day > $1 THEN u.delivered ELSE 0 END), 0), "
+                       "COALESCE(MAX(u.last_at), 0) "
+                       "FROM contract k LEFT JOIN exchange_usage u ON u.contract = k.id "
+                       "GROUP BY k.api, k.version ORDER BY k.api, k.version",
+                       "i", clock_now_ms() / DAY_MS - 30);
+    if (e != ERR_OK)
+        return e;
+    json_t *items = json_array();
+    for (size_t i = 0; i < r.n_rows; i++) {
+        static const char *const names[] = {"contracts", "organisations", "delivered", "refused",
+                                            "bytes",     "delivered_30",  "last_at"};
+        json_t *v = json_pack("{s:s, s:s}", "api", db_z(&r, i, 0), "version", db_z(&r, i, 1));
+        for (size_t k = 0; k < COUNT_OF(names); k++) {
+            int64_t n = db_i64(&r, i, 2 + k);
+            uint64_t text;
+            if (n == 0 && str_to_u64(db_str(&r, i, 2 + k), &text))
+                n = (int64_t)text; /* PostgreSQL sums into numeric */
+            json_object_set_new(v, names[k], json_integer(n));
+        }
+        json_array_append_new(items, v);
+    }
+    *out = json_pack("{s:o}", "items", items);
+    return ERR_OK;
+}

@@ -1,0 +1,210 @@
+/* What tokens hold (docs/formats/access-token.md; OpenID Connect Core 2), and what they are bound
+ * to. */
+#include "core/identity/mint.h"
+
+#include "base/clock.h"
+#include "base/codec.h"
+#include "core/identity/issue.h"
+#include "core/identity/person.h"
+#include "core/identity/pivot.h"
+#include "crypto/digest.h"
+#include "crypto/seal.h"
+#include "platform/bound.h"
+
+static json_t *jstr(struct str s)
+{
+    return json_stringn(s.p ? s.p : "", s.n);
+}
+
+/* ---- what they are bound to
+ * ---------------------------------------------------------------------- */
+static enum err proof_bad(struct ctx *c, bool *answered, const char *why)
+{
+    *answered = true;
+    return oauth_fail(c, 400, "invalid_dpop_proof", why);
+}
+
+/* A proof for this endpoint, used once on all nodes. */
+static enum err dpop_of(struct ctx *c, struct binding *b, bool *answered)
+{
+    struct dpop_proof proof;
+    const char *why = "";
+    struct str url = portal_url(c, c->route->path);
+    enum err e = bound_proof(c, url, STR_NONE, STR_NONE, &proof, &why);
+    if (e == ERR_NOT_FOUND)
+        return ERR_OK;
+    if (e != ERR_OK)
+        return proof_bad(c, answered, why);
+    e = proof_use_once(c, proof.jkt, proof.jti, clock_now_ms() + DPOP_PAST_MS + 2 * DPOP_AHEAD_MS);
+    if (e == ERR_EXISTS)
+        return proof_bad(c, answered, "the proof was used before");
+    b->jkt = proof.jkt;
+    return e;
+}
+
+enum err binding_read(struct ctx *c, const struct client *k, struct binding *out, bool *answered)
+{
+    *out = (struct binding){STR(""), STR("")};
+    *answered = false;
+    enum err e = dpop_of(c, out, answered);
+    if (e != ERR_OK || *answered)
+        return e;
+    bool fapi = k->profile == PROFILE_FAPI;
+    if (!out->jkt.n && (k->bound == BOUND_MTLS || (fapi && k->bound == BOUND_NO)))
+        out->x5t = bound_certificate(c);
+    if ((k->bound == BOUND_DPOP || fapi) && !out->jkt.n && !out->x5t.n)
+        return proof_bad(c, answered, "a DPoP proof is needed: this client's tokens are bound");
+    if (k->bound == BOUND_MTLS && !out->x5t.n) {
+        *answered = true;
+        return oauth_fail(c, 400, "invalid_request", "a client certificate is needed");
+    }
+    return ERR_OK;
+}
+
+const char *mint_token_type(const struct minting *m)
+{
+    return m->binding.jkt.n ? "DPoP" : "Bearer";
+}
+
+/* ---- the access token ---------------------------------------------------------------------------
+ */
+/* What the gateway needs and the client must not read. */
+static enum err idt_make(struct ctx *c, const struct minting *m, struct str *out)
+{
+    uint8_t key[SEAL_KEY_LEN];
+    enum err e = vault_key(c, m->person, key);
+    if (e != ERR_OK)
+        return e;
+    bool agent = str_starts(m->person, STR("agent:"));
+    struct str text = codec_to_base64url(c->arena, key, sizeof key);
+    json_t *v = json_object();
+    json_object_set_new(v, "person", jstr(m->person));
+    json_object_set_new(v, "key", jstr(text));
+    json_object_set_new(v, "pivot", agent ? json_incref(m->claims) : pivot_only(m->claims));
+    json_object_set(v, "claims", json_get(m->data, "claims"));
+    struct str sealed = seal(c->arena, c->pf->token_seal, STR("token.idt"), json_text(c->arena, v));
+    *out = codec_to_base64url(c->arena, sealed.p, sealed.n);
+    json_decref(v);
+    mem_wipe(key, sizeof key);
+    return ERR_OK;
+}
+
+/* The contracts the token bears. No person: those alone that need no consent. */
+enum err grants_get(struct ctx *c, const struct minting *m, json_t **grants)
+{
+    json_t *consents = json_own(&c->pool, json_object()), *found = NULL;
+    json_t *scopes = json_own(&c->pool, scope_list(m->scope));
+    enum err e = ERR_OK;
+    *grants = NULL;
+    if (json_array_size(scopes) == 0)
+        return ERR_OK;
+    if (m->person.n)
+        e = consents_active(c, m->person, m->k->id, &consents);
+    if (e != ERR_OK)
+        return e;
+    json_t *args = json_pack("{s:o,s:O,s:O}", "client_id", jstr(m->k->id), "scopes", scopes,
+                             "consents", consents);
+    e = platform_call(c, "exchange.grants", args, &found);
+    json_decref(args);
+    if (e == ERR_OK)
+        *grants = json_get(found, "items");
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+enum err access_token_make(struct ctx *c, const struct minting *m, const json_t *grants,
+                           struct str *out)
+{
+    struct str idt = STR_NONE;
+    const char *issuer = c->pf->settings->base_url;
+    enum err e = m->person.n ? idt_make(c, m, &idt) : ERR_OK;
+    if (e != ERR_OK)
+        return e;
+    json_t *v = json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o}", "iss", issuer, "aud", issuer, "sub",
+                          jstr(m->sub), "client_id", jstr(m->k->id), "iat", (json_int_t)m->now_s,
+                          "exp", (json_int_t)(m->now_s + m->k->access_life_s), "jti", jstr(m->jti),
+                          "scope", jstr(m->scope));
+    if (idt.p)
+        json_object_set_new(v, "idt", jstr(idt));
+    if (m->data)
+        json_object_set(v, "acr", json_get(m->data, "acr"));
+    if (grants)
+        json_object_set(v, "grants", (json_t *)grants);
+    if (m->family.n)
+        json_object_set_new(v, "family", jstr(m->family));
+    if (m->binding.jkt.n)
+        json_object_set_new(v, "cnf", json_pack("{s:o}", "jkt", jstr(m->binding.jkt)));
+    else if (m->binding.x5t.n)
+        json_object_set_new(v, "cnf", json_pack("{s:o}", "x5t#S256", jstr(m->binding.x5t)));
+    e = keys_sign_jws(c->pf->keys, "issuer", JOSE_ES256, "at+jwt", json_text(c->arena, v), c->arena,
+                      out);
+    json_decref(v);
+    return e;
+}
+
+/* ---- the ID token -------------------------------------------------------------------------------
+ */
+/* OpenID Connect Core 3.1.3.6: the left half of the digest. */
+static json_t *at_hash(struct ctx *c, struct str access)
+{
+    uint8_t hash[SHA256_LEN];
+    sha256(access.p, access.n, hash);
+    return jstr(codec_to_base64url(c->arena, hash, SHA256_LEN / 2));
+}
+
+static enum err id_token_make(struct ctx *c, const struct minting *m, struct str access,
+                              struct str *out)
+{
+    const json_t *d = m->data;
+    json_t *v =
+        json_pack("{s:s,s:o,s:o,s:I,s:I,s:I,s:o,s:O?,s:O?}", "iss", c->pf->settings->base_url,
+                  "sub", jstr(m->sub), "aud", jstr(m->k->id), "iat", (json_int_t)m->now_s, "exp",
+                  (json_int_t)(m->now_s + m->k->id_token_life_s), "auth_time",
+                  (json_int_t)(json_get_i64(d, "auth_time_ms", 0) / 1000), "at_hash",
+                  at_hash(c, access), "acr", json_get(d, "acr"), "sid", json_get(d, "sid"));
+    if (json_get(d, "nonce"))
+        json_object_set(v, "nonce", json_get(d, "nonce"));
+    if (json_get_str(d, "id_claims").n) {
+        json_t *asked = claims_pick(m->claims, json_get_str(d, "id_claims"));
+        json_object_update_missing(v, asked);
+        json_decref(asked);
+    }
+    /* A strict client gets amr when it asked for it, as FranceConnect does. */
+    if (json_get(d, "amr") && (m->k->profile != PROFILE_STRICT || list_has(m->scope, STR("amr"))))
+        json_object_set(v, "amr", json_get(d, "amr"));
+    enum err e = keys_sign_jws(c->pf->keys, "issuer", m->k->id_token_alg, "JWT",
+                               json_text(c->arena, v), c->arena, out);
+    json_decref(v);
+    return e;
+}
+
+/* ---- the answer
+ * ---------------------------------------------------------------------------------- */
+enum err minting_fill(struct ctx *c, struct minting *m)
+{
+    const json_t *d = m->data;
+    m->person = json_get_str(d, "person");
+    m->scope = json_get_str(d, "scope");
+    m->now_s = clock_now_ms() / 1000;
+    enum err e = person_claims(c, m->person, &m->claims);
+    return e == ERR_OK ? person_sub(c, m->person, m->claims, m->k, &m->sub) : e;
+}
+
+enum err mint_answer(struct ctx *c, const struct minting *m, struct str refresh)
+{
+    struct str access, id_token;
+    json_t *grants;
+    enum err e = grants_get(c, m, &grants);
+    if (e == ERR_OK)
+        e = access_token_make(c, m, grants, &access);
+    if (e == ERR_OK)
+        e = id_token_make(c, m, access, &id_token);
+    if (e != ERR_OK)
+        return e;
+    web_header(c->rs, "Pragma", STR("no-cache"));
+    json_t *v = json_pack("{s:o,s:s,s:I,s:o,s:o}", "access_token", jstr(access), "token_type",
+                          mint_token_type(m), "expires_in", (json_int_t)m->k->access_life_s,
+                          "id_token", jstr(id_token), "scope", jstr(m->scope));
+    if (refresh.p)
+        json_object_set_new(v, "refresh_token", jstr(refresh));
+    return ctx_json(c, 200, v);
+}

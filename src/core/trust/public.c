@@ -1,0 +1,104 @@
+/* The public log: what any mirror, monitor or witness reads (C2SP tlog-tiles). It holds identifiers
+ * of acts and salted commitments, nothing about a person (docs/formats/journal-entry.md), so it is
+ * open to all and any cache may carry it. */
+#include "core/trust/trust.h"
+
+enum { GROUPS_MAX = 6, TILE_FULL = 256 };
+
+static enum err answer(struct ctx *c, const char *type, const char *cache, struct str body)
+{
+    web_header(c->rs, "Cache-Control", str_from(cache));
+    web_header(c->rs, "Access-Control-Allow-Origin", STR("*"));
+    return ctx_text(c, 200, type, body);
+}
+
+enum err trust_checkpoint(struct ctx *c)
+{
+    struct str note, key, cosigned;
+    struct checkpoint own, kept;
+    struct db_conn *db = db_read(c->pf->db);
+    enum err e = journal_checkpoint(trust_reader, 0, c->arena, &note, &key);
+    if (e != ERR_OK)
+        return e;
+    /* Of this log, and not of the one before a restore, which may have had the same size. */
+    if (db && checkpoint_read(c->arena, note, &own) == ERR_OK &&
+        trust_cosigned(db, c->arena, own.origin, &cosigned) == ERR_OK &&
+        checkpoint_read(c->arena, cosigned, &kept) == ERR_OK && kept.size <= own.size)
+        note = cosigned;
+    return answer(c, "text/plain; charset=utf-8", "no-cache", note);
+}
+
+enum err trust_key(struct ctx *c)
+{
+    struct str note, key;
+    enum err e = journal_checkpoint(trust_reader, 0, c->arena, &note, &key);
+    return e == ERR_OK ? answer(c, "text/plain; charset=utf-8", "max-age=3600",
+                                arena_printf(c->arena, STR_FMT "\n", STR_ARG(key)))
+                       : e;
+}
+
+struct tile_name {
+    int level;
+    uint64_t n;
+    unsigned width;
+};
+
+/* "x001", "067": three digits, all but the last group with an x. */
+static bool group_read(struct str part, bool last, uint64_t *n)
+{
+    uint64_t v;
+    if (!last && !str_starts(part, STR("x")))
+        return false;
+    struct str digits = str_after(part, last ? 0 : 1);
+    if (digits.n != 3 || !str_to_u64(digits, &v))
+        return false;
+    *n = *n * 1000 + v;
+    return true;
+}
+
+/* Behind /journal/tile/: "<L>/<N>" or "<L>/<N>.p/<W>", the one way to write each. */
+static bool tile_name_read(struct str path, struct tile_name *out)
+{
+    struct str rest = path, part, groups[GROUPS_MAX];
+    uint64_t v = TILE_FULL;
+    size_t n = 0;
+    if (!rest.n || !str_split(&rest, '/', &part))
+        return false;
+    out->level = JOURNAL_ENTRIES;
+    if (!str_eq_z(part, "entries")) {
+        if (!str_to_u64(part, &v) || v > 63 || (part.n > 1 && part.p[0] == '0'))
+            return false;
+        out->level = (int)v;
+    }
+    while (str_split(&rest, '/', &part) && n < GROUPS_MAX)
+        groups[n++] = part;
+    if (n == 0 || rest.n)
+        return false;
+    out->width = TILE_FULL;
+    if (n >= 2 && str_ends(groups[n - 2], STR(".p"))) {
+        struct str w = groups[--n];
+        if (!str_to_u64(w, &v) || v == 0 || v >= TILE_FULL || w.p[0] == '0')
+            return false;
+        out->width = (unsigned)v;
+        groups[n - 1].n -= 2;
+    }
+    out->n = 0;
+    for (size_t i = 0; i < n; i++)
+        if (!group_read(groups[i], i + 1 == n, &out->n))
+            return false;
+    return n == 1 || !str_eq_z(groups[0], "x000");
+}
+
+enum err trust_tile(struct ctx *c)
+{
+    struct tile_name t;
+    struct str bytes;
+    if (!tile_name_read(str_after(c->rq->path, sizeof "/journal/tile/" - 1), &t))
+        return ERR_NOT_FOUND;
+    enum err e = journal_tile(trust_reader, t.level, t.n, t.width, c->arena, &bytes);
+    return e == ERR_OK ? answer(c, "application/octet-stream",
+                                t.width == TILE_FULL ? "public, max-age=31536000, immutable"
+                                                     : "public, max-age=3600",
+                                bytes)
+                       : e;
+}

@@ -1,0 +1,40 @@
+/* What the outside may check of this platform's journal, and what it checks of others': the public
+ * log, its witnesses, the witness that this platform is. Formats: docs/formats/witness.md. */
+#ifndef TRUST_TRUST_H
+#define TRUST_TRUST_H
+
+#include "journal/witness.h"
+#include "platform/ctx.h"
+
+extern struct journal_reader *trust_reader;
+
+/* public.c */
+route_handler trust_checkpoint, trust_key, trust_tile;
+/* watch.c */
+route_handler trust_add_checkpoint, trust_witness_key;
+/* This platform's verifier key as a witness. */
+enum err trust_witness_key_get(struct ctx *c, struct note_key *out) MUST_CHECK;
+
+/* cosign.c: asks the witnesses of the setting. In jobs, every second. */
+void trust_tick(struct platform *pf, int64_t now_ms);
+/* The newest checkpoint that witnesses were asked to sign, with what they signed. ERR_NOT_FOUND. */
+enum err trust_cosigned(struct db_conn *db, struct arena *a, struct str origin,
+                        struct str *note) MUST_CHECK;
+
+/* One witness a line of the setting's file: key, URL. */
+struct trust_witness {
+    struct note_key key;
+    struct str key_line, url;
+};
+/* Takes the next one; ERR_NOT_FOUND at the end, ERR_INVALID: a line is malformed. */
+enum err trust_witness_next(struct arena *a, struct str *rest,
+                            struct trust_witness *out) MUST_CHECK;
+/* The next line that says something, without blanks around it; false at the end. */
+bool trust_line_next(struct str *rest, struct str *line);
+
+/* Commands under `socle journal`: they need more than the journal's folder. Exit codes. */
+int trust_cli_monitor(const struct settings *s, int argc, char **argv);
+int trust_cli_export(const struct settings *s, int argc, char **argv);
+int trust_cli_checkpoint(const struct settings *s, int argc, char **argv);
+
+#endif
