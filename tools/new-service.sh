@@ -24,7 +24,6 @@ cat > "$folder/service.json" <<JSON
   "legal_basis": {"fr": "Le texte qui fonde la démarche, avec son article", "en": "The text the procedure stands on, with its article"},
   "known": [{"label": {"fr": "Votre identité", "en": "Your identity"}, "provider": {"fr": "votre fournisseur d’identité", "en": "your identity provider"}}],
   "help": [{"fr": "Au guichet de la mairie.", "en": "At the town hall’s counter."}],
-             "provider": {"fr": "votre fournisseur d’identité", "en": "your identity provider"}}],
   "delay_days": 15,
   "scope": "openid profile birth",
   "sources": [],
