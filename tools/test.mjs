@@ -19,14 +19,27 @@ const walk = (dir, test) => !existsSync(dir) ? [] : readdirSync(dir).sort().flat
   return statSync(p).isDirectory() ? walk(p, test) : test(p) ? [p] : [];
 });
 
-// A program in a process group of its own: what it leaves running ends with it.
+// A program in a process group of its own: what it leaves running ends with it. Ctrl-C reaches this
+// process alone, so it passes it on, and ends the database.
+const running = new Set();
+const killGroup = (pid, signal) => { try { process.kill(-pid, signal); } catch {} };
+for (const signal of ['SIGINT', 'SIGTERM'])
+  process.once(signal, async () => {
+    for (const pid of running) killGroup(pid, 'SIGTERM');
+    await new Promise((done) => setTimeout(done, 1500));
+    for (const pid of running) killGroup(pid, 'SIGKILL');
+    await new Promise((done) => spawn('sh', ['test/pg.sh', 'stop', 'build/pg'], { detached: true }).on('close', done));
+    process.exit(1);
+  });
+
 function run(cmd, args, { env = {}, timeoutMs = 300000 } = {}) {
   return new Promise((resolve) => {
     const child = spawn(cmd, args, { env: { ...process.env, ...env }, stdio: ['ignore', 'pipe', 'pipe'], detached: true });
     let out = '', late = false;
-    const end = () => { try { process.kill(-child.pid, 'SIGKILL'); } catch {} };
+    running.add(child.pid);
+    const end = () => { running.delete(child.pid); killGroup(child.pid, 'SIGKILL'); };
     // First politely: a test ends the platforms it started.
-    const timer = setTimeout(() => { late = true; try { process.kill(-child.pid, 'SIGTERM'); } catch {} setTimeout(end, 5000).unref(); }, timeoutMs);
+    const timer = setTimeout(() => { late = true; killGroup(child.pid, 'SIGTERM'); setTimeout(end, 5000).unref(); }, timeoutMs);
     child.stdout.on('data', (d) => { out += d; });
     child.stderr.on('data', (d) => { out += d; });
     child.on('error', (e) => { clearTimeout(timer); resolve({ code: 127, out: String(e), late }); });
@@ -42,7 +55,8 @@ function report(suite, mine, { code, out, late }, startedAt) {
   mine.forEach((r) => add(r.status, suite, r.name));
   const bad = mine.filter((r) => r.status === 'failed');
   const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);
-  console.log(`${bad.length ? 'FAILED' : 'ok    '} ${suite}: ${mine.length - bad.length} of ${mine.length} in ${seconds} s`);
+  const what = mine.length === 1 ? mine[0].name : `${mine.length - bad.length} of ${mine.length}`;
+  console.log(`${bad.length ? 'FAILED' : 'ok    '} ${suite}: ${what} in ${seconds} s`);
   for (const r of mine) if (r.said) console.log(r.said.replace(/^/gm, '       '));
   for (const r of bad) console.log(`  failed: ${r.name}\n${(r.why ?? '').slice(0, 6000).replace(/^/gm, '    ')}`);
   if (bad.length && bad.every((r) => !r.why)) console.log(out.slice(-6000));
@@ -123,13 +137,13 @@ try {
   const engines = [['sqlite', ''], ...(pg ? [['postgres', pg]] : [])];
   const jobs = (files) => files.flatMap((f) => engines
     .filter(([engine]) => (!engineless(f) || engine === 'sqlite') && wanted(label(f, engine)))
-    .map(([engine, url]) => () => suite(label(f, engine), f, { SOCLE_TEST_ENGINE: engine, SOCLE_TEST_PG: url, SOCLE_TEST_LONG: long ? '1' : '' }, long ? 6 * 3600000 : 480000)));
+    .map(([engine, url]) => () => suite(label(f, engine), f, { SOCLE_TEST_ENGINE: engine, SOCLE_TEST_PG: url, SOCLE_TEST_LONG: long ? '1' : '' }, long ? 6 * 3600000 : 900000)));
   // The clients and the browser once more on Debian 12's own Node, where this machine has a newer one.
   const onDebian = ['test/browser/story.test.mjs', 'test/integration/openid.test.mjs'].filter((f) => major > 18 && wanted(label(f, 'node18')));
   const debian = onDebian.length ? await run('sh', ['tools/node18.sh']) : null;
   if (debian && debian.code !== 0) report('node18', [{ status: 'failed', name: 'Debian’s own Node 18 can be had', why: debian.out }], debian, Date.now());
   const node18 = debian?.out.trim().split('\n').pop();
-  await together([...jobs(shared), ...(debian?.code === 0 ? onDebian : []).map((f) => () => suite(label(f, 'node18'), f, { SOCLE_TEST_ENGINE: 'sqlite' }, 480000, node18))]);
+  await together([...jobs(shared), ...(debian?.code === 0 ? onDebian : []).map((f) => () => suite(label(f, 'node18'), f, { SOCLE_TEST_ENGINE: 'sqlite' }, 900000, node18))]);
   await together(jobs(alone), 1);
 } finally {
   if (needsPg) await run('sh', ['test/pg.sh', 'stop', 'build/pg']);

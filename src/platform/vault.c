@@ -49,6 +49,7 @@ static void cache_put(struct str subject, const uint8_t *key)
     pthread_mutex_unlock(&cache_lock);
 }
 
+/* An erased subject keeps an empty row, so that it never gets another key: *wrapped is empty. */
 static enum err key_read(struct ctx *c, struct str subject, struct str *wrapped)
 {
     struct db_conn *db = db_read(c->pf->db);
@@ -59,7 +60,7 @@ static enum err key_read(struct ctx *c, struct str subject, struct str *wrapped)
                               "SELECT wrapped FROM subject_key WHERE subject = $1", "s", subject);
     if (e == ERR_OK)
         *wrapped = db_str(&r, 0, 0);
-    return e == ERR_OK && wrapped->n == 0 ? ERR_NOT_FOUND : e;
+    return e;
 }
 
 struct key_insert {
@@ -76,18 +77,10 @@ static enum err key_insert(struct db_conn *db, void *arg)
                    "sbi", k->subject, k->wrapped, k->now_ms);
 }
 
-/* Makes a key when the subject never had one. An erased subject keeps an empty row: it gets none.
- */
+/* Makes a key when the subject has no row. Another thread may be faster: its key is the answer. */
 static enum err key_make(struct ctx *c, struct str subject, struct str *wrapped)
 {
     uint8_t fresh[SEAL_KEY_LEN];
-    struct db_result r;
-    struct db_conn *db = db_read(c->pf->db);
-    if (!db)
-        return ERR_UNAVAILABLE;
-    if (db_query_one(db, c->arena, &r, "SELECT 1 FROM subject_key WHERE subject = $1", "s",
-                     subject) == ERR_OK)
-        return ERR_NOT_FOUND;
     struct key_insert k = {.subject = subject, .now_ms = clock_now_ms()};
     rand_bytes(fresh, sizeof fresh);
     enum err e = keys_wrap(c->pf->keys, "subject", subject, str_of(fresh, sizeof fresh), c->arena,
@@ -95,7 +88,7 @@ static enum err key_make(struct ctx *c, struct str subject, struct str *wrapped)
     mem_wipe(fresh, sizeof fresh);
     if (e == ERR_OK)
         e = db_write(c->pf->db, key_insert, &k);
-    return e == ERR_OK ? key_read(c, subject, wrapped) : e; /* another thread may have won */
+    return e == ERR_OK ? key_read(c, subject, wrapped) : e;
 }
 
 enum err vault_key(struct ctx *c, struct str subject, uint8_t key[SEAL_KEY_LEN])
@@ -106,6 +99,8 @@ enum err vault_key(struct ctx *c, struct str subject, uint8_t key[SEAL_KEY_LEN])
     enum err e = key_read(c, subject, &wrapped);
     if (e == ERR_NOT_FOUND)
         e = key_make(c, subject, &wrapped);
+    if (e == ERR_OK && wrapped.n == 0)
+        return ERR_NOT_FOUND; /* erased */
     if (e == ERR_OK)
         e = keys_unwrap(c->pf->keys, "subject", subject, wrapped, c->arena, &plain);
     if (e != ERR_OK)
