@@ -273,7 +273,7 @@ enum err httpsig_make(struct arena *a, const struct httpsig_wanted *w,
         return e;
     buf_init(&b, HTTPSIG_BASE_MAX);
     buf_printf(&b, "%s=", w->label);
-    e = httpsig_params_write(&b, &s);
+    e = httpsig_names_write(&b, &s);
     *input = arena_dup(a, buf_str(&b));
     buf_free(&b);
     return e;

@@ -84,6 +84,9 @@ enum err httpsig_verify(struct arena *a, const struct httpsig *s, const struct h
 /* Whether it covers a component, given as its identifier is written: "\"content-digest\";req". */
 bool httpsig_covers(const struct httpsig *s, const char *identifier);
 
+/* The covered components with the parameters, as in Signature-Input; for people. */
+enum err httpsig_names_write(struct buf *b, const struct httpsig *s) MUST_CHECK;
+
 /* --- signing ---------------------------------------------------------------------------------- */
 
 struct httpsig_wanted {

@@ -350,7 +350,7 @@ static bool is_named_twice(const struct httpsig *s)
     return false;
 }
 
-enum err httpsig_params_write(struct buf *b, const struct httpsig *s)
+enum err httpsig_names_write(struct buf *b, const struct httpsig *s)
 {
     struct sfv_member list = {
         .is_list = true, .items = s->components, .n_items = s->n, .params = s->params};
@@ -375,7 +375,7 @@ enum err httpsig_base(struct arena *a, const struct httpsig *s, const struct htt
         e = line_add(a, &s->components[i], m, &b, why);
     if (!e) {
         buf_add_z(&b, "\"@signature-params\": ");
-        e = httpsig_params_write(&b, s);
+        e = httpsig_names_write(&b, s);
     }
     if (!e && b.err) {
         *why = STR("what is signed is too long");
