@@ -12,6 +12,7 @@
 #include "platform/org_cli.h"
 #include "platform/render.h"
 #include "platform/rp.h"
+#include "platform/tls_cli.h"
 #include "web/assets.h"
 #include "web/pages.h"
 
@@ -191,6 +192,7 @@ static const struct route routes[] = {
 };
 
 static const struct command commands[] = {
+    {"tls", "certificates: make, request, install, import", tls_cli},
     {"org", "list and put organisations, give one its site", org_cli},
 };
 
