@@ -281,7 +281,6 @@ enum err conn_body(struct conn *c, struct str *piece, bool *last)
 static bool certificate_add(struct conn *c)
 {
     struct http_head *h = &c->w->head;
-    c->trusted = false;
     proxy_strip(h);
     if (h->n_headers == HTTP_HEADERS_MAX)
         return false;
@@ -299,11 +298,12 @@ static void request_begin(struct conn *c)
     body_frame(w);
     w->remote = STR_NONE;
     w->secure = c->tls != NULL;
-    if (c->tls && c->tls->client_cert && !certificate_add(c)) {
-        conn_fail(c, 431, false);
-        return;
-    }
-    if (!c->trusted)
+    if (c->tls && c->tls->client_cert) {
+        if (!certificate_add(c)) {
+            conn_fail(c, 431, false);
+            return;
+        }
+    } else if (!c->trusted)
         proxy_strip(&w->head);
     else if (proxy_client(&c->wl->s->trusted, &w->head, &ip, &w->secure))
         w->remote = arena_dup(&w->arena, str_of(text, ip_text(&ip, text)));
