@@ -52,6 +52,12 @@ static const struct setting table[] = {
     S(syslog_listen, TEXT, "",
       "ADDRESS:PORT for syslog in clear (RFC 5424); loopback only; empty: none."),
     S(alert_mail, TEXT, "", "Address that alerts are mailed to; empty: none."),
+    S(mail_relay, TEXT, "",
+      "Relay of outgoing mail: smtp://HOST:PORT (STARTTLS, unless it is on this machine) or "
+      "smtps://HOST:PORT; empty: no mail is sent."),
+    S(mail_from, TEXT, "", "Address that mails come from; needed with mail_relay."),
+    S(mail_login_file, TEXT, "",
+      "File with the login on its first line and the password on its second; empty: none."),
     S(log_level, TEXT, "info", "debug, info, warn or error."),
     S(session_idle_s, NUMBER, "1800", "Seconds without a request that end a session."),
     S(session_max_s, NUMBER, "43200", "Seconds after which a session ends in any case."),
@@ -203,7 +209,19 @@ static enum err complete(struct arena *a, struct settings *out)
     if (!*out->witness_name)
         out->witness_name = arena_printf(a, STR_FMT "/witness", STR_ARG(host)).p;
     enum err e = read_named(a, out->witness_logs, &out->witness_logs_text);
-    return e == ERR_OK ? read_named(a, out->witnesses, &out->witnesses_text) : e;
+    if (e == ERR_OK)
+        e = read_named(a, out->witnesses, &out->witnesses_text);
+    if (e == ERR_OK)
+        e = read_named(a, out->mail_login_file, &out->mail_login_text);
+    bool relay = str_starts(str_from(out->mail_relay), STR("smtp://")) ||
+                 str_starts(str_from(out->mail_relay), STR("smtps://"));
+    bool from = str_find_char(str_from(out->mail_from), '@') > 0;
+    if (e == ERR_OK && *out->mail_relay && (!relay || !from)) {
+        fprintf(stderr, "socle: mail_relay is smtp://HOST:PORT or smtps://HOST:PORT, with "
+                        "mail_from an address\n");
+        return ERR_INVALID;
+    }
+    return e;
 }
 
 enum err settings_load(struct arena *a, int *argc, char **argv, struct settings *out)
