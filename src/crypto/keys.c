@@ -402,6 +402,60 @@ enum err keys_sign(struct keys *k, const char *purpose, enum jose_alg alg, struc
     return ERR_OK;
 }
 
+static void job_take(struct keys_job *j, enum err status, struct str answer)
+{
+    struct str out[2];
+    j->err = status;
+    if (!status &&
+        (!fields_read(answer, out, 2) || out[0].n > sizeof j->sig || out[1].n >= sizeof j->kid))
+        j->err = ERR_INTERNAL;
+    if (j->err)
+        return;
+    memcpy(j->sig, out[0].p, out[0].n);
+    j->sig_n = out[0].n;
+    memcpy(j->kid, out[1].p, out[1].n);
+    j->kid[out[1].n] = '\0';
+}
+
+static void job_end(struct loop_job *post)
+{
+    struct keys_job *j = (struct keys_job *)((char *)post - offsetof(struct keys_job, post));
+    buf_free(&j->request);
+    j->done(j);
+}
+
+static void job_answered(struct chan_async *call, enum err status, struct str answer)
+{
+    struct keys_job *j = (struct keys_job *)((char *)call - offsetof(struct keys_job, call));
+    job_take(j, status, answer);
+    loop_post(j->loop, &j->post);
+}
+
+void keys_sign_start(struct keys *k, struct keys_job *j, struct loop *l, const char *purpose,
+                     enum jose_alg alg, struct str data)
+{
+    struct arena a;
+    struct str answer;
+    buf_init(&j->request, FRAME_MAX);
+    field_add(&j->request, str_from(purpose));
+    field_add(&j->request, str_from(jose_alg_name(alg)));
+    field_add(&j->request, data);
+    j->loop = l;
+    j->post = (struct loop_job){.fn = job_end};
+    j->call =
+        (struct chan_async){.done = job_answered, .op = OP_SIGN, .payload = buf_str(&j->request)};
+    if (j->request.err) {
+        job_answered(&j->call, ERR_LIMIT, STR_NONE);
+    } else if (k->chan) {
+        chan_call_async(k->chan, &j->call);
+    } else {
+        arena_init(&a);
+        enum err e = ask_local(k, OP_SIGN, buf_str(&j->request), &a, &answer);
+        job_answered(&j->call, e, answer);
+        arena_free(&a);
+    }
+}
+
 enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, const char *typ,
                        struct str payload, struct arena *a, struct str *compact)
 {

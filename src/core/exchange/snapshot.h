@@ -33,6 +33,8 @@ struct exchange_field {
     struct str path, label_fr, label_en;
 };
 
+enum { EXCHANGE_SIGNED_REQUESTS = 1, EXCHANGE_SIGNED_ANSWERS = 2 };
+
 struct exchange_contract {
     struct str id, client_id, org_id;
     const struct exchange_route *route;
@@ -44,6 +46,8 @@ struct exchange_contract {
     int64_t starts_ms, ends_ms; /* ends_ms 0: open */
     bool consent_needed, purpose_needed, passthrough;
     unsigned quota_per_minute;  /* 0: none */
+    unsigned signatures;        /* EXCHANGE_SIGNED_... */
+    struct jwks *signer_keys;   /* the consumer's, where its requests are signed; NULL none */
     struct json_filter *filter; /* NULL when passthrough */
     struct exchange_field *fields;
     size_t n_fields;
