@@ -72,7 +72,8 @@ enum err agreement_text(struct ctx *c, const struct contract_request *r, const j
 
 /* ---- store.c ------------------------------------------------------------------------------------
  */
-extern const struct db_migration contracts_migrations[1];
+enum { CONTRACTS_MIGRATIONS = 2 };
+extern const struct db_migration contracts_migrations[CONTRACTS_MIGRATIONS];
 enum err request_get(struct ctx *c, struct str id, struct contract_request *out) MUST_CHECK;
 /* Those an organisation has a side in; "" for all. state "" for all. */
 enum err request_list(struct ctx *c, struct str org, struct str state,
@@ -134,18 +135,16 @@ enum err report_add(struct ctx *c, const struct contract_party *p, struct contra
 enum err report_list(struct ctx *c, struct str request, json_t **out) MUST_CHECK;
 bool report_is_overdue(const struct contract_request *r, int64_t now_ms);
 
-/* ---- hook.c, deliver.c: webhooks, both ways
+/* ---- desk.c: the webhook of a body's own authorisation desk
  * ---------------------------------------------------------- */
-enum err hook_put(struct ctx *c, struct str org, const char *way, struct str url,
-                  struct str *secret) MUST_CHECK;
-/* Inside a closure: an event for both sides' hooks. */
-enum err delivery_queue(struct db_conn *db, const struct contract_request *r, const char *event,
-                        int64_t now_ms);
-enum err delivery_replay(struct ctx *c, struct str id) MUST_CHECK;
-void deliver_tick(struct platform *pf, int64_t now_ms);
-/* "sha256=" and the HMAC of "<timestamp>.<body>", hex. */
-struct str hook_signature(struct arena *a, struct str secret, struct str timestamp,
-                          struct str body);
+/* Its secret, shown once. */
+enum err desk_secret_put(struct ctx *c, struct str org, struct str *secret) MUST_CHECK;
+/* Events older than a day cannot come again: their ids are dropped. */
+enum err desk_sweep(struct platform *pf, int64_t now_ms) MUST_CHECK;
+
+/* told.c. Inside a closure: an event for both sides' webhooks. */
+enum err contract_tell(struct db_conn *db, const struct contract_request *r, const char *event,
+                       int64_t now_ms);
 
 /* clock.c */
 void contracts_tick(struct platform *pf, int64_t now_ms);

@@ -34,7 +34,7 @@ static enum err report_closure(struct db_conn *db, void *arg)
     if (e == ERR_OK && j->due_ms)
         e = db_exec(db, "UPDATE contract_request SET report_due_at = $1 WHERE id = $2", "is",
                     j->due_ms, j->r->id);
-    return e == ERR_OK ? delivery_queue(db, j->r, "contract.report", j->now_ms) : e;
+    return e == ERR_OK ? contract_tell(db, j->r, "contract.report", j->now_ms) : e;
 }
 
 static bool list_has(struct str list, struct str word)
