@@ -117,14 +117,11 @@ struct event {
 /* Its contract as the terms of a request: what a person may write, and nothing else. */
 static json_t *terms_of(struct ctx *c, const json_t *contract)
 {
-    static const char *const known[] = {"client_id",        "api",
-                                        "version",          "fields",
-                                        "recipients",       "purpose",
-                                        "legal_basis",      "duration_days",
-                                        "quota_per_minute", "months",
-                                        "report_days",      "consent_needed",
-                                        "purpose_needed",   "impact_assessment",
-                                        "officer_opinion"};
+    static const char *const known[] = {
+        "client_id",        "api",         "version",           "fields",
+        "recipients",       "purpose",     "legal_basis",       "duration_days",
+        "quota_per_minute", "months",      "report_days",       "consent_needed",
+        "purpose_needed",   "for_clients", "impact_assessment", "officer_opinion"};
     json_t *t = json_own(&c->pool, json_object());
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (json_get(contract, known[i]))

@@ -54,6 +54,15 @@ const struct db_migration contracts_migrations[CONTRACTS_MIGRATIONS] = {
      " SELECT id, org, event, body, state, tries, next_at, status, at_ms FROM contract_delivery;"
      "DROP TABLE contract_delivery;"
      "CREATE INDEX contract_hook_seen_at ON contract_hook_seen(at_ms);"},
+    {"contracts", 11,
+     "CREATE TABLE delegation("
+     " id TEXT PRIMARY KEY, client TEXT NOT NULL, vendor TEXT NOT NULL, api TEXT NOT NULL,"
+     " state TEXT NOT NULL, until_at BIGINT NOT NULL, declared_at BIGINT NOT NULL,"
+     " updated_at BIGINT NOT NULL);"
+     "CREATE INDEX delegation_client ON delegation(client, state);"
+     "CREATE INDEX delegation_vendor ON delegation(vendor, state);"},
+    /* What the gateway had counted when a use was declared. */
+    {"contracts", 12, "ALTER TABLE contract_report ADD COLUMN counted BIGINT NOT NULL DEFAULT 0;"},
 };
 
 json_t *contracts_str(struct str s)
