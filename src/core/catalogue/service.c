@@ -1,6 +1,7 @@
 /* The catalogue: what bodies publish, described, checked against the doctrine, tried in a sandbox,
  * and found in plain words. The gateway and its contracts are the exchange's (core/exchange). */
 #include "core/catalogue/catalogue.h"
+#include "core/catalogue/status.h"
 
 static const struct route routes[] = {
     ROUTE("GET", "/catalogue", SITE_PORTAL, ROLE_PUBLIC, 0, page_catalogue,
@@ -24,6 +25,10 @@ static const struct route routes[] = {
     ROUTE("GET", "/doctrine/{rule}", SITE_PORTAL, ROLE_PUBLIC, 0, page_rule, "One rule."),
     ROUTE("GET", "/taux-api", SITE_PORTAL, ROLE_PUBLIC, 0, page_rates,
           "How many of each body's systems have an API."),
+    ROUTE("GET", "/etat", SITE_PORTAL, ROLE_PUBLIC, 0, page_status,
+          "How each provider is doing: state, availability over 90 days, incidents."),
+    ROUTE("GET", "/referentiels", SITE_PORTAL, ROLE_PUBLIC, 0, page_references,
+          "Reference sets: measured availability and freshness beside the commitment."),
     ROUTE_TWIN("GET", "/operateur/catalogue", SITE_PORTAL, ROLE_ADMIN, 0, page_operator,
                "Routes without documentation, and APIs proposed to the commons.",
                "-: the operator's commands say the same: socle api list, socle api circle"),
@@ -53,6 +58,10 @@ static const struct route routes[] = {
           "The doctrine's rules."),
     ROUTE("GET", "/api/catalogue/rates", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_rates,
           "The rate of systems with an API, by body."),
+    ROUTE("GET", "/api/status", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_status,
+          "How each provider is doing."),
+    ROUTE("GET", "/api/catalogue/references", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_references,
+          "Reference sets against their commitments."),
     ROUTE("POST", "/api/catalogue/check", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_check,
           "Checks the OpenAPI description of the body against the rules."),
     /* the sandbox */
@@ -67,6 +76,12 @@ static const struct route routes[] = {
     ROUTE("DELETE", "/sandbox/{api}/{version}/{rest*}", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API,
           sandbox_answer, "The same."),
 };
+
+static void tick(struct platform *pf, int64_t now_ms)
+{
+    circle_tick(pf, now_ms);
+    ping_tick(pf);
+}
 
 static const struct call calls[] = {
     {"catalogue.import", catalogue_call_import, "Publishes an API from its description."},
@@ -97,5 +112,5 @@ const struct service service_catalogue = {
     .n_calls = COUNT_OF(calls),
     .nav = nav,
     .n_nav = COUNT_OF(nav),
-    .tick = circle_tick,
+    .tick = tick,
 };
