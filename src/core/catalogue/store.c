@@ -45,6 +45,10 @@ const struct db_migration catalogue_migrations[CATALOGUE_MIGRATIONS] = {
      " id TEXT PRIMARY KEY, api TEXT NOT NULL, version TEXT NOT NULL, began_ms BIGINT NOT NULL,"
      " ended_ms BIGINT NOT NULL, status BIGINT NOT NULL);"
      "CREATE INDEX catalogue_incident_api ON catalogue_incident(api, version, began_ms);"},
+    {"catalogue", 11,
+     "CREATE TABLE catalogue_concept("
+     " id TEXT PRIMARY KEY, label_fr TEXT NOT NULL, label_en TEXT NOT NULL,"
+     " meaning_fr TEXT NOT NULL, meaning_en TEXT NOT NULL, same_as TEXT NOT NULL);"},
 };
 
 json_t *jstr(struct str s)
