@@ -36,6 +36,7 @@ static const struct setting table[] = {
     S(handlers, NUMBER, "16", "Threads that run handlers."),
     S(trusted_proxies, TEXT, "", "Addresses whose X-Forwarded-* and Forwarded headers count."),
     S(allow_inside, YES_NO, "no", "Outgoing calls may reach loopback and private addresses."),
+    S(ping_seconds, NUMBER, "60", "Seconds between two looks at each provider; 0: none."),
     S(demo, YES_NO, "no", "Load the demonstration world and run its processes."),
     S(brand_name, TEXT, "Socle", "Name shown on every page."),
     S(brand_note, TEXT, "",
