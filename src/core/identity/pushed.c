@@ -210,7 +210,7 @@ static enum err check(struct ctx *c, const struct client *k, struct request *r,
         return ERR_OK;
     else if (!str_eq(r->client_id, k->id))
         refuse(why, "invalid_request", "client_id is another");
-    else if (!client_uri_is(c, k->id, "redirect", r->redirect_uri))
+    else if (!client_uri_is(k->redirect_uris, r->redirect_uri))
         refuse(why, "invalid_request", "redirect_uri is not registered");
     else if (request_check(c->arena, r, k->profile, k->pkce, why) &&
              (e = wanted_read(c, k, r, &w)) == ERR_OK && w.unknown.p)
