@@ -20,7 +20,6 @@ struct db_conn {
     void *statements; /* the engine's cache */
     bool in_closure;
     bool wants_snapshot, in_snapshot; /* db_snapshot_begin; its transaction is open */
-    int64_t looked_ms;                /* SQLite: when its file was last looked for */
     unsigned running;                 /* statements under way, one inside the other's sink */
     enum err failed; /* in a closure: the first statement's error, which is then its own */
     struct db_conn *next;

@@ -9,12 +9,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
-#include "base/clock.h"
 #include "base/log.h"
 #include "base/map.h"
 #include "sys/file.h"
 
-enum { GROUP_MAX = 256, LOOK_EVERY_MS = 50, MAPPED_BYTES = 256 * 1024 * 1024 };
+enum { GROUP_MAX = 256, MAPPED_BYTES = 256 * 1024 * 1024 };
 
 /* A file at its size limit is a full disk for whoever wants to write. */
 static enum err err_of_errno(int e)
@@ -132,10 +131,6 @@ static enum err still_there(struct db_conn *c, bool writes)
 {
     int moved = 0;
     sqlite3 *fresh;
-    int64_t now_ms = clock_mono_ms();
-    if (!writes && now_ms - c->looked_ms < LOOK_EVERY_MS)
-        return ERR_OK;
-    c->looked_ms = now_ms;
     if (sqlite3_file_control(c->handle, "main", SQLITE_FCNTL_HAS_MOVED, &moved) != SQLITE_OK ||
         !moved)
         return ERR_OK;

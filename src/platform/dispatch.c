@@ -112,7 +112,7 @@ static enum err stage_handler(struct ctx *c)
         int room = (int)(c->pf->settings->handlers + 1) / 2;
         if (atomic_fetch_add(&self_calls_under_way, 1) >= room) {
             atomic_fetch_sub(&self_calls_under_way, 1);
-            return ctx_fail(c, &f_busy, ERR_UNAVAILABLE, STR_NONE);
+            return ctx_later(c) ? ERR_AGAIN : ctx_fail(c, &f_busy, ERR_UNAVAILABLE, STR_NONE);
         }
     }
     enum err e = c->route->handler(c);

@@ -2,6 +2,7 @@
  * counted per client and address, so that guessing is slow and a stranger's guesses do not lock the
  * client itself out. */
 #include "core/identity/client.h"
+#include "core/identity/keyset.h"
 
 #include <pthread.h>
 #include "base/clock.h"
@@ -216,7 +217,7 @@ static bool assertion_holds(struct ctx *c, const struct client *k, const json_t 
 static bool assertion_is(struct ctx *c, const struct client *k, const struct jws *j)
 {
     struct jwks *keys = NULL;
-    bool ok = k->jwks.n && j->claims && jwks_read(k->jwks, &keys) == ERR_OK &&
+    bool ok = k->jwks.n && j->claims && keyset_read(k->jwks, &keys) == ERR_OK &&
               jws_verify(j, keys, client_algs(k)) == ERR_OK && assertion_holds(c, k, j->claims);
     jwks_free(keys);
     return ok;

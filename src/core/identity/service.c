@@ -160,8 +160,10 @@ static void on_changes(struct platform *pf, const struct change *list, size_t n,
         config |= str_eq_z(list[i].kind, "config");
         erased |= str_eq_z(list[i].kind, "erase");
     }
-    if (config)
+    if (config) {
         client_cache_clear();
+        provider_cache_clear();
+    }
     if (erased)
         person_cache_clear();
 }
