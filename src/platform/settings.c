@@ -33,7 +33,7 @@ static const struct setting table[] = {
     S(witness_logs, TEXT, "", "File of the logs it watches and cosigns: a verifier key a line."),
     S(witnesses, TEXT, "", "File of the witnesses of its log: a verifier key and a URL a line."),
     S(loops, NUMBER, "0", "Event loops; 0: one per core."),
-    S(handlers, NUMBER, "16", "Threads that run handlers."),
+    S(handlers, NUMBER, "32", "Threads that run handlers."),
     S(trusted_proxies, TEXT, "", "Addresses whose X-Forwarded-* and Forwarded headers count."),
     S(allow_inside, YES_NO, "no", "Outgoing calls may reach loopback and private addresses."),
     S(ping_seconds, NUMBER, "60", "Seconds between two looks at each provider; 0: none."),
