@@ -32,7 +32,7 @@
 #include "crypto/tlsstore.h"
 #include "sys/sandbox.h"
 
-enum { FIELDS_MAX = 5, FRAME_MAX = CHAN_MAX - CHAN_HEAD };
+enum { FIELDS_MAX = 7, FRAME_MAX = CHAN_MAX - CHAN_HEAD };
 
 /* Who may ask: the callers of a door are the channels with its label. */
 enum door_kind { DOOR_LOCAL = 1, DOOR_WEB = 2, DOOR_JOURNAL = 4, DOOR_TLS = 8 };
@@ -100,8 +100,8 @@ static enum err op_sign(struct door *d, const struct str *in, struct arena *a, s
     return ERR_OK;
 }
 
-/* purpose, alg, typ, payload -> compact JWS */
-static enum err op_sign_jws(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+/* in: purpose, alg, typ, payload */
+static enum err compact(struct door *d, const struct str *in, struct arena *a, struct str *out)
 {
     const struct keystore_key *key;
     enum jose_alg alg;
@@ -120,12 +120,45 @@ static enum err op_sign_jws(struct door *d, const struct str *in, struct arena *
     if (!e) {
         struct str input = jws_input(a, buf_str(&h), in[3]);
         struct str sig = pkey_sign(a, key->pkey, alg, input);
-        buf_add_str(out, input);
-        buf_add_char(out, '.');
-        buf_add_base64url(out, sig.p, sig.n);
+        struct str text = codec_to_base64url(a, sig.p, sig.n);
+        *out = arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(input), STR_ARG(text));
     }
     buf_free(&h);
     return e;
+}
+
+/* purpose, alg, typ, payload -> compact JWS */
+static enum err op_sign_jws(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    struct str jws;
+    enum err e = compact(d, in, a, &jws);
+    if (!e)
+        buf_add_str(out, jws);
+    return e;
+}
+
+/* purpose, alg, typ, payload of an access token; alg, typ, payload of the ID token that goes with
+ * it, open at its end -> both. The second names the first by its digest (OpenID Connect Core
+ * 3.1.3.6), so one message makes what two would. */
+static enum err op_sign_tokens(struct door *d, const struct str *in, struct arena *a,
+                               struct buf *out)
+{
+    struct str access, id;
+    uint8_t hash[SHA256_LEN];
+    enum err e = compact(d, in, a, &access);
+    if (e)
+        return e;
+    sha256(access.p, access.n, hash);
+    struct str half = codec_to_base64url(a, hash, SHA256_LEN / 2);
+    struct str whole =
+        arena_printf(a, STR_FMT ",\"at_hash\":\"" STR_FMT "\"}", STR_ARG(in[6]), STR_ARG(half));
+    struct str second[] = {in[0], in[4], in[5], whole};
+    e = compact(d, second, a, &id);
+    if (e)
+        return e;
+    field_add(out, access);
+    field_add(out, id);
+    return ERR_OK;
 }
 
 /* purpose -> JWKS */
@@ -292,6 +325,7 @@ enum keys_op {
     OP_SHARED,
     OP_ROTATE,
     OP_PAIRWISE_V1,
+    OP_SIGN_TOKENS,
     OP_TLS_HAS,
     OP_TLS_SIGN,
     OP_TLS_CERTIFY,
@@ -314,6 +348,7 @@ static const struct operation {
     {OP_UNWRAP, "unwrap", op_unwrap, 3, DOOR_LOCAL | DOOR_WEB},
     {OP_SHARED, "shared", op_shared, 1, DOOR_LOCAL | DOOR_WEB},
     {OP_ROTATE, "rotate", op_rotate, 1, DOOR_LOCAL},
+    {OP_SIGN_TOKENS, "sign_tokens", op_sign_tokens, 7, DOOR_LOCAL | DOOR_WEB},
     {OP_PAIRWISE_V1, "pairwise_v1", op_pairwise_v1, 1, DOOR_LOCAL | DOOR_WEB},
     {OP_TLS_HAS, "tls_has", op_tls_has, 1, DOOR_LOCAL | DOOR_TLS},
     {OP_TLS_SIGN, "tls_sign", op_tls_sign, 4, DOOR_LOCAL | DOOR_TLS},
@@ -526,6 +561,26 @@ enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, c
 {
     struct str in[] = {str_from(purpose), str_from(jose_alg_name(alg)), str_from(typ), payload};
     return payload.n > KEYS_DATA_MAX ? ERR_LIMIT : ask(k, OP_SIGN_JWS, in, 4, a, compact);
+}
+
+enum err keys_sign_tokens(struct keys *k, struct str access, enum jose_alg id_alg,
+                          struct str id_open, struct arena *a, struct str *access_out,
+                          struct str *id_out)
+{
+    struct str answer, out[2],
+        in[] = {STR("issuer"), str_from(jose_alg_name(JOSE_ES256)), STR("at+jwt"),
+                access,        str_from(jose_alg_name(id_alg)),     STR("JWT"),
+                id_open};
+    if (access.n + id_open.n > KEYS_DATA_MAX)
+        return ERR_LIMIT;
+    enum err e = ask(k, OP_SIGN_TOKENS, in, COUNT_OF(in), a, &answer);
+    if (e)
+        return e;
+    if (!fields_read(answer, out, 2))
+        return ERR_INTERNAL;
+    *access_out = out[0];
+    *id_out = out[1];
+    return ERR_OK;
 }
 
 enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a, struct str *json)

@@ -64,6 +64,12 @@ void keys_sign_start(struct keys *k, struct keys_job *j, struct loop *l, const c
 /* A whole compact JWS: the header is {"alg","kid","typ"} with typ as given ("at+jwt", "JWT"). */
 enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, const char *typ,
                        struct str payload, struct arena *a, struct str *compact) MUST_CHECK;
+/* An access token (ES256, "at+jwt") and the ID token that goes with it, in one message: id_open is
+ * the ID token's payload without its closing brace, to which at_hash is added (SHA-256: id_alg is
+ * one of the 256 family). */
+enum err keys_sign_tokens(struct keys *k, struct str access, enum jose_alg id_alg,
+                          struct str id_open, struct arena *a, struct str *access_out,
+                          struct str *id_out) MUST_CHECK;
 /* Public keys of a purpose, as a JWKS document. For "journal" also see keys_public_raw. */
 enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a,
                    struct str *json) MUST_CHECK;

@@ -260,6 +260,9 @@ static enum gw_code purpose_read(struct gw_call *c)
     if (!purpose_is_good(p->context) || !purpose_is_good(p->object) ||
         !purpose_is_good(p->recipient))
         return GW_PURPOSE;
+    if (c->k->delegated)
+        return exchange_is_delegate(c->view->snapshot, c->k, p->recipient, c->at_ms) ? GW_OK
+                                                                                     : GW_RECIPIENT;
     return c->k->recipients.n == 0 || recipient_is_named(c->k->recipients, p->recipient)
                ? GW_OK
                : GW_RECIPIENT;
