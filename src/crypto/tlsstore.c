@@ -90,10 +90,22 @@ static struct entry *entry_of(struct tlsstore *s, const char *file)
     return s->n < KEYS_MAX ? &s->list[s->n] : NULL;
 }
 
+/* A key that was replaced goes on signing for the certificates that are still shown. */
+static void retire(struct tlsstore *s, struct entry *e)
+{
+    if (e->pkey && s->n < KEYS_MAX) {
+        s->list[s->n] = *e;
+        s->list[s->n++].file[0] = '\0';
+    } else {
+        EVP_PKEY_free(e->pkey);
+    }
+}
+
 static void file_take(struct tlsstore *s, struct arena *a, const char *file)
 {
     struct stat st;
     struct str pem;
+    uint8_t id[KEYS_TLS_ID_LEN];
     const char *path = arena_printf(a, "%s/%s", s->folder, file).p;
     struct entry *e = entry_of(s, file);
     if (!e || strlen(file) >= sizeof e->file || stat(path, &st) != 0)
@@ -104,13 +116,14 @@ static void file_take(struct tlsstore *s, struct arena *a, const char *file)
         return;
     bool closed = (st.st_mode & 077) == 0 && st.st_uid == geteuid();
     EVP_PKEY *k = closed && file_read(a, path, PEM_MAX, &pem) == ERR_OK ? pkey_read(pem) : NULL;
-    if (!k || !tlskey_id(k, e->id)) {
+    if (!k || !tlskey_id(k, id)) {
         log_error("key_file_refused", "file", file, "error", closed ? "corrupt" : "denied");
         EVP_PKEY_free(k);
         return;
     }
-    EVP_PKEY_free(e->pkey);
+    retire(s, e);
     e->pkey = k;
+    memcpy(e->id, id, sizeof id);
     e->mtime = st.st_mtim;
     memcpy(e->file, file, strlen(file) + 1);
     if (e == &s->list[s->n])

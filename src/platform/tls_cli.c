@@ -15,6 +15,7 @@ static const char help[] =
     "       socle tls install NAME FILE            the authority's certificate and its chain\n"
     "       socle tls import NAME KEY FILE         a key and a certificate made elsewhere\n"
     "  NAME    of the certificate's file; \"default\" is for clients that name no host\n"
+    "  NAME    client-API: shown to the provider of that API, when it asks who we are\n"
     "  HOSTS   names and addresses, with commas between\n"
     "The key is made where there is none of that name, and never leaves the keys process.\n"
     "A running platform takes a new certificate within seconds, without losing a request.\n";

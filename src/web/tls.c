@@ -208,7 +208,7 @@ static bool use(SSL_CTX *c, X509 *leaf, STACK_OF(X509) * chain, EVP_PKEY *key)
            SSL_CTX_use_PrivateKey(c, key) == 1 && SSL_CTX_check_private_key(c) == 1;
 }
 
-static bool certificates_read(struct str pem, X509 **leaf, STACK_OF(X509) * *chain)
+bool tls_certificates_read(struct str pem, X509 **leaf, struct stack_st_X509 **chain)
 {
     BIO *bio = BIO_new_mem_buf(pem.p, (int)pem.n);
     *chain = sk_X509_new_null();
@@ -229,7 +229,7 @@ static const char *entry_make(struct tls *t, struct str pem, struct entry *e)
     EVP_PKEY *key = NULL;
     const char *why = NULL;
     *e = (struct entry){0};
-    if (!certificates_read(pem, &e->leaf, &chain))
+    if (!tls_certificates_read(pem, &e->leaf, &chain))
         why = "no certificate in it";
     else if (X509_cmp_current_time(X509_get0_notAfter(e->leaf)) <= 0)
         why = "expired";
@@ -251,7 +251,8 @@ static const char *entry_make(struct tls *t, struct str pem, struct entry *e)
 /* ---- the folder ------------------------------------------------------------------------------ */
 static bool is_certificate(const struct dirent *d)
 {
-    return d->d_name[0] != '.' && str_ends(str_from(d->d_name), STR(".pem"));
+    return d->d_name[0] != '.' && !str_starts(str_from(d->d_name), STR("client-")) &&
+           str_ends(str_from(d->d_name), STR(".pem"));
 }
 
 static int by_name(const struct dirent **a, const struct dirent **b)

@@ -21,7 +21,8 @@ enum tls_kind {
 
 struct tls_conf {
     struct keys *keys;             /* over the channel "keys.tls" */
-    const char *folder;            /* NAME.pem: a certificate and its chain; "default.pem" first */
+    const char *folder;            /* NAME.pem: a certificate and its chain; "default.pem" first;
+                                    * client-NAME.pem is for us as a client, and no concern here */
     struct str client_authorities; /* PEM; "" none: certificates that signed themselves */
 };
 struct tls;
@@ -39,5 +40,9 @@ SSL *tls_new(struct tls *t, enum tls_kind kind, int fd);
 /* The client's certificate as a structured field (":base64:", RFC 9440); NULL: it showed none. To
  * be freed. */
 char *tls_client_certificate(SSL *ssl);
+
+struct stack_st_X509;
+/* A certificate and its chain out of PEM; false: none. Both are to be freed in any case. */
+bool tls_certificates_read(struct str pem, X509 **leaf, struct stack_st_X509 **chain);
 
 #endif

@@ -4,10 +4,12 @@
 #include "core/exchange/feed.h"
 #include "core/exchange/gateway.h"
 #include "core/exchange/schema.h"
+#include "core/exchange/shown.h"
 #include "core/exchange/usage.h"
 
 static enum err start(struct platform *pf)
 {
+    shown_start(pf);
     enum err e = feed_start(pf);
     return e == ERR_OK ? usage_start(pf) : e;
 }
