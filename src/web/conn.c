@@ -397,7 +397,7 @@ static void tls_read(struct conn *c)
 {
     size_t n;
     c->tls->drained = false;
-    while (wants_input(c)) {
+    while (!c->tls->drained && wants_input(c)) {
         struct work *w = c->w ? c->w : work_take(c);
         enum err e = conn_tls_recv(c, w->in + w->in_n, IN_BYTES - w->in_n, &n);
         c->eof = e == ERR_OK && n == 0;

@@ -191,8 +191,10 @@ enum err conn_tls_recv(struct conn *c, char *room, size_t size, size_t *n)
     *n = 0;
     ERR_clear_error();
     t->wants_write = false;
-    if (SSL_read_ex(t->ssl, room, size, n) == 1)
+    if (SSL_read_ex(t->ssl, room, size, n) == 1) {
+        t->drained = *n < size && !SSL_has_pending(t->ssl);
         return ERR_OK;
+    }
     int e = SSL_get_error(t->ssl, 0);
     ERR_clear_error();
     if (e == SSL_ERROR_ZERO_RETURN)
