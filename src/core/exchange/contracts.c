@@ -161,6 +161,21 @@ enum err exchange_api_put(struct ctx *c, const struct exchange_api *api)
     return e == ERR_OK ? act_write(c, api_closure, &job, &act, 1) : e;
 }
 
+static const char *const signature_words[] = {"none", "requests", "answers", "both"};
+
+int exchange_signatures_read(const char *word)
+{
+    for (int i = 0; i < (int)COUNT_OF(signature_words); i++)
+        if (strcmp(word, signature_words[i]) == 0)
+            return i;
+    return -1;
+}
+
+const char *exchange_signatures_word(int64_t asks)
+{
+    return signature_words[asks & (EXCHANGE_SIGNED_REQUESTS | EXCHANGE_SIGNED_ANSWERS)];
+}
+
 /* ---- contracts ----------------------------------------------------------------------------------
  */
 struct contract_job {
@@ -181,6 +196,8 @@ static const char *contract_fault(const struct exchange_contract_terms *t)
         return "purpose";
     if (!is_text(t->basis_fr) || !is_text(t->basis_en))
         return "legal basis";
+    if (t->signatures && exchange_signatures_read(t->signatures) < 0)
+        return "signatures";
     if (!t->fields || !t->fields[0])
         return "fields";
     if (strcmp(t->fields, "*") == 0)
@@ -222,6 +239,11 @@ static enum err contract_closure(struct db_conn *db, void *arg)
         (int64_t)(t->duration_days > 0 ? t->duration_days : DEFAULT_DURATION_DAYS),
         (int64_t)(t->quota_per_minute > 0 ? t->quota_per_minute : 0), t->starts_ms, t->ends_ms,
         job->now_ms, job->now_ms, (int64_t)t->delegated);
+    if (e == ERR_OK && t->signatures)
+        e = db_exec(db,
+                    "INSERT INTO message_signing(contract, asks) VALUES($1, $2) "
+                    "ON CONFLICT (contract) DO UPDATE SET asks = $2",
+                    "si", job->id, (int64_t)exchange_signatures_read(t->signatures));
     return e == ERR_OK ? change_add(db, "config", job->id, 0) : e;
 }
 

@@ -37,6 +37,7 @@ struct exchange_contract_terms {
     bool purpose_needed;        /* each call must bear context, object and recipient */
     int duration_days;          /* of a consent; 0: 90 */
     int quota_per_minute;       /* 0: none */
+    const char *signatures;     /* "none", "requests", "answers", "both"; NULL: as before */
     int64_t starts_ms, ends_ms; /* 0: begun already, whatever the clock; 0: open */
 };
 

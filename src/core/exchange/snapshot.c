@@ -315,6 +315,10 @@ static int contract_row(void *arg, const struct db_value *v, size_t n_cols)
     k->delegated = v[18].i != 0;
     if (!k->route)
         return 0; /* its API is gone: as if it were not there */
+    k->signatures = v[19].i > 0 ? (unsigned)v[19].i : 0;
+    if ((k->signatures & EXCHANGE_SIGNED_REQUESTS) && v[20].s.n &&
+        jwks_read(v[20].s, &k->signer_keys) != ERR_OK)
+        log_warn("exchange_client_keys_invalid", "client", k->client_id.p);
     fields_fill(b, k, v[4].s);
     commons_fill(b, k);
     map_set(&b->s->contracts, k->id, k);
@@ -328,7 +332,10 @@ static enum err read_contracts(struct build *b)
                    "c.purpose_fr, c.purpose_en, c.basis_fr, c.basis_en, c.recipients, "
                    "c.consent_needed, c.purpose_needed, c.quota_per_minute, c.state, c.starts_at, "
                    "c.ends_at, COALESCE(o.name_fr, c.org_id), COALESCE(o.name_en, c.org_id), "
-                   "c.delegated FROM contract c LEFT JOIN organisation o ON o.id = c.org_id "
+                   "c.delegated, COALESCE(s.asks, 0), COALESCE(k.jwks, '') "
+                   "FROM contract c LEFT JOIN organisation o ON o.id = c.org_id "
+                   "LEFT JOIN message_signing s ON s.contract = c.id "
+                   "LEFT JOIN client k ON k.id = c.client_id "
                    "WHERE c.state = 'active'",
                    "");
 }
@@ -415,8 +422,11 @@ void exchange_snapshot_unref(struct exchange_snapshot *s)
     struct str key;
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
-    while (map_next(&s->contracts, &at, &key, &value))
-        json_filter_free(((struct exchange_contract *)value)->filter);
+    while (map_next(&s->contracts, &at, &key, &value)) {
+        struct exchange_contract *k = value;
+        json_filter_free(k->filter);
+        jwks_free(k->signer_keys);
+    }
     map_free(&s->contracts);
     map_free(&s->delegates);
     map_free(&s->routes);

@@ -33,6 +33,8 @@ struct exchange_field {
     struct str path, label_fr, label_en;
 };
 
+enum { EXCHANGE_SIGNED_REQUESTS = 1, EXCHANGE_SIGNED_ANSWERS = 2 };
+
 struct exchange_contract {
     struct str id, client_id, org_id;
     const struct exchange_route *route;
@@ -45,6 +47,8 @@ struct exchange_contract {
     bool consent_needed, purpose_needed, passthrough;
     bool delegated;             /* a vendor's: the recipients are the snapshot's delegates */
     unsigned quota_per_minute;  /* 0: none */
+    unsigned signatures;        /* EXCHANGE_SIGNED_... */
+    struct jwks *signer_keys;   /* the consumer's, where its requests are signed; NULL none */
     struct json_filter *filter; /* NULL when passthrough */
     struct exchange_field *fields;
     size_t n_fields;
