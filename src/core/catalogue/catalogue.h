@@ -105,6 +105,12 @@ enum err component_check(struct ctx *c, struct str text, json_t **out) MUST_CHEC
 call_handler component_call_check;
 route_handler page_circles, api_circles, page_component, page_component_post, api_component;
 
+/* once_only.c: {holds, fields, items: [{field, label, datum, sources}]}; the context's.
+ * ERR_INVALID: not JSON. */
+enum err once_only_check(struct ctx *c, struct str text, json_t **out) MUST_CHECK;
+call_handler once_only_call;
+route_handler api_once_only, page_once_only, page_once_only_post;
+
 json_t *type_key(const char *type); /* "type.string": a text */
 json_t *jstr(struct str s);         /* of UTF-8; "" for anything else */
 

@@ -50,6 +50,11 @@ static const struct route routes[] = {
                "Publishes an API of this body; new sources it follows.", "GET /api/catalogue/news"),
     ROUTE_TWIN("POST", "/agent/interfaces", SITE_ORG, ROLE_AGENT, 0, page_publish_post,
                "Publishes an API from its description.", "POST /api/catalogue/apis"),
+    ROUTE_TWIN("GET", "/une-seule-fois", SITE_ORG, ROLE_PUBLIC, 0, page_once_only,
+               "Looks for what a form asks that a body already holds.",
+               "POST /api/catalogue/once-only"),
+    ROUTE_TWIN("POST", "/une-seule-fois", SITE_ORG, ROLE_PUBLIC, 0, page_once_only_post,
+               "The same, of the form that is sent.", "POST /api/catalogue/once-only"),
     /* programs */
     ROUTE(
         "POST", "/api/catalogue/apis", SITE_ORG, ROLE_AGENT, ROUTE_API, api_publish,
@@ -80,6 +85,8 @@ static const struct route routes[] = {
           "The three circles: each component with its state."),
     ROUTE("POST", "/api/catalogue/component", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_component,
           "Checks the publiccode.yml or OpenAPI description of the body."),
+    ROUTE("POST", "/api/catalogue/once-only", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_once_only,
+          "What a procedure's form asks that a body already holds, with the contract to ask for."),
     ROUTE("GET", "/api/status", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_status,
           "How each provider is doing."),
     ROUTE("GET", "/api/catalogue/references", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_references,
@@ -117,6 +124,7 @@ static const struct call calls[] = {
     {"catalogue.news", news_call_list, "New sources a body was told of."},
     {"catalogue.system_put", system_call_put, "Notes one of a body's systems."},
     {"catalogue.component", component_call_check, "Checks what a component owes the others."},
+    {"catalogue.once_only", once_only_call, "What a form asks that a body already holds."},
     {"catalogue.concept_put", concept_call_put, "Defines a concept of the vocabulary."},
     {"catalogue.rates", rates_call, "The rate of systems with an API, by body."},
 };

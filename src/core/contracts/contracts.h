@@ -158,6 +158,9 @@ enum err delegation_list(struct ctx *c, struct str org, json_t **out) MUST_CHECK
 route_handler delegation_api_list, delegation_api_declare, delegation_api_act;
 route_handler delegation_page, delegation_page_declare, delegation_page_act;
 
+/* ---- statement.c */
+route_handler contracts_api_statement, contracts_page_statement;
+
 /* ---- desk.c: the webhook of a body's own authorisation desk
  * ---------------------------------------------------------- */
 /* Its secret, shown once. */
