@@ -44,7 +44,7 @@ test('[F2.1.6] [2.1.1.c] in the demonstration’s procedure, what other bodies h
 test('a form that asks for what the catalogue can supply is flagged, with the contract request filled in', { timeout: 60000 }, async () => {
   const field = (name, fr, en, more = {}) => ({ name, type: 'text', label: { fr, en }, ...more });
   const form = { v: 1, title: { fr: 'Carte de bibliothèque', en: 'Library card' }, steps: [{ id: 'a', fields: [field('cp', 'Votre code postal', 'Your postcode'), field('titre', 'Titre du livre', 'Title of the book'), field('nom', 'Nom de naissance', 'Birth name', { from: { claim: 'family_name' } })] }] };
-  const over = await send(`${platform.base}/api/catalogue/once-only`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(form) });
+  const over = await send(`${world.townUrl}/api/catalogue/once-only`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(form) });
   assert.equal(over.status, 200, over.text);
   assert.equal(over.json.holds, false);
   assert.deepEqual(over.json.items.map((x) => [x.field, x.datum.id]), [['cp', 'code-postal']], 'what is asked, and neither what is filled in nor what nobody holds');
@@ -53,7 +53,7 @@ test('a form that asks for what the catalogue can supply is flagged, with the co
   const file = join(platform.folder, 'form.json');
   writeFileSync(file, JSON.stringify(form));
   assert.equal(platform.command(['api', 'once-only', file]).code, 1, 'a build stops');
-  const bad = await send(`${platform.base}/api/catalogue/once-only`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{' });
+  const bad = await send(`${world.townUrl}/api/catalogue/once-only`, { method: 'POST', headers: { 'content-type': 'application/json' }, body: '{' });
   assert.deepEqual([bad.status, bad.json.code], [422, 'CAT-422-FORM']);
   // An agent pastes it, and follows the link: the request is half written.
   const agent = await bodies.browser('town');

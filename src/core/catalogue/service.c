@@ -85,7 +85,7 @@ static const struct route routes[] = {
           "The three circles: each component with its state."),
     ROUTE("POST", "/api/catalogue/component", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_component,
           "Checks the publiccode.yml or OpenAPI description of the body."),
-    ROUTE("POST", "/api/catalogue/once-only", SITE_ANY, ROLE_PUBLIC, ROUTE_API, api_once_only,
+    ROUTE("POST", "/api/catalogue/once-only", SITE_ORG, ROLE_PUBLIC, ROUTE_API, api_once_only,
           "What a procedure's form asks that a body already holds, with the contract to ask for."),
     ROUTE("GET", "/api/status", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_status,
           "How each provider is doing."),
