@@ -72,7 +72,7 @@ enum err agreement_text(struct ctx *c, const struct contract_request *r, const j
 
 /* ---- store.c ------------------------------------------------------------------------------------
  */
-enum { CONTRACTS_MIGRATIONS = 4 };
+enum { CONTRACTS_MIGRATIONS = 5 };
 extern const struct db_migration contracts_migrations[CONTRACTS_MIGRATIONS];
 enum err request_get(struct ctx *c, struct str id, struct contract_request *out) MUST_CHECK;
 /* Those an organisation has a side in; "" for all. state "" for all. */
