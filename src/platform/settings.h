@@ -28,6 +28,7 @@ struct settings {
     const char *desk_orgs;       /* whose agents check papers; blank-separated ids */
     const char *passkey_anchors; /* folder of makers' certificates; read once: */
     struct str passkey_anchors_text;
+    int64_t ping_seconds;
     bool allow_inside; /* outgoing calls to loopback and private addresses */
     bool demo;         /* the demonstration world is loaded and its processes run */
     const char *brand_name;
@@ -39,6 +40,8 @@ struct settings {
     const char *trace_rules;   /* thresholds: src/core/traces/rules.c */
     const char *syslog_listen; /* "127.0.0.1:1514"; "" none */
     const char *alert_mail;    /* "" none */
+    const char *mail_relay, *mail_from, *mail_login_file; /* relay "": no mail is sent */
+    struct str mail_login_text;                           /* what is in the file */
     const char *log_level;
     int64_t session_idle_s, session_max_s;
     int64_t body_max;

@@ -68,10 +68,16 @@ json_t *totp_qr(struct str uri)
     return v;
 }
 
+static void oath_begin(void)
+{
+    (void)oath_init();
+}
+
 enum err totp_check(struct str secret, struct str code, int64_t now_ms, int64_t after,
                     int64_t *step)
 {
     static pthread_once_t once = PTHREAD_ONCE_INIT;
+    uint64_t counter = 0;
     char otp[DIGITS + 1] = {0};
     size_t n = 0;
     int pos = 0;
@@ -82,13 +88,13 @@ enum err totp_check(struct str secret, struct str code, int64_t now_ms, int64_t 
             return ERR_DENIED;
         otp[n++] = code.p[i];
     }
-    if (n != DIGITS || pthread_once(&once, (void (*)(void))oath_init) != 0)
+    if (n != DIGITS || pthread_once(&once, oath_begin) != 0)
         return ERR_DENIED;
-    int rc = oath_totp_validate2(secret.p, secret.n, (time_t)(now_ms / 1000), STEP_S, 0, WINDOW,
-                                 &pos, otp);
+    int rc = oath_totp_validate3(secret.p, secret.n, (time_t)(now_ms / 1000), STEP_S, 0, WINDOW,
+                                 &pos, &counter, otp);
     if (rc < 0)
         return ERR_DENIED;
-    *step = now_ms / 1000 / STEP_S + pos;
+    *step = (int64_t)counter;
     return *step > after ? ERR_OK : ERR_DENIED;
 }
 
