@@ -76,7 +76,7 @@ struct str secret_typed(struct ctx *c, struct str s);
 /* ---- letters ------------------------------------------------------------------------------------
  */
 /* Writes to an address. In the demonstration the letter is also shown: *shown (or NULL). */
-enum err letter_send(struct ctx *c, const char *owner, struct str to, const char *kind,
+enum err letter_write(struct ctx *c, const char *owner, struct str to, const char *kind,
                      const json_t *data, json_t **shown) MUST_CHECK;
 bool letters_go(const struct ctx *c); /* a relay is set, or they are shown */
 
@@ -116,6 +116,10 @@ enum err passkey_remove(struct ctx *c, const struct account *a, struct str id) M
 enum err passkeys_reseal(struct ctx *c, const struct account *a, struct str person,
                          struct passkey **list, struct str **data, size_t *n) MUST_CHECK;
 
+/* What a desk wrote under this code. ERR_NOT_FOUND: no such code, used, or too old. */
+enum err desk_open(struct ctx *c, struct str code, struct str *id, struct str *agent,
+                   json_t **pivot) MUST_CHECK;
+
 /* ---- pages --------------------------------------------------------------------------------------
  */
 /* Where there is a mistake: answers with the page again and the text `key`. */
@@ -141,7 +145,7 @@ route_handler accounts_signin, accounts_signin_post, accounts_factor, accounts_f
     accounts_email, accounts_email_confirm, accounts_totp, accounts_totp_on, accounts_totp_off,
     accounts_codes, accounts_key, accounts_key_add, accounts_key_remove, accounts_delete,
     accounts_delete_page, accounts_link, accounts_desk_use, accounts_desk, accounts_desk_issue,
-    accounts_api, accounts_change_password;
+    accounts_api;
 call_handler accounts_call_forget, accounts_call_put;
 enum err accounts_erase_again(struct platform *pf, const json_t *leaf);
 void accounts_tick(struct platform *pf, int64_t now_ms);

@@ -307,5 +307,5 @@ enum err accounts_call_put(struct ctx *c, const json_t *args, json_t **out)
                         .verified = pivot ? STR("desk") : STR("")};
     *out = json_object();
     enum err e = account_create(c, &a, pivot, &why);
-    return e == ERR_EXISTS ? ERR_OK : e;
+    return e == ERR_EXISTS || e == ERR_CONFLICT ? ERR_OK : e;
 }

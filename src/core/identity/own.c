@@ -73,6 +73,18 @@ enum err identity_call_own_flow(struct ctx *c, const json_t *args, json_t **out)
     return ERR_OK;
 }
 
+enum err identity_call_own_pivot(struct ctx *c, const json_t *args, json_t **out)
+{
+    json_t *claims = NULL;
+    const char *why = "";
+    (void)c;
+    *out = json_object();
+    if (pivot_read(json_get(args, "claims"), &claims, &why) != ERR_OK)
+        json_object_set_new(*out, "why", json_string(why));
+    json_decref(claims);
+    return ERR_OK;
+}
+
 enum err identity_call_own_person(struct ctx *c, const json_t *args, json_t **out)
 {
     const char *why = "";

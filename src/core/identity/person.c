@@ -12,12 +12,12 @@ static bool is_agents(struct str realm)
     return str_eq_z(realm, "agents");
 }
 
-<<<<<<< HEAD
 /* A citizen's own account knows no pivot identity until somebody has seen her papers. */
 static bool is_verified(const json_t *claims)
 {
     return json_get_str(claims, "birthdate").n > 0;
-=======
+}
+
 /* ---- what was read a moment ago -----------------------------------------------------------------
  * The steps of one sign-in ask for the same person within a second. Whoever changes her here drops
  * it; another node's change is seen when the second is over. */
@@ -37,7 +37,6 @@ void person_cache_clear(void)
 void person_told_changed(struct ctx *c, struct str person, struct str client_id)
 {
     cache_drop(&kept, kept_key(c, "told", person, client_id));
->>>>>>> main
 }
 
 /* ---- finding ------------------------------------------------------------------------------------
