@@ -155,10 +155,12 @@ static enum err security_txt(struct ctx *c)
     return ctx_text(c, 200, "text/plain; charset=utf-8", text);
 }
 
-/* Where password managers send people (W3C, change-password URL): there is no password here to
- * change, and the page says where there is. */
+/* Where password managers send people (W3C, change-password URL): to her account where there are
+ * accounts of our own; else there is no password here, and the page says where there is. */
 static enum err change_password(struct ctx *c)
 {
+    if (c->pf->settings->own_accounts)
+        return ctx_redirect(c, portal_url(c, "/compte"));
     return ctx_page(c, "platform/change_password", NULL);
 }
 
