@@ -555,10 +555,8 @@ static void finish_filtered(struct gw_call *c)
     struct gateway *g = c->g;
     struct record_fields *f = &g->fields;
     buf_reset(&g->filtered);
-    buf_reset(&g->values);
     f->values = &g->values;
-    f->n = 0;
-    f->more = false;
+    record_fields_clear(f);
     if (json_filter_run(c->k->filter, buf_str(&c->content), &g->filtered, record_field_seen, f) !=
             ERR_OK ||
         g->filtered.err != ERR_OK)
