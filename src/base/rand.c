@@ -46,6 +46,8 @@ static void watch_forks(void)
 void rand_bytes(void *out, size_t n)
 {
     static pthread_once_t watched = PTHREAD_ONCE_INIT;
+    if (n == 0)
+        return;
     if (n > SHORT) {
         from_kernel(out, n);
         return;

@@ -69,6 +69,23 @@ static struct quota *quota_of(void *gateway, struct str contract_id)
     return &row->quota;
 }
 
+static struct health *health_of(struct gateway *g, const struct exchange_route *r)
+{
+    struct health *h = map_get(&g->healths, r->key);
+    if (h)
+        return h;
+    h = calloc(1, sizeof *h + r->key.n);
+    if (!h || r->api.n >= sizeof h->api || r->version.n >= sizeof h->version)
+        abort(); /* names have 64 characters at most */
+    memcpy(h->api, r->api.p, r->api.n);
+    memcpy(h->version, r->version.p, r->version.n);
+    char *key = (char *)(h + 1);
+    memcpy(key, r->key.p, r->key.n);
+    map_set(&g->healths, str_of(key, r->key.n), h);
+    usage_register_health(h);
+    return h;
+}
+
 void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
 {
     struct gateway *g = calloc(1, sizeof *g);
@@ -85,6 +102,7 @@ void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
     dpop_seen_init(&g->proofs, PROOFS_MAX);
     deny_init(&g->deny);
     map_init(&g->quotas);
+    map_init(&g->healths);
     map_init(&g->floods);
     relay_start(g);
     g->listener =
@@ -254,8 +272,11 @@ static enum gw_code purpose_read(struct gw_call *c)
     p->context = purpose_one(c->x, "context", "Socle-Context");
     p->object = purpose_one(c->x, "object", "Socle-Object");
     p->recipient = purpose_one(c->x, "recipient", "Socle-Recipient");
-    if (!purpose_is_good(p->context) || !purpose_is_good(p->object) ||
-        !purpose_is_good(p->recipient))
+    c->lacks = !purpose_is_good(p->context)     ? "context"
+               : !purpose_is_good(p->object)    ? "object"
+               : !purpose_is_good(p->recipient) ? "recipient"
+                                                : NULL;
+    if (c->lacks)
         return GW_PURPOSE;
     return c->k->recipients.n == 0 || recipient_is_named(c->k->recipients, p->recipient)
                ? GW_OK
@@ -283,6 +304,25 @@ static enum gw_code refuse(struct gateway *g, struct gw_call *c, struct token_gr
     grant->refusal_kept_ms = now_ms;
     record_refusal(g->lane, &rec, code);
     return code;
+}
+
+/* HEALTH: may the provider be asked now, and is there a place for one more of this contract? */
+STAGE_AT(health);
+static enum gw_code provider_admits(struct gateway *g, struct gw_call *c)
+{
+    struct quota_row *row = row_of(c->quota);
+    if (!c->route->ready)
+        return GW_PROVIDER_DOWN;
+    if (row->health_version != g->view_version) {
+        row->health = health_of(g, c->route);
+        row->health_version = g->view_version;
+    }
+    c->health = row->health;
+    if (!health_share(c->health, row->flying)) {
+        health_count(c->health, HEALTH_REFUSED, 1);
+        return GW_SHARE;
+    }
+    return health_admit(c->health, &c->route->policy, loop_now_ms(g->loop), &c->probe, &c->retry_s);
 }
 
 /* ---- the way through ----------------------------------------------------------------------------
@@ -341,7 +381,7 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
     if (!quota_take(c->quota, quota_share(c->k->quota_per_minute, g->n_loops),
                     loop_now_ms(g->loop)))
         return GW_QUOTA;
-    return c->route->ready ? GW_OK : GW_PROVIDER_DOWN;
+    return provider_admits(g, c);
 }
 
 bool gateway_fast(struct platform *pf, struct fast *x)
@@ -377,6 +417,7 @@ bool gateway_explain(struct str method, struct str path)
         {"METHOD", &gateway_at_admit, "open on this API"},
         {"PURPOSE", &gateway_at_purpose, "context, object, recipient where needed"},
         {"QUOTA", &gateway_at_quota, "the contract's calls per minute"},
+        {"HEALTH", &gateway_at_health, "the provider's breaker, its limits, the contract's share"},
         {"BODY", &gateway_at_body, "the request's body, whole, at most 1 MB"},
         {"DECISION", &gateway_at_decision, "appended to the journal, while ..."},
         {"UPSTREAM", &gateway_at_upstream, "... the provider is asked"},
