@@ -15,6 +15,8 @@ call_handler exchange_call_api, exchange_call_contract_put, exchange_call_contra
 void exchange_field_label(struct arena *a, struct str name, const char *lang, struct str *label);
 call_handler exchange_call_api_put, exchange_call_fields, exchange_call_contract;
 call_handler exchange_call_status;
+enum err exchange_api_status(struct ctx *c), exchange_api_status_one(struct ctx *c);
+enum err exchange_page_status(struct ctx *c), exchange_page_status_one(struct ctx *c);
 int exchange_cli_api_status(struct ctx *c, int argc, char **argv, bool as_json);
 int exchange_cli_api_secret(struct ctx *c, const char *api, const char *version);
 call_handler exchange_call_subscribers, exchange_call_circle_set, exchange_call_usage;
