@@ -7,12 +7,14 @@
 #include "base/map.h"
 #include "platform/change.h"
 #include "platform/ctx.h"
+#include "platform/mail_inner.h"
 
 const struct service *boot_service(size_t i)
 {
-    if (i == 0)
-        return &service_platform;
-    return i - 1 < services_n ? services[i - 1] : NULL;
+    static const struct service *const own[] = {&service_platform, &service_mail};
+    if (i < COUNT_OF(own))
+        return own[i];
+    return i - COUNT_OF(own) < services_n ? services[i - COUNT_OF(own)] : NULL;
 }
 
 /* Routes by their first segment; those that start with a name in braces under "{". */

@@ -33,9 +33,10 @@ static const struct setting table[] = {
     S(witness_logs, TEXT, "", "File of the logs it watches and cosigns: a verifier key a line."),
     S(witnesses, TEXT, "", "File of the witnesses of its log: a verifier key and a URL a line."),
     S(loops, NUMBER, "0", "Event loops; 0: one per core."),
-    S(handlers, NUMBER, "16", "Threads that run handlers."),
+    S(handlers, NUMBER, "32", "Threads that run handlers."),
     S(trusted_proxies, TEXT, "", "Addresses whose X-Forwarded-* and Forwarded headers count."),
     S(allow_inside, YES_NO, "no", "Outgoing calls may reach loopback and private addresses."),
+    S(ping_seconds, NUMBER, "60", "Seconds between two looks at each provider; 0: none."),
     S(demo, YES_NO, "no", "Load the demonstration world and run its processes."),
     S(brand_name, TEXT, "Socle", "Name shown on every page."),
     S(brand_note, TEXT, "",
@@ -46,6 +47,18 @@ static const struct setting table[] = {
     S(site_host, TEXT, "", "Who hosts it, with an address: legal mentions."),
     S(security_contact, TEXT, "",
       "mailto: or https: address for who found a weakness; empty: /security."),
+    S(trace_days, NUMBER, "90", "Days that technical traces of services are kept."),
+    S(trace_rules, TEXT, "",
+      "Thresholds of alerts, RULE=AT_LEAST or RULE=AT_LEAST*TIMES, with commas between."),
+    S(syslog_listen, TEXT, "",
+      "ADDRESS:PORT for syslog in clear (RFC 5424); loopback only; empty: none."),
+    S(alert_mail, TEXT, "", "Address that alerts are mailed to; empty: none."),
+    S(mail_relay, TEXT, "",
+      "Relay of outgoing mail: smtp://HOST:PORT (STARTTLS, unless it is on this machine) or "
+      "smtps://HOST:PORT; empty: no mail is sent."),
+    S(mail_from, TEXT, "", "Address that mails come from; needed with mail_relay."),
+    S(mail_login_file, TEXT, "",
+      "File with the login on its first line and the password on its second; empty: none."),
     S(log_level, TEXT, "info", "debug, info, warn or error."),
     S(session_idle_s, NUMBER, "1800", "Seconds without a request that end a session."),
     S(session_max_s, NUMBER, "43200", "Seconds after which a session ends in any case."),
@@ -197,7 +210,19 @@ static enum err complete(struct arena *a, struct settings *out)
     if (!*out->witness_name)
         out->witness_name = arena_printf(a, STR_FMT "/witness", STR_ARG(host)).p;
     enum err e = read_named(a, out->witness_logs, &out->witness_logs_text);
-    return e == ERR_OK ? read_named(a, out->witnesses, &out->witnesses_text) : e;
+    if (e == ERR_OK)
+        e = read_named(a, out->witnesses, &out->witnesses_text);
+    if (e == ERR_OK)
+        e = read_named(a, out->mail_login_file, &out->mail_login_text);
+    bool relay = str_starts(str_from(out->mail_relay), STR("smtp://")) ||
+                 str_starts(str_from(out->mail_relay), STR("smtps://"));
+    bool from = str_find_char(str_from(out->mail_from), '@') > 0;
+    if (e == ERR_OK && *out->mail_relay && (!relay || !from)) {
+        fprintf(stderr, "socle: mail_relay is smtp://HOST:PORT or smtps://HOST:PORT, with "
+                        "mail_from an address\n");
+        return ERR_INVALID;
+    }
+    return e;
 }
 
 enum err settings_load(struct arena *a, int *argc, char **argv, struct settings *out)

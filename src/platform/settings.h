@@ -24,6 +24,7 @@ struct settings {
     int64_t loops;                                /* 0: one per core */
     int64_t handlers;                             /* 16 */
     const char *trusted_proxies;
+    int64_t ping_seconds;
     bool allow_inside; /* outgoing calls to loopback and private addresses */
     bool demo;         /* the demonstration world is loaded and its processes run */
     const char *brand_name;
@@ -31,6 +32,12 @@ struct settings {
     const char *help_line;                                    /* whom to call */
     const char *publisher, *publication_director, *site_host; /* legal mentions; "" not set */
     const char *security_contact;                             /* an address; "" none */
+    int64_t trace_days;        /* technical traces are kept so long */
+    const char *trace_rules;   /* thresholds: src/core/traces/rules.c */
+    const char *syslog_listen; /* "127.0.0.1:1514"; "" none */
+    const char *alert_mail;    /* "" none */
+    const char *mail_relay, *mail_from, *mail_login_file; /* relay "": no mail is sent */
+    struct str mail_login_text;                           /* what is in the file */
     const char *log_level;
     int64_t session_idle_s, session_max_s;
     int64_t body_max;

@@ -1,5 +1,4 @@
 /* What a request says, what is missing in it, and the text that both sides sign. */
-#include <stdlib.h>
 
 #include "core/contracts/contracts.h"
 #include "crypto/digest.h"
@@ -17,7 +16,7 @@ static const struct {
                {"quota_per_minute", 0, 1000000},
                {"months", 12, 120},
                {"report_days", 0, 366}};
-static const char *const flags[] = {"consent_needed", "purpose_needed"};
+static const char *const flags[] = {"consent_needed", "purpose_needed", "for_clients"};
 
 /* ---- reading ------------------------------------------------------------------------------------
  */
@@ -181,7 +180,8 @@ size_t terms_faults(struct ctx *c, const json_t *terms, const json_t *api,
         WRONG(!is_text(json_get(terms, pairs[i]), "fr") ||
                   !is_text(json_get(terms, pairs[i]), "en"),
               pairs[i], pairs[i]);
-    WRONG(json_get_str(terms, "recipients").n == 0, "recipients", "recipients");
+    WRONG(json_get_str(terms, "recipients").n == 0 && !json_get_bool(terms, "for_clients", false),
+          "recipients", "recipients"); /* a vendor's are its clients */
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
         int64_t v = json_get_i64(terms, numbers[i].name, numbers[i].absent);
         WRONG(v < (numbers[i].absent > 0) || v > numbers[i].most, numbers[i].name, "number");
@@ -276,14 +276,10 @@ enum err agreement_text(struct ctx *c, const struct contract_request *r, const j
     json_object_set_new(v, "api_title", json_incref(json_get(api, "title")));
     json_object_set_new(v, "scope", json_incref(json_get(api, "scope")));
     json_object_set_new(v, "fields", terms_fields(c, r->terms, api));
-    char *z = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
+    *text = json_text_sorted(c->arena, v);
     json_decref(v);
-    if (!z || strlen(z) > AGREEMENT_MAX) {
-        free(z);
+    if (text->n > AGREEMENT_MAX)
         return ERR_LIMIT;
-    }
-    *text = arena_dup(c->arena, str_from(z));
-    free(z);
     sha256(text->p, text->n, hash);
     buf_init(&hex, 2 * sizeof hash + 1);
     buf_add_hex(&hex, hash, sizeof hash);

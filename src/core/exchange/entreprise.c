@@ -16,6 +16,8 @@ static const struct entreprise_error table[GW_CODE_COUNT] = {
                         "Votre jeton doit être présenté avec sa clé ou son certificat.", NULL},
     [GW_PROOF] = {"00106", "Preuve DPoP non valide", "La preuve ne correspond pas à cet appel.",
                   NULL},
+    [GW_SIGNATURE] = {"00107", "Signature de la requête non valide",
+                      "Votre contrat demande des requêtes signées (RFC 9421).", NULL},
     [GW_SCOPE] = {"00100", "Privilèges insuffisants", "Votre jeton ne donne pas accès à cette API.",
                   NULL},
     [GW_CONTRACT] = {"00110", "Contrat non actif",

@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include "core/exchange/entreprise.h"
 #include "core/exchange/health.h"
 
 static const struct exchange_policy policy = {
@@ -144,6 +145,34 @@ static void a_policy_is_read_strictly(void **state)
     assert_null(fault_of("{\"credentials\":{\"kind\":\"header\",\"name\":\"X-Key\"}}", &p));
 }
 
+static void each_refusal_has_its_code_in_the_other_format_too(void **state)
+{
+    (void)state;
+    for (int i = GW_OK + 1; i < GW_CODE_COUNT; i++) {
+        const struct entreprise_error *e = entreprise_error((enum gw_code)i);
+        bool providers = e->code[0] == '9';
+        assert_int_equal(strspn(e->code, "0123456789"), 5);
+        assert_true(strlen(e->title) > 0 && strlen(e->detail) > 0);
+        if (providers)
+            assert_true(gw_fault((enum gw_code)i)->status == 404 ||
+                        gw_fault((enum gw_code)i)->status == 422 ||
+                        gw_fault((enum gw_code)i)->status >= 500);
+        for (int k = GW_OK + 1; k < i; k++)
+            assert_string_not_equal(e->code, entreprise_error((enum gw_code)k)->code);
+    }
+    struct buf b;
+    json_t *v;
+    struct gw_problem p = {.code = GW_PURPOSE, .trace_id = STR("t"), .base_url = ""};
+    buf_init(&b, 4096);
+    entreprise_write(&b, &p, 0, "object");
+    assert_int_equal(json_read(buf_str(&b), &v, NULL), ERR_OK);
+    const json_t *one = json_array_get(json_get(v, "errors"), 0);
+    assert_string_equal(json_get_z(json_get(one, "source"), "parameter", ""), "object");
+    assert_true(json_is_null(json_get(json_get(one, "meta"), "retry_in")));
+    json_decref(v);
+    buf_free(&b);
+}
+
 static void a_secret_is_shown_as_each_kind_says(void **state)
 {
     (void)state;
@@ -172,6 +201,7 @@ int main(void)
         cmocka_unit_test(the_providers_own_limit_is_kept),
         cmocka_unit_test(callers_share),
         cmocka_unit_test(a_policy_is_read_strictly),
+        cmocka_unit_test(each_refusal_has_its_code_in_the_other_format_too),
         cmocka_unit_test(a_secret_is_shown_as_each_kind_says),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

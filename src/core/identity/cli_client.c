@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "base/rand.h"
-#include "core/identity/cli.h"
+#include "platform/cli.h"
 #include "core/identity/client.h"
 #include "core/identity/identity.h"
 #include "platform/change.h"
