@@ -3,7 +3,7 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
-import { Platform, run, sleep, until } from '../lib/platform.mjs';
+import { Platform, sleep, until } from '../lib/platform.mjs';
 import { newClient, publish } from '../lib/provider.mjs';
 import { World, call, machineToken } from '../lib/story.mjs';
 
@@ -58,7 +58,7 @@ after(async () => {
 
 const get = (path, options) => call(world, path, token, options);
 const secret = (id, value) => platform.must(['api', 'secret', id, 'v1'], { input: value });
-const status = (id) => platform.json(['api', 'status', id, 'v1', '--json'])[0];
+const status = (id) => platform.json(['api', 'status', id, 'v1'])[0];
 
 test('[F3.5.1] a provider that slows: the breaker opens, says when to come back, and closes when it is well; its owner sees it', async () => {
   calm();
@@ -148,7 +148,7 @@ test('credentials: each kind as it is declared; without its secret a route is cl
   assert.equal(p.headers.authorization, 'Bearer jeton-long-4');
   assert.equal(p.url, '/p/x?context=aide&object=dossier%2012&recipient=99900600000015');
   for (const s of ['cle-tres-secrete', 'secrete=2', 'secrete%3D2', 'mot-de-passe-3', 'jeton-long-4'])
-    assert.ok(!answers.join().includes(s) && !platform.log.includes(s), `${s} is nowhere`);
+    assert.ok(!answers.join().includes(s) && !platform.log().includes(s), `${s} is nowhere`);
 });
 
 test('OAuth client credentials: one token for many calls, asked for beside the loops', async () => {
@@ -160,13 +160,13 @@ test('OAuth client credentials: one token for many calls, asked for beside the l
   assert.equal(tokens.length, 1, 'one token for all');
   assert.equal(Buffer.from(tokens[0].auth.slice(6), 'base64').toString(), `socle-oauth:${encodeURIComponent('secret:oauth/5')}`);
   assert.match(tokens[0].body, /grant_type=client_credentials&scope=lire/);
-  assert.ok(!platform.log.includes('secret:oauth'));
+  assert.ok(!platform.log().includes('secret:oauth'));
 });
 
 test('a declaration that is not acceptable is refused, with the member at fault', async () => {
   for (const [gateway, member] of [[{ retries: 9 }, 'gateway.retries'], [{ breaker: { percent: 200 } }, 'gateway.breaker'], [{ credentials: { kind: 'header', name: 'Host' } }, 'gateway.credentials'], [{ nimporte: 1 }, 'gateway']]) {
-    const r = await run(platform, ['api', 'put', '-'], { input: JSON.stringify({ v: 1, id: 'faux', version: 'v1', org_id: 'essai-demo', title: { fr: 'F', en: 'F' }, summary: { fr: 'F', en: 'F' }, scope: 'faux', origin: 'http://127.0.0.1:1', circle: 3, fields: [], gateway }) }).catch((e) => e);
-    assert.notEqual(r.code ?? r.status, 0, JSON.stringify(gateway));
-    assert.match(String(r.stderr ?? r), new RegExp(member.replace('.', '\\.')));
+    const r = platform.command(['api', 'put', '-'], { input: JSON.stringify({ v: 1, id: 'faux', version: 'v1', org_id: 'essai-demo', title: { fr: 'F', en: 'F' }, summary: { fr: 'F', en: 'F' }, scope: 'faux', origin: 'http://127.0.0.1:1', circle: 3, fields: [], gateway }) });
+    assert.notEqual(r.code, 0, JSON.stringify(gateway));
+    assert.match(r.stderr, new RegExp(member.replace('.', '\\.')));
   }
 });

@@ -121,8 +121,8 @@ bool call_ask(struct gw_call *c, const struct upstream_ops *ops)
     c->up_ended = false;
     c->asked_us = clock_mono_us();
     c->judge_owed = true;
-    if (row_of(c->quota)->flying == 0)
-        upstream_hurry(c->up); /* who has nothing under way does not wait behind who has much */
+    if (health_first(c->health, row_of(c->quota)->flying))
+        upstream_hurry(c->up);
     health_take(c->health, &row_of(c->quota)->flying);
     c->flying = true;
     return true;

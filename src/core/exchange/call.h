@@ -81,7 +81,8 @@ struct gw_call {
     bool flying, judge_owed;   /* counted among those under way; the provider was asked */
     unsigned retry_s, retries; /* what to tell; how often the provider was asked again */
     int64_t asked_us;
-    const char *lacks; /* the parameter that is missing; NULL */
+    uint64_t view_seen, deny_seen; /* when it was admitted */
+    const char *lacks;             /* the parameter that is missing; NULL */
     struct str rest, consent;
     struct call_purpose purpose;
     int64_t at_ms, began_us, denied_at_ms;
@@ -117,6 +118,9 @@ struct gw_call *call_new(struct gateway *g, struct fast *x);
 void call_fail(struct gw_call *c, enum gw_code code);
 void call_read_body(struct gw_call *c);
 void call_go(struct gw_call *c);
+/* Again, before the first byte of an answer: a consent or a contract may have gone meanwhile. GW_OK
+ * or why not. */
+enum gw_code call_still_allowed(struct gw_call *c) MUST_CHECK;
 /* Asks the provider (ask.c). False: it cannot be asked so. */
 bool call_ask(struct gw_call *c, const struct upstream_ops *ops) MUST_CHECK;
 void call_release(struct gw_call *c);

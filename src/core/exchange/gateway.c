@@ -332,6 +332,30 @@ static enum gw_code provider_admits(struct gateway *g, struct gw_call *c)
 
 /* ---- the way through ----------------------------------------------------------------------------
  */
+static struct decide_in decide_now(struct gw_call *c)
+{
+    struct gateway *g = c->g;
+    return (struct decide_in){.snapshot = g->view->snapshot,
+                              .snapshot_version = g->view_version,
+                              .deny = &g->deny,
+                              .now_ms = c->at_ms,
+                              .quota = quota_of,
+                              .quota_arg = g};
+}
+
+enum gw_code call_still_allowed(struct gw_call *c)
+{
+    struct gateway *g = c->g;
+    struct token_grant *grant;
+    if (c->view_seen == g->view_version && c->deny_seen == g->deny.version)
+        return GW_OK;
+    const struct exchange_route *r = map_get(&g->view->snapshot->routes, c->route->key);
+    struct decide_in in = decide_now(c);
+    c->view_seen = g->view_version;
+    c->deny_seen = g->deny.version;
+    return r && r->active ? decide(&in, c->token, r, &grant, &c->denied_at_ms) : GW_ROUTE;
+}
+
 STAGE_AT(admit);
 static enum gw_code admit(struct gateway *g, struct gw_call *c)
 {
@@ -362,12 +386,9 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
     token->refs++;
 
     /* DECIDE: contract, consent, denials, times */
-    struct decide_in in = {.snapshot = g->view->snapshot,
-                           .snapshot_version = g->view_version,
-                           .deny = &g->deny,
-                           .now_ms = c->at_ms,
-                           .quota = quota_of,
-                           .quota_arg = g};
+    struct decide_in in = decide_now(c);
+    c->view_seen = g->view_version;
+    c->deny_seen = g->deny.version;
     code = decide(&in, token, c->route, &grant, &c->denied_at_ms);
     if (code != GW_OK)
         return refuse(g, c, grant, code);

@@ -120,6 +120,12 @@ bool health_share(const struct health *h, unsigned mine)
     return mine < (part > SHARE_LEAST ? part : SHARE_LEAST);
 }
 
+bool health_first(const struct health *h, unsigned mine)
+{
+    unsigned callers = h->callers + (mine == 0);
+    return callers > 1 && mine < SHARED / callers;
+}
+
 void health_take(struct health *h, unsigned *mine)
 {
     h->flying++;

@@ -62,6 +62,8 @@ void health_limit(struct health *h, int64_t now_ms, unsigned seconds);
 /* Calls under way are shared: while several contracts ask, none holds more than its part of the
  * connections. `mine`: the contract's calls under way in this loop. */
 bool health_share(const struct health *h, unsigned mine);
+/* Who has less than its part of the connections does not wait behind who has more. */
+bool health_first(const struct health *h, unsigned mine);
 void health_take(struct health *h, unsigned *mine);
 void health_give(struct health *h, unsigned *mine);
 

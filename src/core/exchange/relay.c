@@ -627,6 +627,11 @@ static void try_finish(struct gw_call *c)
 {
     if (!c->decided || c->answered || c->answer == ANSWER_NONE)
         return;
+    enum gw_code code = call_still_allowed(c);
+    if (code != GW_OK) {
+        call_fail(c, code);
+        return;
+    }
     if (c->answer == ANSWER_STREAM) {
         bool ended = c->up_ended;
         struct fast *x = c->x;
