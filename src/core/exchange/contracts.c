@@ -54,7 +54,11 @@ const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS] = {
      " PRIMARY KEY(api, version, day));"
      "CREATE TABLE exchange_breaker("
      " api TEXT NOT NULL, version TEXT NOT NULL, state TEXT NOT NULL, since_at BIGINT NOT NULL,"
-     " PRIMARY KEY(api, version));"},
+     " PRIMARY KEY(api, version));"
+     "CREATE TABLE exchange_departure("
+     " api TEXT NOT NULL, version TEXT NOT NULL, path TEXT NOT NULL, rule TEXT NOT NULL,"
+     " n BIGINT NOT NULL, first_at BIGINT NOT NULL, last_at BIGINT NOT NULL,"
+     " PRIMARY KEY(api, version, path, rule));"},
     {"exchange", 40,
      "ALTER TABLE contract ADD COLUMN delegated BIGINT NOT NULL DEFAULT 0;"
      "CREATE TABLE exchange_delegate("

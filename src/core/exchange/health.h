@@ -31,6 +31,7 @@ struct health {
     int64_t open_until_ms, limit_until_ms;
     unsigned opened_in_row;
     bool probing;
+    unsigned seen;            /* whole answers, for the samples */
     unsigned flying, callers; /* calls under way, contracts that have some */
 
     atomic_uint_fast64_t counts[HEALTH_COUNTS];

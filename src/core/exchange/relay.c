@@ -9,6 +9,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "core/exchange/entreprise.h"
+#include "core/exchange/sample.h"
 #include "core/exchange/signature.h"
 #include "core/exchange/stages.h"
 
@@ -646,6 +647,7 @@ static void try_finish(struct gw_call *c)
             pause_provider(c, false);
         }
     } else if (c->up_ended) {
+        sample_offer(c);
         if (c->k->passthrough || c->status == 204)
             answer_whole(c, c->k->passthrough ? buf_str(&c->content) : STR_NONE, NULL);
         else

@@ -3,12 +3,15 @@
 #include "core/exchange/exchange.h"
 #include "core/exchange/feed.h"
 #include "core/exchange/gateway.h"
+#include "core/exchange/sample.h"
 #include "core/exchange/schema.h"
 #include "core/exchange/usage.h"
 
 static enum err start(struct platform *pf)
 {
     enum err e = feed_start(pf);
+    if (e == ERR_OK)
+        e = sample_start(pf);
     return e == ERR_OK ? usage_start(pf) : e;
 }
 

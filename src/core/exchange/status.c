@@ -88,12 +88,31 @@ static enum err consumers_read(struct ctx *c, struct db_conn *db, struct str api
     return ERR_OK;
 }
 
+static enum err departures_read(struct ctx *c, struct db_conn *db, struct str api,
+                                struct str version, json_t **out)
+{
+    struct db_result r;
+    enum err e = db_query(db, c->arena, &r,
+                          "SELECT path, rule, n, last_at FROM exchange_departure "
+                          "WHERE api = $1 AND version = $2 ORDER BY n DESC, path LIMIT 50",
+                          "ss", api, version);
+    if (e != ERR_OK)
+        return e;
+    *out = json_array();
+    for (size_t i = 0; i < r.n_rows; i++)
+        json_array_append_new(*out,
+                              json_pack("{s:o, s:o, s:I, s:I}", "path", text(&r, i, 0), "rule",
+                                        text(&r, i, 1), "n", (json_int_t)db_i64(&r, i, 2),
+                                        "last_at", (json_int_t)db_i64(&r, i, 3)));
+    return ERR_OK;
+}
+
 static enum err one_read(struct ctx *c, const struct db_result *r, size_t row, json_t **out)
 {
     struct db_conn *db = db_read(c->pf->db);
     struct str api = db_str(r, row, 0), version = db_str(r, row, 1);
     int64_t today = clock_now_ms() / DAY_MS;
-    json_t *day = NULL, *month = NULL, *consumers = NULL, *policy = NULL;
+    json_t *day = NULL, *month = NULL, *consumers = NULL, *policy = NULL, *departed = NULL;
     if (!db)
         return ERR_UNAVAILABLE;
     enum err e = days_read(c, db, api, version, today, &day);
@@ -101,6 +120,8 @@ static enum err one_read(struct ctx *c, const struct db_result *r, size_t row, j
         e = days_read(c, db, api, version, today - DAYS + 1, &month);
     if (e == ERR_OK)
         e = consumers_read(c, db, api, version, today, &consumers);
+    if (e == ERR_OK)
+        e = departures_read(c, db, api, version, &departed);
     if (e == ERR_OK && json_read(db_str(r, row, 7), &policy, NULL) != ERR_OK)
         policy = json_object();
     if (e != ERR_OK) {
@@ -110,11 +131,11 @@ static enum err one_read(struct ctx *c, const struct db_result *r, size_t row, j
         return e;
     }
     const char *state = db_str(r, row, 5).n ? db_z(r, row, 5) : "closed";
-    *out = json_pack("{s:o, s:o, s:o, s:{s:o, s:o}, s:{s:s, s:I}, s:o, s:o, s:o, s:o}", "api",
+    *out = json_pack("{s:o, s:o, s:o, s:{s:o, s:o}, s:{s:s, s:I}, s:o, s:o, s:o, s:o, s:o}", "api",
                      text(r, row, 0), "version", text(r, row, 1), "org_id", text(r, row, 2),
                      "title", "fr", text(r, row, 3), "en", text(r, row, 4), "breaker", "state",
                      state, "since", (json_int_t)db_i64(r, row, 6), "today", day, "days_30", month,
-                     "consumers", consumers, "gateway", policy);
+                     "consumers", consumers, "gateway", policy, "departures", departed);
     return ERR_OK;
 }
 
@@ -240,7 +261,6 @@ enum err exchange_page_status_one(struct ctx *c)
         json_object_set_new(k, "last", json_stringn(at.p, at.n));
     }
     json_object_set_new(v, "some", json_boolean(json_array_size(json_get(v, "consumers")) > 0));
-    json_object_set_new(v, "departs",
-                        json_boolean(json_get_i64(json_get(v, "days_30"), "departures", 0) > 0));
+    json_object_set_new(v, "departs", json_boolean(json_array_size(json_get(v, "departures")) > 0));
     return ctx_page(c, "exchange/status_one", v);
 }
