@@ -46,7 +46,8 @@ static const struct setting table[] = {
     S(handlers, NUMBER, "32", "Threads that run handlers."),
     S(trusted_proxies, TEXT, "", "Addresses whose X-Forwarded-* and Forwarded headers count."),
     S(own_accounts, YES_NO, "no", "Citizens may open an account of this platform's own."),
-    S(desk_orgs, TEXT, "", "Organisations whose agents check papers at a desk: ids, blanks between."),
+    S(desk_orgs, TEXT, "",
+      "Organisations whose agents check papers at a desk: ids, blanks between."),
     S(passkey_anchors, TEXT, "",
       "Folder of PEM certificates of makers of passkeys that count for the high level."),
     S(allow_inside, YES_NO, "no", "Outgoing calls may reach loopback and private addresses."),
@@ -66,7 +67,11 @@ static const struct setting table[] = {
       "Thresholds of alerts, RULE=AT_LEAST or RULE=AT_LEAST*TIMES, with commas between."),
     S(syslog_listen, TEXT, "",
       "ADDRESS:PORT for syslog in clear (RFC 5424); loopback only; empty: none."),
+    S(syslog_tls_listen, TEXT, "", "ADDRESS:PORT for syslog over TLS (RFC 5425); empty: none."),
+    S(syslog_senders, TEXT, "",
+      "File of who may send syslog over TLS: NAME and its certificate's SHA-256 in hex a line."),
     S(alert_mail, TEXT, "", "Address that alerts are mailed to; empty: none."),
+    S(alert_org, TEXT, "", "Organisation whose webhook is told of alerts; empty: none."),
     S(mail_relay, TEXT, "",
       "Relay of outgoing mail: smtp://HOST:PORT (STARTTLS, unless it is on this machine) or "
       "smtps://HOST:PORT; empty: no mail is sent."),
@@ -267,6 +272,8 @@ static enum err complete(struct arena *a, struct settings *out)
         e = read_named(a, out->witness_logs, &out->witness_logs_text);
     if (e == ERR_OK)
         e = read_named(a, out->witnesses, &out->witnesses_text);
+    if (e == ERR_OK)
+        e = read_named(a, out->syslog_senders, &out->syslog_senders_text);
     if (e == ERR_OK)
         e = read_folder(a, out->passkey_anchors, &out->passkey_anchors_text);
     if (e == ERR_OK)

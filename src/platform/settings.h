@@ -45,7 +45,10 @@ struct settings {
     int64_t trace_days;        /* technical traces are kept so long */
     const char *trace_rules;   /* thresholds: src/core/traces/rules.c */
     const char *syslog_listen; /* "127.0.0.1:1514"; "" none */
-    const char *alert_mail;    /* "" none */
+    const char *syslog_tls_listen;
+    const char *syslog_senders; /* file: "NAME sha256-hex" a line */
+    struct str syslog_senders_text;
+    const char *alert_mail, *alert_org;                   /* "" none */
     const char *mail_relay, *mail_from, *mail_login_file; /* relay "": no mail is sent */
     struct str mail_login_text;                           /* what is in the file */
     const char *log_level;
