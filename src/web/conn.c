@@ -284,8 +284,8 @@ static bool certificate_add(struct conn *c)
     proxy_strip(h);
     if (h->n_headers == HTTP_HEADERS_MAX)
         return false;
-    h->headers[h->n_headers++] =
-        (struct http_header){STR("Client-Cert"), str_from(c->tls->client_cert)};
+    h->headers[h->n_headers++] = (struct http_header){
+        STR("Client-Cert"), str_of(c->tls->client_cert, c->tls->client_cert_n)};
     return true;
 }
 
