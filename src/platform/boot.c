@@ -225,8 +225,8 @@ static void serve_until_stopped(struct proc *self, struct platform *pf)
     tls_close(tls);
 }
 
-/* Requests take and give back the same few hundred kilobytes all day: given back to the system after
- * each, they would be asked for again by the next. */
+/* Requests take and give back the same few hundred kilobytes all day: given back to the system
+ * after each, they would be asked for again by the next. */
 static void keep_memory(void)
 {
     mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
@@ -284,6 +284,8 @@ int boot_jobs_main(struct proc *self, void *settings)
     proc_ready(self);
     for (int64_t turn = 0; !proc_stopping; turn++) {
         int64_t now_ms = clock_now_ms();
+        if (turn % 60 == 0 && site_table_read(&pf) != ERR_OK)
+            log_warn("sites_read_failed");
         for (size_t i = 0; (s = boot_service(i)) != NULL; i++)
             if (s->tick)
                 s->tick(&pf, now_ms);

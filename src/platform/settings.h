@@ -30,6 +30,10 @@ struct settings {
     int64_t loops;                                /* 0: one per core */
     int64_t handlers;                             /* 16 */
     const char *trusted_proxies;
+    bool own_accounts;           /* citizens may have an account of ours */
+    const char *desk_orgs;       /* whose agents check papers; blank-separated ids */
+    const char *passkey_anchors; /* folder of makers' certificates; read once: */
+    struct str passkey_anchors_text;
     int64_t ping_seconds;
     bool allow_inside; /* outgoing calls to loopback and private addresses */
     bool demo;         /* the demonstration world is loaded and its processes run */
