@@ -392,6 +392,16 @@ static bool wants_input(struct conn *c)
     return !c->eof && c->state != CONN_CLOSED && (!c->w || room(c->w) > 0);
 }
 
+static void took(struct conn *c, size_t n)
+{
+    c->w->in_n += n;
+    count(c->wl, COUNT_IN, (uint64_t)n);
+    if (c->wait == WAIT_BODY) {
+        c->since_ms = loop_now_ms(c->wl->loop);
+        c->body_got += (uint64_t)n;
+    }
+}
+
 /* Until nothing is left inside the session: the socket says nothing of what lies there. */
 static void tls_read(struct conn *c)
 {
@@ -404,10 +414,7 @@ static void tls_read(struct conn *c)
         c->broken = e == ERR_IO;
         if (n == 0)
             return;
-        w->in_n += n;
-        count(c->wl, COUNT_IN, (uint64_t)n);
-        if (c->wait == WAIT_BODY)
-            c->since_ms = loop_now_ms(c->wl->loop);
+        took(c, n);
     }
 }
 
@@ -426,10 +433,7 @@ static void conn_read(struct conn *c)
     struct work *w = c->w ? c->w : work_take(c);
     ssize_t n = recv(c->io.fd, w->in + w->in_n, IN_BYTES - w->in_n, 0);
     if (n > 0) {
-        w->in_n += (size_t)n;
-        count(c->wl, COUNT_IN, (uint64_t)n);
-        if (c->wait == WAIT_BODY)
-            c->since_ms = loop_now_ms(c->wl->loop);
+        took(c, (size_t)n);
     } else if (n == 0) {
         c->eof = true;
     } else if (errno != EAGAIN && errno != EINTR) {
@@ -475,7 +479,8 @@ static void settle(struct conn *c)
     enum conn_wait wait = wait_of(c, pending);
     if (wait != c->wait) {
         c->wait = wait;
-        c->since_ms = loop_now_ms(c->wl->loop);
+        c->since_ms = c->body_from_ms = loop_now_ms(c->wl->loop);
+        c->body_got = 0;
         if (wait == WAIT_SEND)
             out_mark(c);
     }
