@@ -14,6 +14,7 @@
 #include "platform/org_cli.h"
 #include "platform/render.h"
 #include "platform/rp.h"
+#include "platform/tls_cli.h"
 #include "web/assets.h"
 #include "web/pages.h"
 
@@ -154,10 +155,12 @@ static enum err security_txt(struct ctx *c)
     return ctx_text(c, 200, "text/plain; charset=utf-8", text);
 }
 
-/* Where password managers send people (W3C, change-password URL): there is no password here to
- * change, and the page says where there is. */
+/* Where password managers send people (W3C, change-password URL): to her account where there are
+ * accounts of our own; else there is no password here, and the page says where there is. */
 static enum err change_password(struct ctx *c)
 {
+    if (c->pf->settings->own_accounts)
+        return ctx_redirect(c, portal_url(c, "/compte"));
     return ctx_page(c, "platform/change_password", NULL);
 }
 
@@ -226,6 +229,7 @@ static const struct route routes[] = {
 };
 
 static const struct command commands[] = {
+    {"tls", "certificates: make, request, install, import", tls_cli},
     {"org", "list and put organisations, give one its site", org_cli},
 };
 
