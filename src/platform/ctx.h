@@ -50,7 +50,8 @@ struct ctx {
     char trace_id[33];
     struct fault fault;
     struct str fault_detail;
-    json_t *fault_extra; /* more members for the problem+json */
+    json_t *fault_extra;    /* more members for the problem+json */
+    unsigned retry_after_s; /* 0: the status' own */
     struct str path_value[8];
     const char *page; /* set by ctx_page, drawn by the RENDER stage */
     json_t *page_data;

@@ -58,6 +58,11 @@ static const struct setting table[] = {
     S(mail_from, TEXT, "", "Address that mails come from; needed with mail_relay."),
     S(mail_login_file, TEXT, "",
       "File with the login on its first line and the password on its second; empty: none."),
+    S(throttle_address, NUMBER, "600",
+      "Sign-in pages an address may ask for in a minute; the loopback is not counted; 0: no "
+      "limit."),
+    S(throttle_client, NUMBER, "0",
+      "Sign-ins a client may begin in a minute on each node; 0: no limit."),
     S(log_level, TEXT, "info", "debug, info, warn or error."),
     S(session_idle_s, NUMBER, "1800", "Seconds without a request that end a session."),
     S(session_max_s, NUMBER, "43200", "Seconds after which a session ends in any case."),

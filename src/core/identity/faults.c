@@ -66,6 +66,8 @@ enum err idt_fail(struct ctx *c, enum idt code, const struct flow *f, const char
              detail ? detail : "-");
     c->fault = *fault;
     c->rs->status = fault->status;
+    if (c->retry_after_s)
+        web_header(c->rs, "Retry-After", arena_printf(c->arena, "%u", c->retry_after_s));
     json_t *d = json_object();
     if (known && f->kind == FLOW_CLIENT) {
         bool en = strcmp(c->lang, "en") == 0;
