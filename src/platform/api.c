@@ -137,6 +137,22 @@ static enum err identity_of(struct ctx *c, const json_t *claims, json_t **identi
     return e;
 }
 
+/* What a person gave before she cut it off is refused; what she gives afterwards is not. */
+static enum err person_not_cut(struct ctx *c, const json_t *claims, const json_t *identity)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query_one(
+        db, c->arena, &r,
+        "SELECT 1 FROM change WHERE kind = 'deny' AND until_ms > $1 AND item = $2 AND at_ms >= $3",
+        "isi", clock_now_ms(),
+        arena_printf(c->arena, "person:%s", json_get_z(identity, "person", "")),
+        json_get_i64(claims, "iat", 0) * 1000);
+    return e == ERR_NOT_FOUND ? ERR_OK : e == ERR_OK ? ERR_DENIED : e;
+}
+
 static bool is_agent_here(struct ctx *c, const json_t *pivot)
 {
     struct db_result r;
@@ -243,6 +259,10 @@ enum err access_token_read(struct ctx *c, struct str token, json_t **claims, jso
     if (e == ERR_OK) {
         *why = "no person in it";
         e = identity_of(c, *claims, identity);
+    }
+    if (e == ERR_OK) {
+        *why = "revoked";
+        e = person_not_cut(c, *claims, *identity);
     }
     return e;
 }

@@ -104,6 +104,7 @@ static enum err claims_read(struct token *t, const json_t *claims, const uint8_t
     if (!t->jti.n || !t->client_id.n || exp_s <= 0 || exp_s > INT64_MAX / 1000)
         return ERR_INVALID;
     t->expires_ms = exp_s * 1000;
+    t->issued_ms = json_get_i64(claims, "iat", 0) * 1000;
     enum err e = grants_read(t, json_get(claims, "grants"));
     if (e == ERR_OK && idt.n)
         e = identity_read(t, idt, seal_key);

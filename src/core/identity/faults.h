@@ -20,6 +20,8 @@ enum idt {
     IDT_LEVEL,            /* signed in below the level asked for */
     IDT_PIVOT,            /* the identity it gave is incomplete or malformed */
     IDT_BLOCKED,          /* the account is blocked */
+    IDT_BLOCKED_PROVIDER, /* she wants nobody in by this provider */
+    IDT_SUSPICIOUS,       /* it may be somebody else: a stronger sign-in is asked for */
     IDT_PASSWORD,         /* operator: wrong login or password */
     IDT_TRIES,            /* too many tries */
     IDT_COUNT

@@ -20,7 +20,8 @@ route_handler identity_sign_in, identity_choose, identity_go, identity_back, ide
     identity_grant_end_post, identity_api_grants, identity_api_grant_end;
 /* docs/CALLS.md */
 call_handler identity_call_subs, identity_call_client, identity_call_grants,
-    identity_call_grant_end, identity_call_authenticate, identity_call_person;
+    identity_call_grant_end, identity_call_authenticate, identity_call_person,
+    identity_call_sessions_ended, identity_call_cut, identity_call_address, identity_call_providers;
 
 int identity_cli_client(struct platform *pf, int argc, char **argv);
 int identity_cli_provider(struct platform *pf, int argc, char **argv);

@@ -226,6 +226,11 @@ static const struct call calls[] = {
     {"identity.grant_end", identity_call_grant_end, "Ends one of them, within 1 s everywhere."},
     {"identity.client", identity_call_client, "A client's name and organisation."},
     {"identity.authenticate", identity_call_authenticate, "Which client makes this request."},
+    {"identity.sessions_ended", identity_call_sessions_ended,
+     "Sessions that ended: services and sites they led to are told."},
+    {"identity.cut", identity_call_cut, "Refuses every token a person gave until now."},
+    {"identity.address", identity_call_address, "A person's address for mails."},
+    {"identity.providers", identity_call_providers, "The identity providers of a realm."},
     {"identity.person", identity_call_person, "Whom a client means by a sub it was given."},
 };
 
