@@ -44,7 +44,7 @@ static enum err notices_write(struct db_conn *db, void *arg)
         e = db_exec(db,
                     "INSERT INTO logout_notice(id, client_id, person, sid, tries, next_at, "
                     "created_at) VALUES($1, $2, $3, $4, 0, $5, $5)",
-                    "ssssi", n->ids[i], n->clients[i], n->person, n->sid, n->now_ms);
+                    "ssssi", n->ids[i], n->clients[i], n->subs[i], n->sid, n->now_ms);
     return e;
 }
 

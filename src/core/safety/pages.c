@@ -227,6 +227,11 @@ static enum err unblock_asked(struct ctx *c)
     return e == ERR_DENIED ? ctx_fail(c, &f_strong, e, STR_NONE) : e;
 }
 
+enum err safety_page_unblocked(struct ctx *c)
+{
+    return ctx_redirect(c, portal_url(c, "/account/security?done=unblock"));
+}
+
 enum err safety_page_unblock_post(struct ctx *c)
 {
     enum err e = unblock_asked(c);

@@ -67,9 +67,9 @@ call_handler safety_call_command;
 
 /* ---- pages.c ---- */
 route_handler safety_page, safety_page_session_end, safety_page_others_end, safety_page_device,
-    safety_page_block, safety_page_block_post, safety_page_unblock_post, safety_page_report,
-    safety_page_report_post, safety_page_link, safety_page_link_post, safety_page_reports,
-    safety_page_report_close;
+    safety_page_block, safety_page_block_post, safety_page_unblock_post, safety_page_unblocked,
+    safety_page_report, safety_page_report_post, safety_page_link, safety_page_link_post,
+    safety_page_reports, safety_page_report_close;
 route_handler safety_api, safety_api_session_end, safety_api_others_end, safety_api_device,
     safety_api_block, safety_api_unblock, safety_api_report;
 

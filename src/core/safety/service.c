@@ -43,6 +43,8 @@ static const struct route routes[] = {
                "Asks before a provider or the account is blocked.", "GET /api/account/security"),
     ROUTE_TWIN("POST", "/account/security/block", SITE_PORTAL, ROLE_USER, 0, safety_page_block_post,
                "Blocks a provider, or the whole account.", "POST /api/account/blocks"),
+    ROUTE("GET", "/account/security/unblock", SITE_PORTAL, ROLE_USER, 0, safety_page_unblocked,
+          "Where the sign-in that lifted a block leads."),
     ROUTE_TWIN("POST", "/account/security/unblock", SITE_PORTAL, ROLE_USER, 0,
                safety_page_unblock_post, "Lifts a block; needs a strong sign-in.",
                "POST /api/account/blocks/lift"),
