@@ -31,7 +31,7 @@
 #include "crypto/seal.h"
 #include "sys/sandbox.h"
 
-enum { FIELDS_MAX = 4, FRAME_MAX = CHAN_MAX - CHAN_HEAD };
+enum { FIELDS_MAX = 7, FRAME_MAX = CHAN_MAX - CHAN_HEAD };
 
 /* Who may ask: the callers of a door are the channels with its label. */
 enum door_kind { DOOR_LOCAL = 1, DOOR_WEB = 2, DOOR_JOURNAL = 4 };
@@ -98,8 +98,8 @@ static enum err op_sign(struct door *d, const struct str *in, struct arena *a, s
     return ERR_OK;
 }
 
-/* purpose, alg, typ, payload -> compact JWS */
-static enum err op_sign_jws(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+/* in: purpose, alg, typ, payload */
+static enum err compact(struct door *d, const struct str *in, struct arena *a, struct str *out)
 {
     const struct keystore_key *key;
     enum jose_alg alg;
@@ -118,12 +118,45 @@ static enum err op_sign_jws(struct door *d, const struct str *in, struct arena *
     if (!e) {
         struct str input = jws_input(a, buf_str(&h), in[3]);
         struct str sig = pkey_sign(a, key->pkey, alg, input);
-        buf_add_str(out, input);
-        buf_add_char(out, '.');
-        buf_add_base64url(out, sig.p, sig.n);
+        struct str text = codec_to_base64url(a, sig.p, sig.n);
+        *out = arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(input), STR_ARG(text));
     }
     buf_free(&h);
     return e;
+}
+
+/* purpose, alg, typ, payload -> compact JWS */
+static enum err op_sign_jws(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    struct str jws;
+    enum err e = compact(d, in, a, &jws);
+    if (!e)
+        buf_add_str(out, jws);
+    return e;
+}
+
+/* purpose, alg, typ, payload of an access token; alg, typ, payload of the ID token that goes with
+ * it, open at its end -> both. The second names the first by its digest (OpenID Connect Core
+ * 3.1.3.6), so one message makes what two would. */
+static enum err op_sign_tokens(struct door *d, const struct str *in, struct arena *a,
+                               struct buf *out)
+{
+    struct str access, id;
+    uint8_t hash[SHA256_LEN];
+    enum err e = compact(d, in, a, &access);
+    if (e)
+        return e;
+    sha256(access.p, access.n, hash);
+    struct str half = codec_to_base64url(a, hash, SHA256_LEN / 2);
+    struct str whole =
+        arena_printf(a, STR_FMT ",\"at_hash\":\"" STR_FMT "\"}", STR_ARG(in[6]), STR_ARG(half));
+    struct str second[] = {in[0], in[4], in[5], whole};
+    e = compact(d, second, a, &id);
+    if (e)
+        return e;
+    field_add(out, access);
+    field_add(out, id);
+    return ERR_OK;
 }
 
 /* purpose -> JWKS */
@@ -238,7 +271,8 @@ enum keys_op {
     OP_UNWRAP,
     OP_SHARED,
     OP_ROTATE,
-    OP_PAIRWISE_V1
+    OP_PAIRWISE_V1,
+    OP_SIGN_TOKENS
 };
 
 static const struct operation {
@@ -257,6 +291,7 @@ static const struct operation {
     {OP_UNWRAP, "unwrap", op_unwrap, 3, DOOR_LOCAL | DOOR_WEB},
     {OP_SHARED, "shared", op_shared, 1, DOOR_LOCAL | DOOR_WEB},
     {OP_ROTATE, "rotate", op_rotate, 1, DOOR_LOCAL},
+    {OP_SIGN_TOKENS, "sign_tokens", op_sign_tokens, 7, DOOR_LOCAL | DOOR_WEB},
     {OP_PAIRWISE_V1, "pairwise_v1", op_pairwise_v1, 1, DOOR_LOCAL | DOOR_WEB},
 };
 
@@ -402,11 +437,85 @@ enum err keys_sign(struct keys *k, const char *purpose, enum jose_alg alg, struc
     return ERR_OK;
 }
 
+static void job_take(struct keys_job *j, enum err status, struct str answer)
+{
+    struct str out[2];
+    j->err = status;
+    if (!status &&
+        (!fields_read(answer, out, 2) || out[0].n > sizeof j->sig || out[1].n >= sizeof j->kid))
+        j->err = ERR_INTERNAL;
+    if (j->err)
+        return;
+    memcpy(j->sig, out[0].p, out[0].n);
+    j->sig_n = out[0].n;
+    memcpy(j->kid, out[1].p, out[1].n);
+    j->kid[out[1].n] = '\0';
+}
+
+static void job_end(struct loop_job *post)
+{
+    struct keys_job *j = (struct keys_job *)((char *)post - offsetof(struct keys_job, post));
+    buf_free(&j->request);
+    j->done(j);
+}
+
+static void job_answered(struct chan_async *call, enum err status, struct str answer)
+{
+    struct keys_job *j = (struct keys_job *)((char *)call - offsetof(struct keys_job, call));
+    job_take(j, status, answer);
+    loop_post(j->loop, &j->post);
+}
+
+void keys_sign_start(struct keys *k, struct keys_job *j, struct loop *l, const char *purpose,
+                     enum jose_alg alg, struct str data)
+{
+    struct arena a;
+    struct str answer;
+    buf_init(&j->request, FRAME_MAX);
+    field_add(&j->request, str_from(purpose));
+    field_add(&j->request, str_from(jose_alg_name(alg)));
+    field_add(&j->request, data);
+    j->loop = l;
+    j->post = (struct loop_job){.fn = job_end};
+    j->call =
+        (struct chan_async){.done = job_answered, .op = OP_SIGN, .payload = buf_str(&j->request)};
+    if (j->request.err) {
+        job_answered(&j->call, ERR_LIMIT, STR_NONE);
+    } else if (k->chan) {
+        chan_call_async(k->chan, &j->call);
+    } else {
+        arena_init(&a);
+        enum err e = ask_local(k, OP_SIGN, buf_str(&j->request), &a, &answer);
+        job_answered(&j->call, e, answer);
+        arena_free(&a);
+    }
+}
+
 enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, const char *typ,
                        struct str payload, struct arena *a, struct str *compact)
 {
     struct str in[] = {str_from(purpose), str_from(jose_alg_name(alg)), str_from(typ), payload};
     return payload.n > KEYS_DATA_MAX ? ERR_LIMIT : ask(k, OP_SIGN_JWS, in, 4, a, compact);
+}
+
+enum err keys_sign_tokens(struct keys *k, struct str access, enum jose_alg id_alg,
+                          struct str id_open, struct arena *a, struct str *access_out,
+                          struct str *id_out)
+{
+    struct str answer, out[2],
+        in[] = {STR("issuer"), str_from(jose_alg_name(JOSE_ES256)), STR("at+jwt"),
+                access,        str_from(jose_alg_name(id_alg)),     STR("JWT"),
+                id_open};
+    if (access.n + id_open.n > KEYS_DATA_MAX)
+        return ERR_LIMIT;
+    enum err e = ask(k, OP_SIGN_TOKENS, in, COUNT_OF(in), a, &answer);
+    if (e)
+        return e;
+    if (!fields_read(answer, out, 2))
+        return ERR_INTERNAL;
+    *access_out = out[0];
+    *id_out = out[1];
+    return ERR_OK;
 }
 
 enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a, struct str *json)

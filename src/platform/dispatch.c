@@ -109,10 +109,11 @@ static enum err stage_handler(struct ctx *c)
 {
     bool calls_self = c->route->flags & ROUTE_CALLS_SELF;
     if (calls_self) {
+        db_snapshot_end(c->pf->db); /* it waits for others */
         int room = (int)(c->pf->settings->handlers + 1) / 2;
         if (atomic_fetch_add(&self_calls_under_way, 1) >= room) {
             atomic_fetch_sub(&self_calls_under_way, 1);
-            return ctx_fail(c, &f_busy, ERR_UNAVAILABLE, STR_NONE);
+            return ctx_later(c) ? ERR_AGAIN : ctx_fail(c, &f_busy, ERR_UNAVAILABLE, STR_NONE);
         }
     }
     enum err e = c->route->handler(c);
@@ -172,10 +173,12 @@ void dispatch(struct web_request *rq, struct web_response *rs, void *platform)
     c->rs = rs;
     memcpy(c->trace_id, rq->trace_id, sizeof c->trace_id);
     render_language(c);
+    db_snapshot_begin(c->pf->db);
     for (size_t i = 0; i < COUNT_OF(stages) && e == ERR_OK; i++)
         e = stages[i].fn(c);
     if (e != ERR_OK && e != ERR_AGAIN) /* ERR_AGAIN: answered already (a redirection) */
         render_fault(c, e);
+    db_snapshot_end(c->pf->db);
     log_request(c, e, started_us);
     ctx_free(c);
 }

@@ -24,6 +24,7 @@ struct settings {
     int64_t loops;                                /* 0: one per core */
     int64_t handlers;                             /* 16 */
     const char *trusted_proxies;
+    int64_t ping_seconds;
     bool allow_inside; /* outgoing calls to loopback and private addresses */
     bool demo;         /* the demonstration world is loaded and its processes run */
     const char *brand_name;

@@ -23,6 +23,7 @@ struct web_request {
     struct str remote; /* address of the client as text, after trusted proxies */
     bool secure;       /* came over TLS, here or at a trusted proxy */
     char trace_id[33]; /* W3C trace-id: the caller's, or a new one */
+    int64_t came_ms;   /* monotonic */
 };
 
 struct web_response {
@@ -33,6 +34,10 @@ struct web_response {
     struct buf body; /* ceiling 8 MB */
     int file_fd;     /* when >= 0, this file is the body (sent from its start) and then closed */
     uint64_t file_size;
+    /* The handler gives the request back, as it came, for what it needs has no room: it comes again
+     * when another has ended. Only while some other handler holds that room, or it waits for
+     * ever. */
+    bool later;
 };
 /* Copies nothing: name and value must live in the response's arena or be literals. Adds; for
  * Set-Cookie several times. CR, LF and NUL in a value make it a 500. */

@@ -7,7 +7,7 @@
 #include "core/catalogue/rules.h"
 #include "platform/ctx.h"
 
-enum { CATALOGUE_MIGRATIONS = 1 };
+enum { CATALOGUE_MIGRATIONS = 3 };
 extern const struct db_migration catalogue_migrations[CATALOGUE_MIGRATIONS];
 
 /* ---- import.c

@@ -147,6 +147,8 @@ static json_t *about_json(const struct description *d)
                                           {"support", "x-socle-support"},
                                           {"terms", "termsOfService"},
                                           {"topic", "x-socle-topic"},
+                                          {"health", "x-socle-health"},
+                                          {"reference", "x-socle-reference"},
                                           {"number", "version"}};
     const json_t *info = json_get(d->root, "info"), *contact = json_get(info, "contact");
     json_t *v = json_object();

@@ -5,7 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 
-enum { EVERY_S = 5, BATCH = 100, YOUNG_MS = 10000 };
+enum { EVERY_S = 5, SWEEP_EVERY_S = 600, YOUNG_MS = 10000 };
 static const int64_t REMIND_MS = (int64_t)30 * 86400000;
 
 struct clock_job {
@@ -34,8 +34,8 @@ static enum err clock_closure(struct db_conn *db, void *arg)
     e = message_add(db, j->r->id, STR("socle"), STR("Socle"), j->ends ? "expire" : "remind",
                     STR(""), j->now_ms);
     return e == ERR_OK
-               ? delivery_queue(db, &after, j->ends ? "contract.expired" : "contract.reminder",
-                                j->now_ms)
+               ? contract_tell(db, &after, j->ends ? "contract.expired" : "contract.reminder",
+                               j->now_ms)
                : e;
 }
 
@@ -94,7 +94,6 @@ void contracts_tick(struct platform *pf, int64_t now_ms)
 {
     static int turn;
     struct arena a;
-    deliver_tick(pf, now_ms);
     if (turn++ % EVERY_S)
         return;
     arena_init(&a);
@@ -102,6 +101,8 @@ void contracts_tick(struct platform *pf, int64_t now_ms)
     enum err e = due(c, now_ms);
     if (e == ERR_OK)
         e = unfinished(c, now_ms);
+    if (e == ERR_OK && turn % (SWEEP_EVERY_S / EVERY_S) == 1)
+        e = desk_sweep(pf, now_ms);
     if (e != ERR_OK)
         log_warn("contracts_clock", "error", err_name(e));
     ctx_free(c);

@@ -166,6 +166,7 @@ static const struct {
     {"consent_needed", "consent_needed", NULL, BOX, true},
     {"duration_days", "duration_days", NULL, NUMBER, false},
     {"purpose_needed", "purpose_needed", NULL, BOX, true},
+    {"for_clients", "for_clients", NULL, BOX, true},
     {"impact_assessment", "impact_assessment", NULL, TEXT, true},
     {"officer_opinion", "officer_opinion", NULL, AREA, true},
 };
@@ -354,6 +355,8 @@ static json_t *facts(struct ctx *c, const json_t *v)
     fact(c, rows, "fact.purpose", json_string(in_lang(c, json_get(t, "purpose"))));
     fact(c, rows, "fact.legal_basis", json_string(in_lang(c, json_get(t, "legal_basis"))));
     fact(c, rows, "label.recipients", json_string(json_get_z(t, "recipients", "")));
+    if (json_get_bool(t, "for_clients", false))
+        fact(c, rows, "fact.for_clients", words(c, "yes"));
     fact(c, rows, "fact.consent",
          words(c, json_get_bool(t, "consent_needed", false) ? "yes" : "no"));
     fact(c, rows, "fact.quota",
@@ -539,18 +542,24 @@ enum err contracts_page_public(struct ctx *c)
         json_array_foreach(json_get(v, "uses"), k, u)
         {
             json_array_append_new(
-                uses, json_pack("{s:o,s:O,s:O}", "when", date(c, json_get_i64(u, "at", 0)), "text",
-                                json_get(u, "text"), "fields", json_get(u, "fields")));
+                uses, json_pack("{s:o,s:O,s:O,s:O,s:O}", "when", date(c, json_get_i64(u, "at", 0)),
+                                "text", json_get(u, "text"), "fields", json_get(u, "fields"),
+                                "calls", json_get(u, "calls"), "counted", json_get(u, "counted")));
         }
-        json_array_append_new(out, json_pack("{s:s,s:s,s:o,s:s,s:s,s:o,s:o,s:b}", "consumer",
-                                             in_lang(c, json_get(json_get(v, "consumer"), "name")),
-                                             "provider",
-                                             in_lang(c, json_get(json_get(v, "provider"), "name")),
-                                             "items", fields_list(c, json_get(v, "fields")),
-                                             "purpose", in_lang(c, json_get(v, "purpose")), "basis",
-                                             in_lang(c, json_get(v, "legal_basis")), "until",
-                                             date(c, json_get_i64(v, "ends_at", 0)), "uses", uses,
-                                             "suspended", json_get_bool(v, "suspended", false)));
+        const json_t *counted = json_get(v, "counted");
+        json_array_append_new(
+            out, json_pack("{s:b,s:I,s:I,s:o,s:s,s:s,s:o,s:s,s:s,s:o,s:o,s:b}", "private",
+                           json_get_bool(v, "private", false), "delivered",
+                           (json_int_t)json_get_i64(counted, "delivered", 0), "delivered_30",
+                           (json_int_t)json_get_i64(counted, "delivered_30", 0), "last",
+                           date(c, json_get_i64(counted, "last_at", 0)), "consumer",
+                           in_lang(c, json_get(json_get(v, "consumer"), "name")), "provider",
+                           in_lang(c, json_get(json_get(v, "provider"), "name")), "items",
+                           fields_list(c, json_get(v, "fields")), "purpose",
+                           in_lang(c, json_get(v, "purpose")), "basis",
+                           in_lang(c, json_get(v, "legal_basis")), "until",
+                           date(c, json_get_i64(v, "ends_at", 0)), "uses", uses, "suspended",
+                           json_get_bool(v, "suspended", false)));
     }
     json_decref(list);
     json_t *data = json_pack("{s:o}", "contracts", out);

@@ -40,6 +40,7 @@ struct gateway {
     struct deny_list deny;
     struct token_cache tokens;
     struct dpop_seen proofs;
+    char message_kid[44]; /* of the key that signs answers */
     struct map quotas;
     struct map floods;
     struct flood_row flood_rows[1024];
@@ -72,11 +73,14 @@ struct gw_call {
 
     struct journal_call wait;
     struct record_ticket ticket;
-    bool deciding; /* the journal's client holds `wait` */
-    bool decided;  /* the decision is durable */
-    bool answered; /* an answer was begun or refused: nothing more is decided */
-    bool counted;  /* in the usage of its contract */
-    bool recorded; /* a decision was sent, so an outcome is owed */
+    struct str signature_label; /* of the request's signature that held; "" none */
+    struct str why;             /* why it did not, for the refusal */
+    bool signing;               /* the keys process is asked for the answer's signature */
+    bool deciding;              /* the journal's client holds `wait` */
+    bool decided;               /* the decision is durable */
+    bool answered;              /* an answer was begun or refused: nothing more is decided */
+    bool counted;               /* in the usage of its contract */
+    bool recorded;              /* a decision was sent, so an outcome is owed */
     int64_t waiting_since_ms;
     struct gw_call *older, *newer;
 
@@ -98,5 +102,6 @@ struct gw_call *call_new(struct gateway *g, struct fast *x);
 void call_fail(struct gw_call *c, enum gw_code code);
 void call_read_body(struct gw_call *c);
 void call_go(struct gw_call *c);
+void call_release(struct gw_call *c);
 
 #endif

@@ -19,7 +19,8 @@ static int usage(void)
     fputs("usage: socle api check FILE [--json]\n"
           "       socle api import FILE --org ORG [--origin URL] [--circle 1|2|3] [--json]\n"
           "       socle api circle API 1|2|3 --reason TEXT [--refuse] [--json]\n"
-          "       socle api system ORG NAME [API]   one system of a body, for the rate\n",
+          "       socle api system ORG NAME [API]   one system of a body, for the rate\n"
+          "       socle api concept FILE            defines concepts of the vocabulary (JSON)\n",
           stderr);
     return 2;
 }
@@ -190,6 +191,35 @@ static int system_put(struct ctx *c, int argc, char **argv)
     return 0;
 }
 
+/* One concept, or a list of them. */
+static int concept(struct ctx *c, int argc, char **argv)
+{
+    struct str text;
+    json_t *file, *v, *out;
+    size_t i;
+    if (argc != 2)
+        return usage();
+    enum err e = file_read(c->arena, argv[1], DESCRIPTION_MAX, &text);
+    if (e == ERR_OK)
+        e = json_read(text, &file, NULL);
+    if (e != ERR_OK) {
+        fprintf(stderr, "socle api concept: %s: %s\n", argv[1], err_name(e));
+        return 1;
+    }
+    json_own(&c->pool, file);
+    json_t *list = json_is_array(file) ? file : json_own(&c->pool, json_pack("[O]", file));
+    json_array_foreach(list, i, v)
+    {
+        e = platform_call(c, "catalogue.concept_put", v, &out);
+        if (e != ERR_OK) {
+            fprintf(stderr, "socle api concept: %s: %s\n", json_get_z(v, "id", "?"), err_name(e));
+            return 1;
+        }
+        printf("%s\n", json_get_z(v, "id", ""));
+    }
+    return 0;
+}
+
 int exchange_cli_api_import(struct ctx *c, int argc, char **argv, bool as_json)
 {
     if (strcmp(argv[0], "import") == 0 || strcmp(argv[0], "check") == 0)
@@ -198,5 +228,7 @@ int exchange_cli_api_import(struct ctx *c, int argc, char **argv, bool as_json)
         return circle(c, argc, argv, as_json);
     if (strcmp(argv[0], "system") == 0)
         return system_put(c, argc, argv);
+    if (strcmp(argv[0], "concept") == 0)
+    return concept(c, argc, argv);
     return -1;
 }

@@ -127,6 +127,7 @@ int exchange_cli_contract_put(struct ctx *c, const char *path)
                                         "purpose_needed",
                                         "duration_days",
                                         "quota_per_minute",
+                                        "signatures",
                                         "state",
                                         "starts_at",
                                         "ends_at",
@@ -153,6 +154,7 @@ int exchange_cli_contract_put(struct ctx *c, const char *path)
                                         .duration_days = (int)json_get_i64(v, "duration_days", 0),
                                         .quota_per_minute =
                                             (int)json_get_i64(v, "quota_per_minute", 0),
+                                        .signatures = json_get_z(v, "signatures", NULL),
                                         .starts_ms = json_get_i64(v, "starts_at", 0),
                                         .ends_ms = json_get_i64(v, "ends_at", 0)};
     enum err e = exchange_contract_put(c, &t, &id);

@@ -33,9 +33,11 @@ struct exchange_contract_terms {
     const char *purpose_fr, *purpose_en, *basis_fr, *basis_en;
     const char *recipients; /* identifiers, blank-separated; NULL: any */
     bool consent_needed;
+    bool delegated;             /* a vendor's: the recipients are the bodies that delegated to it */
     bool purpose_needed;        /* each call must bear context, object and recipient */
     int duration_days;          /* of a consent; 0: 90 */
     int quota_per_minute;       /* 0: none */
+    const char *signatures;     /* "none", "requests", "answers", "both"; NULL: as before */
     int64_t starts_ms, ends_ms; /* 0: begun already, whatever the clock; 0: open */
 };
 

@@ -31,6 +31,10 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
          "A proof is signed by the key of the token, for this method and address, less than "
          "a minute ago, with the token's digest, and is sent once.",
          "invalid_dpop_proof", 0},
+    [GW_SIGNATURE] = {"EXC-401-SIGNATURE", 401, "The request's signature does not hold",
+                      "This contract asks for requests signed by the consumer's registered key "
+                      "(RFC 9421); the header Accept-Signature says what a signature covers.",
+                      "", 0},
     [GW_SCOPE] = {"EXC-403-SCOPE", 403, "The token does not cover this API",
                   "Ask the issuer for a token with this API's scope.", "insufficient_scope", 0},
     [GW_CONTRACT] = {"EXC-403-CONTRACT", 403, "No active contract covers this call",

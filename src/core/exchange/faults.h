@@ -15,6 +15,7 @@ enum gw_code {
     GW_TOKEN_REVOKED,
     GW_TOKEN_BOUND, /* sent without what it is bound to */
     GW_PROOF,       /* a DPoP proof that does not hold */
+    GW_SIGNATURE,   /* the contract asks for signed requests */
     GW_SCOPE,       /* 403 */
     GW_CONTRACT,
     GW_CONSENT,

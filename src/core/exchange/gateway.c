@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "core/exchange/call.h"
 #include "core/exchange/proof.h"
+#include "core/exchange/signature.h"
 #include "core/exchange/stages.h"
 #include "platform/change.h"
 
@@ -87,6 +88,7 @@ void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
     map_init(&g->quotas);
     map_init(&g->floods);
     relay_start(g);
+    signature_start(g);
     g->listener =
         (struct feed_listener){.loop = l, .on_snapshot = on_snapshot, .on_denials = on_denials};
     feed_listen(&g->listener);
@@ -257,6 +259,9 @@ static enum gw_code purpose_read(struct gw_call *c)
     if (!purpose_is_good(p->context) || !purpose_is_good(p->object) ||
         !purpose_is_good(p->recipient))
         return GW_PURPOSE;
+    if (c->k->delegated)
+        return exchange_is_delegate(c->view->snapshot, c->k, p->recipient, c->at_ms) ? GW_OK
+                                                                                     : GW_RECIPIENT;
     return c->k->recipients.n == 0 || recipient_is_named(c->k->recipients, p->recipient)
                ? GW_OK
                : GW_RECIPIENT;
@@ -378,6 +383,7 @@ bool gateway_explain(struct str method, struct str path)
         {"PURPOSE", &gateway_at_purpose, "context, object, recipient where needed"},
         {"QUOTA", &gateway_at_quota, "the contract's calls per minute"},
         {"BODY", &gateway_at_body, "the request's body, whole, at most 1 MB"},
+        {"SIGNED", &gateway_at_signature, "by the consumer's key, where the contract asks"},
         {"DECISION", &gateway_at_decision, "appended to the journal, while ..."},
         {"UPSTREAM", &gateway_at_upstream, "... the provider is asked"},
         {"WAIT", &gateway_at_wait, "nothing leaves before the decision is durable"},

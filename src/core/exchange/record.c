@@ -120,6 +120,8 @@ static void leaf_begin(struct record_lane *r, struct journal_entry *e, const str
     journal_entry_ready(e, c->k->entry_common);
     journal_entry_str(e, "consent", c->consent);
     journal_entry_str(e, "trace", str_from(c->trace_id));
+    if (c->k->delegated) /* a vendor's call: for which body, in clear, since it is no person */
+        journal_entry_str(e, "for", c->purpose.recipient);
     if (c->token->has_subject)
         journal_entry_subject(e, c->token->person);
 }

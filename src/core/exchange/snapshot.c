@@ -1,6 +1,7 @@
 #include "core/exchange/snapshot.h"
 #include "core/exchange/schema.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include "base/codec.h"
 #include "base/log.h"
@@ -311,8 +312,13 @@ static int contract_row(void *arg, const struct db_value *v, size_t n_cols)
     k->ends_ms = v[15].i;
     k->consumer_fr = arena_dup(a, v[16].s);
     k->consumer_en = arena_dup(a, v[17].s);
+    k->delegated = v[18].i != 0;
     if (!k->route)
         return 0; /* its API is gone: as if it were not there */
+    k->signatures = v[19].i > 0 ? (unsigned)v[19].i : 0;
+    if ((k->signatures & EXCHANGE_SIGNED_REQUESTS) && v[20].s.n &&
+        jwks_read(v[20].s, &k->signer_keys) != ERR_OK)
+        log_warn("exchange_client_keys_invalid", "client", k->client_id.p);
     fields_fill(b, k, v[4].s);
     commons_fill(b, k);
     map_set(&b->s->contracts, k->id, k);
@@ -325,10 +331,52 @@ static enum err read_contracts(struct build *b)
                    "SELECT c.id, c.client_id, c.org_id, c.api || '/' || c.version, c.fields, "
                    "c.purpose_fr, c.purpose_en, c.basis_fr, c.basis_en, c.recipients, "
                    "c.consent_needed, c.purpose_needed, c.quota_per_minute, c.state, c.starts_at, "
-                   "c.ends_at, COALESCE(o.name_fr, c.org_id), COALESCE(o.name_en, c.org_id) "
+                   "c.ends_at, COALESCE(o.name_fr, c.org_id), COALESCE(o.name_en, c.org_id), "
+                   "c.delegated, COALESCE(s.asks, 0), COALESCE(k.jwks, '') "
                    "FROM contract c LEFT JOIN organisation o ON o.id = c.org_id "
+                   "LEFT JOIN message_signing s ON s.contract = c.id "
+                   "LEFT JOIN client k ON k.id = c.client_id "
                    "WHERE c.state = 'active'",
                    "");
+}
+
+static int delegate_row(void *arg, const struct db_value *v, size_t n_cols)
+{
+    struct build *b = arg;
+    struct arena *a = &b->s->arena;
+    int64_t *until_ms = arena_new(a, int64_t);
+    (void)n_cols;
+    *until_ms = v[3].i;
+    map_set(&b->s->delegates,
+            arena_printf(a, STR_FMT " " STR_FMT " " STR_FMT, STR_ARG(v[0].s), STR_ARG(v[1].s),
+                         STR_ARG(v[2].s)),
+            until_ms);
+    return 0;
+}
+
+static enum err read_delegates(struct build *b)
+{
+    return db_each(b->db, delegate_row, b,
+                   "SELECT vendor, api, recipient, until_ms FROM exchange_delegate", "");
+}
+
+static bool is_delegate(const struct exchange_snapshot *s, struct str vendor, struct str api,
+                        struct str recipient, int64_t now_ms)
+{
+    char key[256];
+    int n = snprintf(key, sizeof key, STR_FMT " " STR_FMT " " STR_FMT, STR_ARG(vendor),
+                     STR_ARG(api), STR_ARG(recipient));
+    const int64_t *until_ms =
+        n > 0 && n < (int)sizeof key ? map_get(&s->delegates, str_of(key, (size_t)n)) : NULL;
+    return until_ms && (*until_ms == 0 || *until_ms > now_ms);
+}
+
+bool exchange_is_delegate(const struct exchange_snapshot *s, const struct exchange_contract *k,
+                          struct str recipient, int64_t now_ms)
+{
+    return str_find_char(recipient, ' ') < 0 &&
+           (is_delegate(s, k->org_id, k->route->api, recipient, now_ms) ||
+            is_delegate(s, k->org_id, STR("*"), recipient, now_ms));
 }
 
 enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,
@@ -349,6 +397,8 @@ enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,
         e = read_routes(&b);
     if (e == ERR_OK)
         e = read_contracts(&b);
+    if (e == ERR_OK)
+        e = read_delegates(&b);
     map_free(&b.apis);
     arena_free(&b.work);
     if (e != ERR_OK) {
@@ -372,9 +422,13 @@ void exchange_snapshot_unref(struct exchange_snapshot *s)
     struct str key;
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
-    while (map_next(&s->contracts, &at, &key, &value))
-        json_filter_free(((struct exchange_contract *)value)->filter);
+    while (map_next(&s->contracts, &at, &key, &value)) {
+        struct exchange_contract *k = value;
+        json_filter_free(k->filter);
+        jwks_free(k->signer_keys);
+    }
     map_free(&s->contracts);
+    map_free(&s->delegates);
     map_free(&s->routes);
     if (s->issuer_keys)
         jwks_free(s->issuer_keys);

@@ -33,6 +33,8 @@ struct exchange_field {
     struct str path, label_fr, label_en;
 };
 
+enum { EXCHANGE_SIGNED_REQUESTS = 1, EXCHANGE_SIGNED_ANSWERS = 2 };
+
 struct exchange_contract {
     struct str id, client_id, org_id;
     const struct exchange_route *route;
@@ -43,7 +45,10 @@ struct exchange_contract {
     bool active;                /* state; the days are looked at on each call */
     int64_t starts_ms, ends_ms; /* ends_ms 0: open */
     bool consent_needed, purpose_needed, passthrough;
+    bool delegated;             /* a vendor's: the recipients are the snapshot's delegates */
     unsigned quota_per_minute;  /* 0: none */
+    unsigned signatures;        /* EXCHANGE_SIGNED_... */
+    struct jwks *signer_keys;   /* the consumer's, where its requests are signed; NULL none */
     struct json_filter *filter; /* NULL when passthrough */
     struct exchange_field *fields;
     size_t n_fields;
@@ -57,8 +62,13 @@ struct exchange_snapshot {
     struct arena arena;
     struct map routes;    /* key -> struct exchange_route */
     struct map contracts; /* id -> struct exchange_contract */
+    struct map delegates; /* "vendor api recipient" -> int64_t until when */
     struct jwks *issuer_keys;
 };
+
+/* Whether that body delegated to the vendor whose contract it is, for this API. */
+bool exchange_is_delegate(const struct exchange_snapshot *s, const struct exchange_contract *k,
+                          struct str recipient, int64_t now_ms);
 
 /* Where a provider's origin ("https://data.example:8443") leads. ERR_AGAIN: not known yet, somebody
  * is finding out. */

@@ -107,6 +107,14 @@ enum err usage_start(struct platform *pf)
 
 /* ---- the call -----------------------------------------------------------------------------------
  */
+/* PostgreSQL sums into numeric, which comes as text. */
+static int64_t number(const struct db_result *r, size_t row, size_t col)
+{
+    int64_t n = db_i64(r, row, col);
+    uint64_t text;
+    return n == 0 && str_to_u64(db_str(r, row, col), &text) ? (int64_t)text : n;
+}
+
 /* exchange.usage -> items: [{api, version, contracts, organisations, delivered, refused, bytes,
  * delivered_30, last_at}]. */
 enum err exchange_call_usage(struct ctx *c, const json_t *args, json_t **out)
@@ -133,14 +141,33 @@ enum err exchange_call_usage(struct ctx *c, const json_t *args, json_t **out)
                                             "bytes",     "delivered_30",  "last_at"};
         json_t *v = json_pack("{s:s, s:s}", "api", db_z(&r, i, 0), "version", db_z(&r, i, 1));
         for (size_t k = 0; k < COUNT_OF(names); k++) {
-            int64_t n = db_i64(&r, i, 2 + k);
-            uint64_t text;
-            if (n == 0 && str_to_u64(db_str(&r, i, 2 + k), &text))
-                n = (int64_t)text; /* PostgreSQL sums into numeric */
-            json_object_set_new(v, names[k], json_integer(n));
+            json_object_set_new(v, names[k], json_integer(number(&r, i, 2 + k)));
         }
         json_array_append_new(items, v);
     }
     *out = json_pack("{s:o}", "items", items);
     return ERR_OK;
+}
+
+/* exchange.contract_usage: {id} -> delivered, refused, bytes, delivered_30, last_at of one
+ * contract.
+ */
+enum err exchange_call_contract_usage(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    enum err e =
+        db ? db_query_one(db, c->arena, &r,
+                          "SELECT COALESCE(SUM(delivered), 0), COALESCE(SUM(refused), 0), "
+                          "COALESCE(SUM(bytes), 0), COALESCE(SUM(CASE WHEN day > $1 THEN delivered "
+                          "ELSE 0 END), 0), COALESCE(MAX(last_at), 0) FROM exchange_usage WHERE "
+                          "contract = $2",
+                          "is", clock_now_ms() / DAY_MS - 30, json_get_str(args, "id"))
+           : ERR_UNAVAILABLE;
+    if (e == ERR_OK)
+        *out = json_pack("{s:I, s:I, s:I, s:I, s:I}", "delivered", (json_int_t)number(&r, 0, 0),
+                         "refused", (json_int_t)number(&r, 0, 1), "bytes",
+                         (json_int_t)number(&r, 0, 2), "delivered_30", (json_int_t)number(&r, 0, 3),
+                         "last_at", (json_int_t)number(&r, 0, 4));
+    return e;
 }

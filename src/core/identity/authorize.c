@@ -71,7 +71,7 @@ static enum err authorize(struct ctx *c, struct request *r)
         return e;
     if (!resolved && !r->redirect_uri.p)
         return idt_fail(c, IDT_REQUEST, NULL, why.description);
-    if (!client_uri_is(c, k->id, "redirect", r->redirect_uri))
+    if (!client_uri_is(k->redirect_uris, r->redirect_uri))
         return idt_fail(c, IDT_REDIRECT, NULL, "redirect_uri");
     if (!resolved)
         return redirect_error(c, r, &why);

@@ -179,7 +179,8 @@ static enum err back_exchange(struct ctx *c, struct back *b, bool *answered)
         return idt_fail(c, IDT_PROVIDER_BAD, b->flow, "no code");
     _Atomic int *turn = turn_take(c, b->p);
     if (!turn)
-        return idt_fail(c, IDT_PROVIDER_DOWN, b->flow, "too many wait for it");
+        return ctx_later(c) ? ERR_AGAIN
+                            : idt_fail(c, IDT_PROVIDER_DOWN, b->flow, "too many wait for it");
     enum err e = upstream_exchange(c, b->p, &b->secrets, ctx_query(c, "code"), &b->answer, &why);
     atomic_fetch_sub(turn, 1);
     if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT)

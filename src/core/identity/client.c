@@ -1,10 +1,12 @@
 /* Clients as they are stored; registering one. */
 #include "core/identity/client.h"
 
+#include <stdlib.h>
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/rand.h"
 #include "core/identity/identity.h"
+#include "platform/cache.h"
 #include "platform/change.h"
 
 enum { URIS_MAX = 100 };
@@ -50,7 +52,23 @@ static void client_fill(const struct db_result *r, struct client *k)
                                          : BOUND_NO;
 }
 
-enum err client_get(struct ctx *c, struct str id, struct client **out)
+static enum err uris_read(struct ctx *c, struct db_conn *db, struct client *k)
+{
+    struct db_result r;
+    enum err e =
+        db_query(db, c->arena, &r,
+                 "SELECT kind, uri FROM client_uri WHERE client_id = $1 ORDER BY uri", "s", k->id);
+    k->redirect_uris = k->post_logout_uris = STR("");
+    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
+        struct str *list =
+            str_eq_z(db_str(&r, i, 0), "redirect") ? &k->redirect_uris : &k->post_logout_uris;
+        *list =
+            arena_printf(c->arena, STR_FMT STR_FMT "\n", STR_ARG(*list), STR_ARG(db_str(&r, i, 1)));
+    }
+    return e;
+}
+
+static enum err client_read(struct ctx *c, struct str id, struct client *k)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
@@ -66,7 +84,6 @@ enum err client_get(struct ctx *c, struct str id, struct client **out)
                      "s", id);
     if (e != ERR_OK)
         return e;
-    struct client *k = arena_new(c->arena, struct client);
     client_fill(&r, k);
     struct str userinfo = db_str(&r, 0, 14);
     k->userinfo_signed = userinfo.n > 0 && !str_eq_z(userinfo, "none");
@@ -78,18 +95,99 @@ enum err client_get(struct ctx *c, struct str id, struct client **out)
     k->code_life_ms = lives[k->profile].code_ms;
     k->id_token_life_s = lives[k->profile].id_token_s;
     k->access_life_s = lives[k->profile].access_s;
-    *out = k;
-    return ERR_OK;
+    return uris_read(c, db, k);
 }
 
-bool client_uri_is(struct ctx *c, struct str client_id, const char *kind, struct str uri)
+/* ---- kept between requests ----------------------------------------------------------------------
+ */
+enum { KEPT_MAX = 1024, KEPT_MS = 60 * 1000, FEED_OLD_MS = 1000 };
+struct kept_client {
+    struct client k;
+    struct arena a;
+};
+
+static void kept_free(void *v)
 {
-    struct db_result r;
-    struct db_conn *db = db_read(c->pf->db);
-    return db && uri.n &&
-           db_query_one(db, c->arena, &r,
-                        "SELECT 1 FROM client_uri WHERE client_id = $1 AND kind = $2 AND uri = $3",
-                        "szs", client_id, kind, uri) == ERR_OK;
+    struct kept_client *kept = v;
+    arena_free(&kept->a);
+    free(kept);
+}
+
+static struct cache clients = CACHE(KEPT_MAX, KEPT_MS, kept_free);
+
+static void client_copy(struct arena *a, const struct client *from, struct client *to)
+{
+    *to = *from;
+    struct str *const texts[] = {&to->id,
+                                 &to->org_id,
+                                 &to->name_fr,
+                                 &to->name_en,
+                                 &to->entity_id,
+                                 &to->state,
+                                 &to->realm,
+                                 &to->secret_mac,
+                                 &to->old_secret_mac,
+                                 &to->jwks,
+                                 &to->auth_methods,
+                                 &to->scopes,
+                                 &to->providers,
+                                 &to->logout_uri,
+                                 &to->redirect_uris,
+                                 &to->post_logout_uris};
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        *texts[i] = arena_dup(a, *texts[i]);
+}
+
+struct taken {
+    struct ctx *c;
+    struct client *k;
+};
+
+static void client_take(void *value, void *arg)
+{
+    struct taken *t = arg;
+    client_copy(t->c->arena, &((struct kept_client *)value)->k, t->k);
+}
+
+static void client_keep(uint64_t mark, const struct client *k)
+{
+    struct kept_client *kept = calloc(1, sizeof *kept);
+    if (!kept)
+        abort();
+    arena_init(&kept->a);
+    client_copy(&kept->a, k, &kept->k);
+    cache_put(&clients, k->id, mark, kept);
+}
+
+void client_cache_clear(void)
+{
+    cache_clear(&clients);
+}
+
+/* Without a feed that was heard within a second (a command, a database that is away), none is kept:
+ * a client that was removed is refused within that second everywhere. */
+enum err client_get(struct ctx *c, struct str id, struct client **out)
+{
+    struct client *k = arena_new(c->arena, struct client);
+    struct taken t = {c, k};
+    bool fresh = clock_mono_ms() - change_confirmed_ms() < FEED_OLD_MS;
+    *out = k;
+    if (fresh && cache_get(&clients, id, client_take, &t))
+        return ERR_OK;
+    uint64_t mark = cache_mark(&clients);
+    enum err e = client_read(c, id, k);
+    if (e == ERR_OK && fresh)
+        client_keep(mark, k);
+    return e;
+}
+
+bool client_uri_is(struct str uris, struct str uri)
+{
+    struct str one;
+    while (uris.n && str_split(&uris, '\n', &one))
+        if (one.n && str_eq(one, uri))
+            return true;
+    return false;
 }
 
 json_t *client_name(const struct client *k)
@@ -299,6 +397,7 @@ enum err identity_client_put(struct ctx *c, const struct identity_client *in, st
     enum err e = secret_choose(c, &p, !client_exists(c, p.id), &kept);
     if (e == ERR_OK)
         e = db_write(c->pf->db, client_write, &p);
+    cache_drop(&clients, p.id);
     if (e == ERR_OK && id)
         *id = arena_dup(c->arena, p.id);
     if (e == ERR_OK && secret)

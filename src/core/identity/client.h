@@ -17,13 +17,16 @@ struct client {
     enum jose_alg id_token_alg, userinfo_alg;
     bool userinfo_signed, pkce, par, data_provider;
     enum bound bound;
-    struct str logout_uri; /* back-channel; "" none */
+    struct str logout_uri;                      /* back-channel; "" none */
+    struct str redirect_uris, post_logout_uris; /* a line each, closed by its newline */
     int64_t code_life_ms, id_token_life_s, access_life_s;
 };
 enum err client_get(struct ctx *c, struct str id, struct client **out) MUST_CHECK;
+/* Kept between requests, until the change feed says that one has changed. */
+void client_cache_clear(void);
 
-/* kind: "redirect", "post_logout". Byte for byte (RFC 9700 4.1.3). */
-bool client_uri_is(struct ctx *c, struct str client_id, const char *kind, struct str uri);
+/* uris: one of the lists above. Byte for byte (RFC 9700 4.1.3). */
+bool client_uri_is(struct str uris, struct str uri);
 
 /* RFC 6749 2.3: basic (with the standard's form encoding, or as many send it, without), post,
  * private_key_jwt, or a certificate of its own (RFC 8705 2.2). On failure the OAuth answer is given

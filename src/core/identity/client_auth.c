@@ -2,12 +2,16 @@
  * counted per client and address, so that guessing is slow and a stranger's guesses do not lock the
  * client itself out. */
 #include "core/identity/client.h"
+#include "core/identity/keyset.h"
 
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
+#include "base/map.h"
+#include "base/rand.h"
 #include "crypto/digest.h"
 #include "platform/bound.h"
+#include "platform/cache.h"
 #include "platform/throttle.h"
 
 enum { PROOF_LIFE_MAX_MS = 600 * 1000 };
@@ -57,15 +61,42 @@ static enum err refuse(struct ctx *c, struct str client_id, const char *why)
 
 /* ---- secrets ------------------------------------------------------------------------------------
  */
-static bool secret_is(struct ctx *c, const struct client *k, struct str secret)
+static bool mac_is(const struct client *k, struct str mac)
 {
-    struct str mac;
-    if (!secret.n || client_secret_mac(c, k->id, secret, &mac) != ERR_OK)
-        return false;
     bool now = k->secret_mac.n && str_eq_secret(mac, k->secret_mac);
     bool old = k->old_secret_mac.n && k->old_secret_until_ms > clock_now_ms() &&
                str_eq_secret(mac, k->old_secret_mac);
     return now || old;
+}
+
+/* The MAC of a secret that was right is kept for a minute, so that `keys` is not asked for it at
+ * each request. It is kept under a digest salted at start; what it is compared with is read as
+ * ever, so a secret that was replaced is refused as soon as the client is known to have changed. */
+static struct cache macs = CACHE(1024, 60 * 1000, cache_free_json);
+static pthread_once_t salted = PTHREAD_ONCE_INIT;
+static char salt[32];
+
+static void salt_draw(void)
+{
+    rand_bytes(salt, sizeof salt);
+}
+
+static bool secret_is(struct ctx *c, const struct client *k, struct str secret)
+{
+    struct str mac;
+    uint8_t hash[SHA256_LEN];
+    pthread_once(&salted, salt_draw);
+    struct str parts[] = {str_of(salt, sizeof salt), k->id, STR(" "), secret};
+    sha256_many(parts, COUNT_OF(parts), hash);
+    struct str name = str_of(hash, sizeof hash);
+    json_t *kept = secret.n ? cache_get_json(&macs, name) : NULL;
+    if (kept)
+        return mac_is(k, str_from(json_string_value(json_own(&c->pool, kept))));
+    uint64_t mark = cache_mark(&macs);
+    if (!secret.n || client_secret_mac(c, k->id, secret, &mac) != ERR_OK || !mac_is(k, mac))
+        return false;
+    cache_put_json(&macs, name, mark, json_own(&c->pool, json_stringn(mac.p, mac.n)));
+    return true;
 }
 
 struct presented {
@@ -171,7 +202,7 @@ static bool assertion_holds(struct ctx *c, const struct client *k, const json_t 
 static bool assertion_is(struct ctx *c, const struct client *k, const struct jws *j)
 {
     struct jwks *keys = NULL;
-    bool ok = k->jwks.n && j->claims && jwks_read(k->jwks, &keys) == ERR_OK &&
+    bool ok = k->jwks.n && j->claims && keyset_read(k->jwks, &keys) == ERR_OK &&
               jws_verify(j, keys, client_algs(k)) == ERR_OK && assertion_holds(c, k, j->claims);
     jwks_free(keys);
     return ok;

@@ -11,6 +11,7 @@
 #include "core/identity/faults.h"
 #include "core/identity/person.h"
 #include "core/identity/pivot.h"
+#include "platform/cache.h"
 #include "web/pages.h"
 
 static json_t *jstr(struct str s)
@@ -209,11 +210,16 @@ void signin_place(const struct ctx *c, json_t *told)
     json_object_set_new(told, "session", jstr(c->session->id));
 }
 
-/* What her account says of it. */
-static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
+/* The claims by their names in both languages: the same for all who pass on the same. */
+static json_t *fields_of(struct ctx *c, struct str claims)
 {
-    json_t *fields = json_array();
+    static struct cache made = CACHE(256, 3600 * 1000, cache_free_json);
     const struct claim_def *d;
+    uint64_t mark = cache_mark(&made);
+    json_t *fields = cache_get_json(&made, claims);
+    if (fields)
+        return fields;
+    fields = json_array();
     for (size_t i = 0; (d = claim_at(i)) != NULL; i++) {
         if (!d->label || !list_has(claims, str_from(d->name)))
             continue;
@@ -223,6 +229,14 @@ static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
         json_object_set_new(label, "en", jstr(pages_text(c->arena, "identity", key, "en", NULL)));
         json_array_append_new(fields, json_pack("{s:s,s:o}", "name", d->name, "label", label));
     }
+    cache_put_json(&made, claims, mark, fields);
+    return fields;
+}
+
+/* What her account says of it. */
+static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
+{
+    json_t *fields = fields_of(c, claims);
     json_t *told =
         json_pack("{s:{s:o,s:o},s:o,s:{s:s,s:s},s:{s:s,s:s},s:o,s:O?}", "title", "fr",
                   jstr(arena_printf(c->arena, "Connexion à " STR_FMT, STR_ARG(k->name_fr))), "en",
@@ -300,6 +314,7 @@ enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, const
     }
     if (e == ERR_OK)
         e = act_write(c, issue_write, &issue, &act, 1);
+    person_told_changed(c, person, k->id);
     if (e == ERR_CONFLICT && f->key.p) /* a second click on the same page */
         return idt_fail(c, IDT_FLOW, f, "finished already");
     if (e != ERR_OK)

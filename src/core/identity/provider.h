@@ -21,6 +21,9 @@ enum err provider_list(struct ctx *c, struct str realm, struct provider **out,
 /* Active, with its secret; ERR_NOT_FOUND. */
 enum err provider_get(struct ctx *c, struct str id, struct provider **out) MUST_CHECK;
 
+/* One was registered or changed, here or elsewhere. */
+void provider_cache_clear(void);
+
 /* An endpoint: of the settings, else of the metadata (read now when it never was). .p NULL. */
 struct str provider_endpoint(struct ctx *c, struct provider *p, const char *name);
 /* Its keys; again: they were read before, and lack what a token names. */

@@ -11,7 +11,9 @@
 #include "core/identity/backchannel.h"
 #include "core/identity/client.h"
 #include "core/identity/erase.h"
+#include "core/identity/person.h"
 #include "core/identity/provider.h"
+#include "platform/change.h"
 #include "sys/proc.h"
 
 /* ---- calls --------------------------------------------------------------------------------------
@@ -147,6 +149,31 @@ void identity_tick(struct platform *pf, int64_t now_ms)
         log_warn("identity_sweep_failed");
 }
 
+/* ---- what other nodes and commands changed ------------------------------------------------------
+ */
+static void on_changes(struct platform *pf, const struct change *list, size_t n, void *arg)
+{
+    bool config = false, erased = false;
+    (void)pf;
+    (void)arg;
+    for (size_t i = 0; i < n; i++) {
+        config |= str_eq_z(list[i].kind, "config");
+        erased |= str_eq_z(list[i].kind, "erase");
+    }
+    if (config) {
+        client_cache_clear();
+        provider_cache_clear();
+    }
+    if (erased)
+        person_cache_clear();
+}
+
+static enum err start(struct platform *pf)
+{
+    change_subscribe(pf, on_changes, NULL);
+    return ERR_OK;
+}
+
 /* ---- tables -------------------------------------------------------------------------------------
  */
 static const struct route routes[] = {
@@ -252,6 +279,7 @@ const struct service service_identity = {
     .n_calls = COUNT_OF(calls),
     .commands = commands,
     .n_commands = COUNT_OF(commands),
+    .start = start,
     .tick = identity_tick,
     .replay_kind = IDENTITY_ERASED,
     .replay = identity_erase_again,
