@@ -59,6 +59,9 @@ static const struct setting table[] = {
     S(mail_from, TEXT, "", "Address that mails come from; needed with mail_relay."),
     S(mail_login_file, TEXT, "",
       "File with the login on its first line and the password on its second; empty: none."),
+    S(civil_register, TEXT, "",
+      "Address of the civil register's adapter, asked at each citizen's sign-in; empty: none."),
+    S(civil_register_down_pass, YES_NO, "no", "Who signs in while it is down passes unchecked."),
     S(throttle_address, NUMBER, "600",
       "Sign-in pages an address may ask for in a minute; the loopback is not counted; 0: no "
       "limit."),

@@ -15,6 +15,7 @@
 #include "core/identity/issue.h"
 #include "core/identity/person.h"
 #include "core/identity/pivot.h"
+#include "core/identity/register.h"
 #include "core/identity/upstream_token.h"
 #include "crypto/digest.h"
 #include "platform/device.h"
@@ -223,6 +224,14 @@ static enum err back_read(struct ctx *c, struct back *b, bool *answered)
     if (agent) {
         json_object_set_new(b->who.claims, "idp_id", jstr(b->p->id));
         json_object_set_new(b->who.claims, "idp_acr", jstr(acr));
+    }
+    if (!agent) {
+        e = register_check(c, b->p, b->flow, b->who.claims, answered);
+        if (e != ERR_OK || *answered) {
+            *answered = true;
+            return e;
+        }
+        *answered = true;
     }
     e = person_signed_in(c, &b->who);
     if (e == ERR_DENIED)

@@ -21,6 +21,14 @@ static const struct fault table[IDT_COUNT] = {
     [IDT_BLOCKED_PROVIDER] = {"IDT-403-BLOCKED-PROVIDER", 403, "identity",
                               "Identity Provider Blocked By The Person"},
     [IDT_SUSPICIOUS] = {"IDT-403-SUSPICIOUS", 403, "identity", "Stronger Sign-In Needed"},
+    [IDT_REGISTER_4] = {"IDT-403-REGISTER-4", 403, "identity", "Known By Married Name Only"},
+    [IDT_REGISTER_6] = {"IDT-403-REGISTER-6", 403, "identity", "Several Persons In The Register"},
+    [IDT_REGISTER_7] = {"IDT-403-REGISTER-7", 403, "identity", "Differs From The Register"},
+    [IDT_REGISTER_8] = {"IDT-403-REGISTER-8", 403, "identity", "Not In The Register"},
+    [IDT_REGISTER_9] = {"IDT-403-REGISTER-9", 403, "identity", "Identity Not Checkable"},
+    [IDT_REGISTER_DECEASED] = {"IDT-403-REGISTER-DECEASED", 403, "identity",
+                               "Identity Of A Deceased Person"},
+    [IDT_REGISTER_DOWN] = {"IDT-503-REGISTER", 503, "identity", "Civil Register Unreachable"},
     [IDT_PASSWORD] = {"IDT-401-PASSWORD", 401, "identity", "Wrong Login Or Password"},
     [IDT_TRIES] = {"IDT-429-TRIES", 429, "identity", "Too Many Tries"},
 };
@@ -59,7 +67,8 @@ static bool can_choose_again(enum idt code)
 {
     return code == IDT_PROVIDER_NAME || code == IDT_PROVIDER_REFUSED || code == IDT_PROVIDER_BAD ||
            code == IDT_PROVIDER_DOWN || code == IDT_LEVEL || code == IDT_PIVOT ||
-           code == IDT_BLOCKED_PROVIDER || code == IDT_SUSPICIOUS;
+           code == IDT_BLOCKED_PROVIDER || code == IDT_SUSPICIOUS ||
+           (code >= IDT_REGISTER_4 && code <= IDT_REGISTER_DOWN);
 }
 
 enum err idt_fail(struct ctx *c, enum idt code, const struct flow *f, const char *detail)
