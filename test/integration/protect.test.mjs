@@ -79,7 +79,7 @@ async function signIn(person, who, { provider = 'un', extra = {}, url } = {}) {
 }
 const portal = (person, who, options = {}) => signIn(person, who, { url: `${platform.base}/account/security`, ...options });
 const api = (t, path, body) => send(`${platform.base}${path}`, { method: body ? 'POST' : 'GET', headers: { authorization: `Bearer ${t.access_token}`, ...(body ? { 'content-type': 'application/json' } : {}) }, ...(body ? { body: JSON.stringify(body) } : {}) });
-const isIn = async (person) => { await person.go(`${platform.base}/account/security`); return h1(person) === said('security.title', person.lang, 'safety'); };
+const isIn = async (person) => { await person.go(`${platform.base}/account/security`); return h1(person) === said('home.title', person.lang, 'safety'); };
 const mails = (who) => sink.to(who.email);
 
 test('a new device is told by mail, in the person’s language; a known one is not', async () => {
@@ -187,7 +187,7 @@ test('the whole account: nobody comes in, until a strong sign-in through another
   await again.follow(said('error.unblock'));
   deux.person = who;
   await again.follow(/\/connexion\/vers\/deux\b/);
-  assert.equal(h1(again), said('security.title', 'fr', 'safety'));
+  assert.equal(h1(again), said('home.title', 'fr', 'safety'));
   Object.assign(un, { acr: null });
   assert.ok(await signIn(new Browser(), who));
   const id = platform.json(['person', 'list']).items[0].id;
@@ -285,6 +285,34 @@ test('throttling: pages by address, secrets by client, operators by login; who w
   for (let i = 0; i < 22; i++) last = await bad();
   assert.equal(last.status, 429);
   assert.match(last.headers['retry-after'], /^[1-9]\d*$/);
+});
+
+test('a client that asks: she agrees or nothing passes; the agreement is kept, shown, withdrawn', async () => {
+  const asking = platform.json(['client', 'add', '--name', 'Service privé', '--redirect-uri', 'http://localhost:3000/cb', '--scopes', 'openid account email', '--consent', 'ask']);
+  assert.equal(platform.json(['client', 'show', asking.client_id]).consent, 'ask');
+  const [plain, who, b] = [client, somebody(), new Browser()];
+  client = asking;
+  try {
+    b.stopAt = (a) => a.startsWith('http://localhost:3000/');
+    un.person = who;
+    const url = () => `${platform.base}/api/v2/authorize?${new URLSearchParams({ response_type: 'code', client_id: asking.client_id, redirect_uri: 'http://localhost:3000/cb', scope: 'openid account email', acr_values: 'eidas1', state: b64(randomBytes(16)), nonce: b64(randomBytes(18)), code_challenge: b64(randomBytes(32)), code_challenge_method: 'S256' })}`;
+    await b.go(url());
+    await b.follow(/\/connexion\/vers\/un\b/);
+    assert.equal(h1(b), said('consent.title'));
+    await b.press(text('identity', 'consent.refuse', 'fr'));
+    assert.equal(new URL(b.stopped).searchParams.get('error'), 'access_denied');
+    b.stopped = null;
+    const t = await signIn(b, who);
+    await b.go(url());
+    assert.ok(new URL(b.stopped).searchParams.get('code'), 'not asked twice');
+    b.stopped = null;
+    assert.deepEqual((await api(t, '/api/account/access')).json.agreements.map((a) => a.client_id), [asking.client_id]);
+    await b.go(`${platform.base}/account/access`);
+    await b.press(/^Retirer mon accord – Service privé/);
+    assert.deepEqual((await api(t, '/api/account/access')).json.agreements, []);
+    await b.go(url());
+    assert.equal(h1(b), said('consent.title'), 'asked again');
+  } finally { client = plain; }
 });
 
 test('erasing a person ends her sessions everywhere, and her services are told', async () => {
