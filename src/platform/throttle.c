@@ -74,7 +74,7 @@ static unsigned ask(const struct throttle_rule *r, struct str key, int take)
     return wait_us <= 0 ? 0 : (unsigned)((wait_us + 999999) / 1000000);
 }
 
-unsigned throttle_take(const struct throttle_rule *r, struct str key)
+unsigned throttle_pass(const struct throttle_rule *r, struct str key)
 {
     return ask(r, key, 1);
 }
@@ -102,7 +102,7 @@ static const struct fault f_rate = {"SOC-429-RATE", 429, "platform", "Too Many R
 
 enum err throttle_hold(struct ctx *c, const struct throttle_rule *r, struct str key)
 {
-    unsigned wait_s = throttle_take(r, key);
+    unsigned wait_s = throttle_pass(r, key);
     if (wait_s == 0)
         return ERR_OK;
     c->retry_after_s = wait_s;

@@ -15,7 +15,7 @@ struct throttle_rule {
     unsigned burst, per_minute;
 };
 /* Takes one for `key`. 0: go on; else the seconds to wait (nothing was taken). */
-unsigned throttle_take(const struct throttle_rule *r, struct str key);
+unsigned throttle_pass(const struct throttle_rule *r, struct str key);
 /* The seconds to wait, without taking. */
 unsigned throttle_wait(const struct throttle_rule *r, struct str key);
 void throttle_forget(const struct throttle_rule *r, struct str key);

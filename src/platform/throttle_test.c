@@ -8,16 +8,16 @@ static void so_many_at_once_then_a_pause(void **state)
 {
     (void)state;
     for (int i = 0; i < 3; i++)
-        assert_int_equal(throttle_take(&rule, STR("a")), 0);
-    assert_int_equal(throttle_take(&rule, STR("a")), 1);
+        assert_int_equal(throttle_pass(&rule, STR("a")), 0);
+    assert_int_equal(throttle_pass(&rule, STR("a")), 1);
     assert_int_equal(throttle_wait(&rule, STR("a")), 1);
-    assert_int_equal(throttle_take(&rule, STR("b")), 0);
+    assert_int_equal(throttle_pass(&rule, STR("b")), 0);
     const struct throttle_rule other = {"other", 3, 60}, none = {"none", 1, 0};
-    assert_int_equal(throttle_take(&other, STR("a")), 0);
+    assert_int_equal(throttle_pass(&other, STR("a")), 0);
     throttle_forget(&rule, STR("a"));
-    assert_int_equal(throttle_take(&rule, STR("a")), 0);
+    assert_int_equal(throttle_pass(&rule, STR("a")), 0);
     for (int i = 0; i < 100; i++)
-        assert_int_equal(throttle_take(&none, STR("a")), 0);
+        assert_int_equal(throttle_pass(&none, STR("a")), 0);
 }
 
 /* 200,000 keys come by: the table does not grow, and who waits still waits. */
@@ -26,11 +26,11 @@ static void a_crowd_pushes_nobody_out(void **state)
     (void)state;
     const struct throttle_rule slow = {"slow", 5, 1}, quick = {"quick", 1, 6000};
     char key[32];
-    while (throttle_take(&slow, STR("guesser")) == 0)
+    while (throttle_pass(&slow, STR("guesser")) == 0)
         ;
     for (int i = 0; i < 200000; i++) {
         snprintf(key, sizeof key, "k%d", i);
-        (void)throttle_take(&quick, str_from(key));
+        (void)throttle_pass(&quick, str_from(key));
     }
     assert_true(throttle_wait(&slow, STR("guesser")) > 0);
 }

@@ -263,6 +263,11 @@ static const struct call calls[] = {
     {"identity.cut", identity_call_cut, "Refuses every token a person gave until now."},
     {"identity.address", identity_call_address, "A person's address for mails."},
     {"identity.providers", identity_call_providers, "The identity providers of a realm."},
+    {"identity.own_flow", identity_call_own_flow, "A sign-in under way, for the own accounts."},
+    {"identity.own_person", identity_call_own_person, "Who the holder of an own account is."},
+    {"identity.own_signed_in", identity_call_own_signed_in, "She proved it: the sign-in goes on."},
+    {"identity.own_pivot", identity_call_own_pivot, "Would these claims do as an identity?"},
+    {"identity.own_gone", identity_call_own_gone, "Her own account is no more."},
     {"identity.person", identity_call_person, "Whom a client means by a sub it was given."},
 };
 
