@@ -49,7 +49,7 @@ const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS] = {
      "CREATE TABLE exchange_health("
      " api TEXT NOT NULL, version TEXT NOT NULL, day BIGINT NOT NULL,"
      " calls BIGINT NOT NULL, errors BIGINT NOT NULL, slow BIGINT NOT NULL,"
-     " refused BIGINT NOT NULL, opened BIGINT NOT NULL, cached BIGINT NOT NULL,"
+     " refused BIGINT NOT NULL, opened BIGINT NOT NULL,"
      " sampled BIGINT NOT NULL, departures BIGINT NOT NULL, took_us BIGINT NOT NULL,"
      " PRIMARY KEY(api, version, day));"
      "CREATE TABLE exchange_breaker("
