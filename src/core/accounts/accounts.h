@@ -22,7 +22,7 @@ struct account {
     struct str verified; /* "": nobody saw her papers; "desk"; "link": a substantial sign-in */
     struct str totp;     /* the secret's bytes; .n 0: none */
     int64_t totp_level, totp_step; /* the last step that was used */
-    int64_t desk_until_ms; /* until then, one factor may be enrolled as at the desk */
+    int64_t desk_until_ms;         /* until then, one factor may be enrolled as at the desk */
     int64_t created_ms, seen_ms, n_passkeys, n_recovery;
 };
 enum err account_by_email(struct ctx *c, struct str email, struct account **out) MUST_CHECK;
@@ -77,7 +77,7 @@ struct str secret_typed(struct ctx *c, struct str s);
  */
 /* Writes to an address. In the demonstration the letter is also shown: *shown (or NULL). */
 enum err letter_write(struct ctx *c, const char *owner, struct str to, const char *kind,
-                     const json_t *data, json_t **shown) MUST_CHECK;
+                      const json_t *data, json_t **shown) MUST_CHECK;
 bool letters_go(const struct ctx *c); /* a relay is set, or they are shown */
 
 /* ---- factors ------------------------------------------------------------------------------------

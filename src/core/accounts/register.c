@@ -154,8 +154,8 @@ enum err accounts_register_post(struct ctx *c)
                                              "password", jstr(a.password), "code",
                                              jstr(code_digest(c, code)), "taken", other != NULL));
     json_t *data = json_own(&c->pool, json_pack("{s:o}", "code", jstr(code)));
-    e = letter_write(c, other ? other->person.p : "operator", a.email,
-                    other ? "taken" : "register", data, &letter);
+    e = letter_write(c, other ? other->person.p : "operator", a.email, other ? "taken" : "register",
+                     data, &letter);
     if (e != ERR_OK)
         return e;
     return sent_page(c, &w, "accounts/confirm", ticket_make(c, "register", v, LETTER_LIFE_MS),
@@ -254,7 +254,8 @@ enum err accounts_forgot_post(struct ctx *c)
                          json_pack("{s:o,s:o,s:o}", "email", jstr(email), "account",
                                    jstr(a ? a->id : STR("")), "code", jstr(code_digest(c, code))));
     json_t *data = json_own(&c->pool, json_pack("{s:o}", "code", jstr(code)));
-    e = letter_write(c, a ? a->person.p : "operator", email, a ? "reset" : "unknown", data, &letter);
+    e = letter_write(c, a ? a->person.p : "operator", email, a ? "reset" : "unknown", data,
+                     &letter);
     if (e != ERR_OK)
         return e;
     return sent_page(c, &w, "accounts/reset", ticket_make(c, "reset", v, LETTER_LIFE_MS), email,

@@ -95,8 +95,8 @@ static struct str step_ticket(struct ctx *c, const struct own_flow *f, const str
 
 static enum err ask_factor(struct ctx *c, const struct own_flow *f, const struct account *a)
 {
-    struct str url = url_with(c->arena, portal_url(c, "/compte/connexion/code"), "etape",
-                              step_ticket(c, f, a));
+    struct str url =
+        url_with(c->arena, portal_url(c, "/compte/connexion/code"), "etape", step_ticket(c, f, a));
     return ctx_redirect(c, url);
 }
 
@@ -108,10 +108,9 @@ enum err own_finish(struct ctx *c, const struct own_flow *f, struct account *a, 
         level = LEVEL_LOW;
     if (level < f->level)
         return too_low(c, f, a);
-    json_t *args = json_own(&c->pool,
-                            json_pack("{s:o,s:o,s:I,s:o}", "flow", jstr(f->id), "person",
-                                      jstr(a->person), "level", (json_int_t)level, "amr",
-                                      words_json(amr)));
+    json_t *args = json_own(&c->pool, json_pack("{s:o,s:o,s:I,s:o}", "flow", jstr(f->id), "person",
+                                                jstr(a->person), "level", (json_int_t)level, "amr",
+                                                words_json(amr)));
     if (a->confirmed)
         json_object_set_new(args, "email", jstr(a->email));
     return platform_call(c, "identity.own_signed_in", args, &out);
@@ -274,7 +273,7 @@ static int64_t level_of(const struct passkey *k, bool named)
     bool verified = k->cred.flags & WA_UV;
     if (k->level == LEVEL_HIGH && verified && !(k->cred.flags & WA_BE))
         return LEVEL_HIGH;
-    return !verified && !named             ? LEVEL_LOW
+    return !verified && !named            ? LEVEL_LOW
            : k->level > LEVEL_SUBSTANTIAL ? LEVEL_SUBSTANTIAL
                                           : k->level;
 }

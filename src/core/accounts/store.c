@@ -167,9 +167,9 @@ enum err account_act(struct ctx *c, const struct account *a, const char *kind, c
                             .actor = str_from(actor),
                             .object = a->id,
                             .person = a->person,
-                            .told = json_pack("{s:{s:s,s:s},s:{s:s,s:s}}", "title", "fr", fr, "en",
-                                              en, "consumer", "fr", "Votre compte", "en",
-                                              "Your account")};
+                            .told =
+                                json_pack("{s:{s:s,s:s},s:{s:s,s:s}}", "title", "fr", fr, "en", en,
+                                          "consumer", "fr", "Votre compte", "en", "Your account")};
     return act_make(c, &info, out);
 }
 

@@ -106,9 +106,8 @@ static enum err attempt_write(struct db_conn *db, void *arg)
 
 enum err throttle_take(struct ctx *c, const char *what, struct str value, int64_t free_tries)
 {
-    struct attempt t = {.id = secret_digest(c, what, value),
-                        .now_ms = clock_now_ms(),
-                        .free_tries = free_tries};
+    struct attempt t = {
+        .id = secret_digest(c, what, value), .now_ms = clock_now_ms(), .free_tries = free_tries};
     enum err e = db_write(c->pf->db, attempt_write, &t);
     return e == ERR_OK && !t.allowed ? ERR_LIMIT : e;
 }
