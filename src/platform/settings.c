@@ -27,6 +27,14 @@ static const struct setting table[] = {
     S(database, TEXT, "", "sqlite:FILE or postgresql://... ; empty: sqlite:<data>/db/socle.db"),
     S(listen, TEXT, "127.0.0.1,::1", "Addresses to listen on, at most 4, with commas between."),
     S(port, NUMBER, "8080", "Port to listen on."),
+    S(tls_listen, TEXT, "", "Addresses to listen on with TLS; empty: as listen."),
+    S(tls_port, NUMBER, "0", "Port for TLS; 0: none, TLS is ended by a proxy."),
+    S(mtls_port, NUMBER, "0",
+      "Port for TLS where each client shows a certificate (RFC 8705); 0: none."),
+    S(tls_certificates, TEXT, "",
+      "Folder of certificates, NAME.pem with its chain; empty: <data>/tls. Keys: socle tls --help"),
+    S(mtls_authorities, TEXT, "",
+      "File of the authorities of client certificates; empty: certificates that sign themselves."),
     S(base_url, TEXT, "",
       "Public address of the portal and the issuer; empty: http://localhost:PORT"),
     S(journal_origin, TEXT, "",
@@ -246,12 +254,18 @@ static enum err complete(struct arena *a, struct settings *out)
     }
     if (!*out->base_url)
         out->base_url = arena_printf(a, "http://localhost:%d", (int)out->port).p;
+    if (!*out->tls_certificates)
+        out->tls_certificates = arena_printf(a, "%s/tls", out->data).p;
+    if (!*out->tls_listen)
+        out->tls_listen = out->listen;
     struct str host = host_of(str_from(out->base_url));
     if (!*out->journal_origin)
         out->journal_origin = arena_printf(a, STR_FMT "/journal", STR_ARG(host)).p;
     if (!*out->witness_name)
         out->witness_name = arena_printf(a, STR_FMT "/witness", STR_ARG(host)).p;
-    enum err e = read_named(a, out->witness_logs, &out->witness_logs_text);
+    enum err e = read_named(a, out->mtls_authorities, &out->mtls_authorities_text);
+    if (e == ERR_OK)
+        e = read_named(a, out->witness_logs, &out->witness_logs_text);
     if (e == ERR_OK)
         e = read_named(a, out->witnesses, &out->witnesses_text);
     if (e == ERR_OK)
