@@ -64,9 +64,12 @@ struct str ticket_make(struct ctx *c, const char *use, const json_t *v, int64_t 
 enum err ticket_open(struct ctx *c, const char *use, struct str ticket, json_t **v) MUST_CHECK;
 /* Marks a name as used until then; ERR_EXISTS: it was. */
 enum err used_once(struct ctx *c, const char *use, struct str name, int64_t life_ms) MUST_CHECK;
-/* Counts a try before it is made. ERR_LIMIT: too many lately. throttle_good forgets them. */
-enum err throttle_take(struct ctx *c, const char *what, struct str value, int64_t free_tries);
-enum err throttle_good(struct ctx *c, const char *what, struct str value);
+/* Counts a try before it is made. ERR_LIMIT: too many lately. throttle_good forgets them all;
+ * throttle_give_back this one alone, where who succeeds must not make room for others' tries. */
+enum err throttle_take(struct ctx *c, const char *what, struct str value,
+                       int64_t free_tries) MUST_CHECK;
+enum err throttle_good(struct ctx *c, const char *what, struct str value) MUST_CHECK;
+enum err throttle_give_back(struct ctx *c, const char *what, struct str value) MUST_CHECK;
 struct str secret_digest(struct ctx *c, const char *use, struct str secret); /* keyed; hex */
 /* `n` characters that can be read out and typed, in groups of four. */
 struct str secret_words(struct ctx *c, size_t n);

@@ -9,7 +9,7 @@
 #include "web/pages.h"
 
 enum { LETTER_LIFE_MS = 30 * 60 * 1000, CODE_LEN = 8, TRIES_CODE = 5, TRIES_LETTER = 5 };
-enum { TRIES_ADDRESS = 30 };
+enum { TRIES_ADDRESS = 100 };
 
 static json_t *jstr(struct str s)
 {
@@ -204,6 +204,8 @@ enum err accounts_confirm_post(struct ctx *c)
         return ctx_fail(c, &accounts_f_limit, e, STR_NONE);
     if (e != ERR_OK)
         return e;
+    if (w.signed_in && !link)
+        return ctx_page(c, "accounts/opened", comer_data(&w));
     return w.signed_in ? ctx_redirect(c, portal_url(c, "/compte"))
                        : own_finish(c, &w.flow, &a, LEVEL_LOW, "pwd");
 }

@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "crypto/password.h"
 
-enum { STEP_LIFE_MS = 10 * 60 * 1000, TRIES_ACCOUNT = 5, TRIES_ADDRESS = 30, TRIES_FACTOR = 5 };
+enum { STEP_LIFE_MS = 10 * 60 * 1000, TRIES_ACCOUNT = 5, TRIES_ADDRESS = 100, TRIES_FACTOR = 5 };
 
 #define M "accounts"
 const struct fault accounts_f_tries = {"ACN-429-TRIES", 429, M, "Too Many Tries"};
@@ -168,7 +168,7 @@ static enum err tries_take(struct ctx *c, const char *what, struct str value)
 
 static enum err tries_good(struct ctx *c, const char *what, struct str value)
 {
-    enum err e = throttle_good(c, "address", c->rq->remote);
+    enum err e = throttle_give_back(c, "address", c->rq->remote);
     return e == ERR_OK ? throttle_good(c, what, value) : e;
 }
 
@@ -301,7 +301,7 @@ enum err accounts_key_post(struct ctx *c)
         return named ? factor_page(c, &f, a, true) : sign_in_page(c, &f, true);
     }
     if (e == ERR_OK)
-        e = throttle_good(c, "address", c->rq->remote);
+        e = throttle_give_back(c, "address", c->rq->remote);
     if (e != ERR_OK)
         return e;
     bool verified = k.cred.flags & WA_UV;

@@ -194,6 +194,8 @@ static enum err person_of(struct ctx *c, const struct account *a, const json_t *
         json_object_set_new(claims, "email", jstr(a->email));
     json_t *args =
         json_own(&c->pool, json_pack("{s:o,s:o}", "account", jstr(a->id), "claims", claims));
+    if (a->verified.n && a->person.n) /* a verified account is never made somebody else's */
+        json_object_set_new(args, "same_as", jstr(a->person));
     enum err e = platform_call(c, "identity.own_person", args, &out);
     if (e != ERR_OK)
         return e;
