@@ -3,7 +3,7 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHash, createHmac, randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { verifyAuthenticationResponse, verifyRegistrationResponse } from '@simplewebauthn/server';
@@ -17,11 +17,11 @@ import { Authenticator, b64, maker } from '../lib/authenticator.mjs';
 
 const T = (key, lang = 'fr') => text('accounts', key, lang);
 const PASSWORD = 'cheval agrafe pile correcte';
-let platform, world, client, trusted, sink;
+let platform, world, client, trusted, sink, anchors;
 
 before(async () => {
   trusted = maker();
-  const anchors = mkdtempSync(join(tmpdir(), 'anchors-'));
+  anchors = mkdtempSync(join(tmpdir(), 'anchors-'));
   writeFileSync(join(anchors, 'essai.pem'), trusted.pem);
   sink = await SmtpSink.start();
   platform = await Platform.start({ args: [`--passkey-anchors=${anchors}`, `--mail-relay=${sink.url}`, '--mail-from=socle@essai.example'] });
@@ -31,6 +31,7 @@ before(async () => {
 after(async () => {
   await platform?.destroy();
   await sink?.stop();
+  rmSync(anchors, { recursive: true, force: true });
 }, { timeout: 60000 });
 
 // ---- steps ----------------------------------------------------------------------------------------
