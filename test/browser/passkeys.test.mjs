@@ -87,20 +87,33 @@ test('[P6.4.4] [2.1.3] two devices are added, used without a name and without a 
   const altered = await verifyAuthenticationResponse({ ...expected(got), response: { ...response, response: { ...response.response, signature: broken.toString('base64url') } }, authenticator }).then((r) => r.verified, () => false);
   assert.equal(altered, false, 'and refuses an altered one, as Socle does');
 
-  // A second device, as second factor of the password.
+  // Her password alone, on a device that has no key of hers: the page says so.
   const q = await person({ transport: 'usb' });
   await signIn(q.page);
   await q.page.getByRole('heading', { name: T('factor.title') }).waitFor();
   await q.page.screenshot({ path: join(shots, 'passkeys-factor-1280.png'), fullPage: true });
   await button(q.page, 'factor.key.button').click();
-  await q.page.getByText(T('key.fault')).waitFor(); // this device has no key of hers yet: the page says so
+  await q.page.getByText(T('key.fault')).waitFor();
   await q.context.close();
+
+  // A second device; then only it is at hand.
+  const { authenticatorId: second } = await p.cdp.send('WebAuthn.addVirtualAuthenticator', { options: { protocol: 'ctap2', transport: 'usb', hasResidentKey: true, hasUserVerification: true, isUserVerified: true, automaticPresenceSimulation: true } });
+  await p.cdp.send('WebAuthn.setAutomaticPresenceSimulation', { authenticatorId: p.authenticatorId, enabled: false });
+  await add(p.page, 'Ma clé de secours');
+  await p.context.clearCookies();
+  await toSignIn(p.page);
+  await button(p.page, 'signin.key.button').click();
+  await p.page.getByText('Ma clé de secours').first().waitFor();
+
+  // The first is lost: it is removed, and opens nothing any more.
   const card = p.page.locator('.card', { hasText: 'Mon ordinateur' });
   await p.page.goto(`${platform.base}/compte`);
   await card.getByText(T('home.key.remove')).first().click();
   await card.locator('input[name=current]').fill(world.own_accounts[0].password);
   await card.getByRole('button').click();
   await p.page.getByText(T('done.key_off')).waitFor();
+  await p.cdp.send('WebAuthn.removeVirtualAuthenticator', { authenticatorId: second });
+  await p.cdp.send('WebAuthn.setAutomaticPresenceSimulation', { authenticatorId: p.authenticatorId, enabled: true });
   await p.context.clearCookies();
   await toSignIn(p.page);
   await button(p.page, 'signin.key.button').click();

@@ -226,7 +226,7 @@ test('a weak password, a malformed address and an address with a name are refuse
 });
 
 // ---- the second factor --------------------------------------------------------------------------------
-test('[M018] an application’s code completes the password; a code is good once; recovery codes work once each', { timeout: 90000 }, async () => {
+test('[P6.4.4] [M018] an application’s code completes the password; a code is good once; recovery codes work once each', { timeout: 90000 }, async () => {
   const email = address(), p = await open(email);
   await received(p);
   const secret = await addTotp(p);
@@ -285,7 +285,7 @@ async function deskCode(person = papers) {
   return /<strong><code>([0-9A-Z-]{19})<\/code>/.exec(a.page.text)[1];
 }
 
-test('[2.1.3] at a desk: papers are seen, a code is used once, and a key of a known maker reaches the high level', { timeout: 120000 }, async () => {
+test('[2.1.3] [MW-M16] at a desk: papers are seen, a code is used once, and a key of a known maker reaches the high level', { timeout: 120000 }, async () => {
   const email = address(), p = await open(email);
   const before = await received(p);
   const desk = await deskCode();
