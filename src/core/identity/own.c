@@ -61,7 +61,7 @@ enum err identity_call_own_flow(struct ctx *c, const json_t *args, json_t **out)
     bool client = f->kind == FLOW_CLIENT;
     bool again = client && (f->request.prompts & (PROMPT_LOGIN | PROMPT_SELECT) ||
                             f->request.max_age_s >= 0 || f->request.level == LEVEL_EIDAS3);
-    int level = client && f->request.level > LEVEL_EIDAS1 ? (int)f->request.level : LEVEL_EIDAS1;
+    int level = f->request.level > LEVEL_EIDAS1 ? (int)f->request.level : LEVEL_EIDAS1;
     json_object_set_new(*out, "flow", jstr(f->id));
     json_object_set_new(*out, "level", json_integer(level));
     json_object_set_new(*out, "again", json_boolean(again));
