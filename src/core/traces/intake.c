@@ -13,13 +13,12 @@
 #include "base/log.h"
 #include "base/codec.h"
 #include "core/traces/traces.h"
-#include "crypto/digest.h"
 #include "sys/loop.h"
 #include "sys/proc.h"
 #include "web/tls.h"
 
 enum { CONNECTIONS_MAX = 256, BUFFER_MAX = 128 * 1024, READ_BYTES = 64 * 1024, FLUSH_MS = 1000 };
-enum { NAME_MAX_BYTES = 64, RELOAD_TURNS = 60 };
+enum { NAME_MAX_BYTES = 64 };
 
 struct intake {
     struct platform *pf;
@@ -27,7 +26,6 @@ struct intake {
     struct loop_io clear, secure;
     struct tls *tls; /* NULL: no listener over TLS */
     struct loop_timer flush;
-    unsigned turns;
     char source[NAME_MAX_BYTES + 8]; /* of the events that wait */
     struct arena arena;              /* theirs */
     struct trace_event *events;
@@ -73,7 +71,7 @@ static void on_flush(struct loop_timer *t)
 {
     struct intake *in = (struct intake *)((char *)t - offsetof(struct intake, flush));
     flush(in);
-    if (in->tls && ++in->turns % RELOAD_TURNS == 0)
+    if (in->tls)
         tls_reload(in->tls);
     if (proc_stopping)
         loop_stop(in->loop);
@@ -116,15 +114,13 @@ static bool sender_find(struct sender *s, struct str hex)
 static bool sender_is_listed(struct sender *s)
 {
     struct arena a;
-    uint8_t digest[SHA256_LEN];
-    struct str der;
-    char *shown = tls_client_certificate(s->ssl); /* ":base64:" */
-    size_t n = shown ? strlen(shown) : 0;
+    char x5t[TLS_X5T_LEN + 1];
+    struct str digest;
+    char *shown = tls_client_certificate(s->ssl, x5t);
     arena_init(&a);
-    bool good = n > 2 && codec_base64(&a, str_of(shown + 1, n - 2), &der) == ERR_OK;
+    bool good = shown && codec_base64url(&a, str_of(x5t, TLS_X5T_LEN), &digest) == ERR_OK;
     if (good) {
-        sha256(der.p, der.n, digest);
-        struct str hex = codec_to_hex(&a, digest, sizeof digest);
+        struct str hex = codec_to_hex(&a, digest.p, digest.n);
         good = sender_find(s, hex);
         if (!good)
             log_warn("syslog_sender_unknown", "certificate_sha256", hex.p);
