@@ -62,8 +62,8 @@ static json_t *own_json(struct ctx *c, const struct flow *f)
     struct str last = ctx_cookie_get(c, LAST_COOKIE);
     if (!c->pf->settings->own_accounts || !str_eq_z(f->realm, "citizens"))
         return NULL;
-    if (f->kind == FLOW_CLIENT && (client_get(c, f->request.client_id, &k) != ERR_OK ||
-                                   !own_is_accepted(k)))
+    if (f->kind == FLOW_CLIENT &&
+        (client_get(c, f->request.client_id, &k) != ERR_OK || !own_is_accepted(k)))
         return NULL;
     return json_pack("{s:o,s:o,s:b,s:o}", "name", own_name(c), "url",
                      jstr(flow_url(c, f, "/compte/connexion")), "last",
