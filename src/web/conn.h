@@ -284,7 +284,8 @@ struct web_loop {
     struct work *spare;
     unsigned n_spare;
     bool stopping;
-    char date[40]; /* "Date: ...\r\n" */
+    struct loop_timer idle_end; /* of the time a last request may still come in */
+    char date[40];              /* "Date: ...\r\n" */
     size_t date_n;
     int64_t date_at_ms;
     unsigned char noise[1024];
