@@ -134,6 +134,8 @@ struct conn_tls {
     bool wants_write;  /* reading waits for the socket to take something */
     bool broken;       /* nothing more may be said */
     char *client_cert; /* as a header has it (RFC 9440); NULL none */
+    size_t client_cert_n;
+    char x5t[TLS_X5T_LEN + 1];
     struct loop_job back;
     struct conn_tls *next;
 };
