@@ -6,17 +6,19 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Platform, until } from '../lib/platform.mjs';
 import { Provider, newClient, publish } from '../lib/provider.mjs';
-import { World, machineToken } from '../lib/story.mjs';
+import { World, call, machineToken, tokensFor, walkSignIn } from '../lib/story.mjs';
 import { send } from '../lib/http.mjs';
+import { text } from '../lib/text.mjs';
 import { newKey, signRequest } from '../lib/httpsig.mjs';
 
-let platform, provider, token;
+let platform, world, provider, people, token;
 const key = newKey('essai-1');
 const at = (path) => `${platform.base}${path}`;
 const get = (path, headers = {}) => send(at(path), { headers: { authorization: `Bearer ${token}`, ...headers } });
 
 before(async () => {
   platform = await Platform.start({ args: ['--loops', '4'] });
+  world = new World(platform);
   provider = await Provider.start(platform.ownPort(0));
   const file = join(platform.folder, 'jwks.json');
   writeFileSync(file, JSON.stringify({ keys: [key.jwk] }));
@@ -26,7 +28,10 @@ before(async () => {
   publish(platform, { client, id: 'seuil', port: provider.port, api, fields: 'dossier.personnes.age>=40 total?' });
   publish(platform, { client, port: provider.port, api: { gateway: { breaker: { calls: 0 } } } });
   publish(platform, { client, id: 'signe', port: provider.port, contract: { signatures: 'requests' } });
-  token = await machineToken(new World(platform), { client, scope: 'ancien_lire seuil_lire essai_lire signe_lire' });
+  people = newClient(platform);
+  publish(platform, { client: people, id: 'accord', port: provider.port, api: { gateway: { answer_ms: 60000 } }, contract: { consent_needed: true } });
+  publish(platform, { client, id: 'pause', port: provider.port });
+  token = await machineToken(world, { client, scope: 'ancien_lire seuil_lire essai_lire signe_lire pause_lire' });
   await until('the gateway knows the contracts', async () => (await get('/gw/essai/v1/ok')).status === 200);
 }, { timeout: 120000 });
 after(async () => {
@@ -67,8 +72,38 @@ test('no other protocol is opened: neither by the consumer, nor by the provider'
 
 test('a signed request serves once, whichever loop its second copy comes to', async () => {
   const url = at('/gw/signe/v1/ok');
+  const unsigned = () => send(url, { headers: { authorization: `Bearer ${token}` }, via: new Agent() });
+  await until('every loop knows the contract', async () => (await Promise.all(Array.from({ length: 24 }, unsigned))).every((r) => r.json.code === 'EXC-401-SIGNATURE'));
   const headers = signRequest(key, { method: 'GET', url, headers: { authorization: `Bearer ${token}` } });
   const answers = await Promise.all(Array.from({ length: 24 }, () => send(url, { headers, via: new Agent() })));
-  assert.deepEqual(answers.map((r) => r.status).sort(), [200, ...Array(23).fill(401)]);
+  assert.deepEqual(answers.map((r) => r.json.code ?? 'served').sort(), [...Array(23).fill('EXC-401-SIGNATURE'), 'served']);
   assert.match(answers.find((r) => r.status === 401).json.detail, /sent before/);
+});
+
+test('a consent withdrawn while the provider works: what it then answers does not leave', async () => {
+  const account = world.account('jeanne.rousseau');
+  const t = await tokensFor(world, account, { client: people, scope: 'openid accord_lire' });
+  await until('the gateway knows it', async () => (await call(world, '/gw/accord/v1/ok', t.access_token)).status === 200);
+  const held = call(world, '/gw/accord/v1/held', t.access_token, { timeoutMs: 60000 });
+  await until('the provider is asked', () => provider.last.target === '/p/held');
+  const c = t.person;
+  await c.go(`${platform.base}/account/consents`);
+  await walkSignIn(c, account);
+  await c.go(`${platform.base}/account/consents`);
+  await c.follow(text('account', 'consents.withdraw'));
+  await c.press(text('account', 'withdraw.button'));
+  await until('new calls are refused', async () => (await call(world, '/gw/accord/v1/ok', t.access_token)).status === 403);
+  Provider.release();
+  const r = await held;
+  assert.equal(r.status, 403, r.text);
+  assert.equal(r.json.code, 'EXC-403-CONSENT');
+  assert.doesNotMatch(r.text, /MARTIN|D-1/);
+});
+
+test('a provider that says as a date how long it wants to be left alone is left alone as long', async () => {
+  const first = await get('/gw/pause/v1/pause-date');
+  assert.equal(first.status, 503, first.text);
+  assert.equal(first.json.code, 'EXC-503-LIMIT');
+  const left = Number(first.headers['retry-after']);
+  assert.ok(left > 100 && left <= 120, `said ${left}`);
 });

@@ -479,10 +479,15 @@ static unsigned limit_of(const struct http_head *h)
 {
     struct str after = http_header_get(h, "Retry-After");
     uint64_t s;
+    int64_t until_ms;
     if (h->status != 429 && !(h->status == 503 && after.p))
         return 0;
-    if (!str_to_u64(after, &s))
-        return PAUSE_S; /* not said, or said as a date */
+    if (!str_to_u64(after, &s)) {
+        if (!(until_ms = clock_http_date_read(after)))
+            return PAUSE_S; /* not said */
+        int64_t left_ms = until_ms - clock_now_ms();
+        s = left_ms > 0 ? (uint64_t)(left_ms + 999) / 1000 : 1;
+    }
     return s < 1 ? 1 : s > PAUSE_S_MAX ? PAUSE_S_MAX : (unsigned)s;
 }
 
