@@ -20,6 +20,14 @@ void sha256_many(const struct str *parts, size_t n, uint8_t out[SHA256_LEN])
     evp_must(EVP_DigestFinal_ex(c, out, NULL), "sha256");
 }
 
+void sha512(const void *p, size_t n, uint8_t out[SHA512_LEN])
+{
+    EVP_MD_CTX *c = evp_thread()->digest;
+    evp_must(EVP_DigestInit_ex2(c, evp()->sha512, NULL), "sha512");
+    evp_must(EVP_DigestUpdate(c, p, n), "sha512");
+    evp_must(EVP_DigestFinal_ex(c, out, NULL), "sha512");
+}
+
 void hmac_sha256(struct str key, struct str data, uint8_t out[SHA256_LEN])
 {
     EVP_MAC_CTX *c = evp_thread()->hmac;

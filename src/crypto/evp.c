@@ -39,8 +39,9 @@ static void shared_start(void)
     };
     EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     shared.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    shared.sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
     shared.aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    evp_must(hmac && shared.sha256 && shared.aes_256_gcm, "fetch");
+    evp_must(hmac && shared.sha256 && shared.sha512 && shared.aes_256_gcm, "fetch");
     shared.hmac_sha256 = EVP_MAC_CTX_new(hmac);
     EVP_MAC_free(hmac);
     evp_must(shared.hmac_sha256 && EVP_MAC_CTX_set_params(shared.hmac_sha256, digest), "hmac");

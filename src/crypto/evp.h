@@ -7,7 +7,7 @@
 #include <openssl/evp.h>
 
 struct evp {
-    const EVP_MD *sha256;
+    const EVP_MD *sha256, *sha512;
     const EVP_CIPHER *aes_256_gcm;
     EVP_MAC_CTX *hmac_sha256; /* the model that threads copy */
 };

@@ -88,7 +88,7 @@ bool db_null(const struct db_result *r, size_t row, size_t col);
 /* --- migrations: numbered per module, applied in order, once, each in a transaction ----------- */
 struct db_migration {
     const char *module; /* "identity" */
-    int number;         /* 1, 2, 3 ... without holes */
+    int number;         /* rising; gaps are allowed */
     const char *sql;    /* several statements; DDL of the common dialect */
 };
 /* ERR_CONFLICT when the database was made by a newer program. *applied may be NULL. */

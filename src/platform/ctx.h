@@ -50,10 +50,11 @@ struct ctx {
     char trace_id[33];
     struct fault fault;
     struct str fault_detail;
-    json_t *fault_extra; /* more members for the problem+json */
+    json_t *fault_extra; /* more members for the problem+json; the context lets go of it */
     struct str path_value[8];
     const char *page; /* set by ctx_page, drawn by the RENDER stage */
     json_t *page_data;
+    bool script;            /* the page has a script of ours: passkeys only */
     struct buf form_action; /* more origins for the CSP's form-action */
 };
 

@@ -89,9 +89,10 @@ static const char *two(const json_t *v, const char *key, const char *lang)
 
 int exchange_cli_api_put(struct ctx *c, const char *path)
 {
-    static const char *const known[] = {"v",       "id",     "version", "org_id", "title",
-                                        "summary", "scope",  "origin",  "prefix", "adapter",
-                                        "methods", "circle", "fields",  NULL};
+    static const char *const known[] = {
+        "v",      "id",      "version",       "org_id",    "title",   "summary",
+        "scope",  "origin",  "prefix",        "adapter",   "methods", "circle",
+        "fields", "gateway", "deprecated_at", "sunset_at", NULL};
     static const struct members m = {known, "api put"};
     const json_t *v = declaration_read(c, &m, path);
     if (!v)
@@ -127,6 +128,7 @@ int exchange_cli_contract_put(struct ctx *c, const char *path)
                                         "purpose_needed",
                                         "duration_days",
                                         "quota_per_minute",
+                                        "signatures",
                                         "state",
                                         "starts_at",
                                         "ends_at",
@@ -153,6 +155,7 @@ int exchange_cli_contract_put(struct ctx *c, const char *path)
                                         .duration_days = (int)json_get_i64(v, "duration_days", 0),
                                         .quota_per_minute =
                                             (int)json_get_i64(v, "quota_per_minute", 0),
+                                        .signatures = json_get_z(v, "signatures", NULL),
                                         .starts_ms = json_get_i64(v, "starts_at", 0),
                                         .ends_ms = json_get_i64(v, "ends_at", 0)};
     enum err e = exchange_contract_put(c, &t, &id);
