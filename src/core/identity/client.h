@@ -18,6 +18,7 @@ struct client {
     enum jose_alg id_token_alg, userinfo_alg;
     enum jwe_alg id_token_enc, userinfo_enc; /* JWE_NONE: signed only */
     bool userinfo_signed, pkce, par, data_provider;
+    bool asks; /* she agrees before her identity is passed on; else she is told */
     enum bound bound;
     struct str logout_uri;                      /* back-channel; "" none */
     struct str redirect_uris, post_logout_uris; /* a line each, closed by its newline */

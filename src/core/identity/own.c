@@ -61,14 +61,14 @@ enum err identity_call_own_flow(struct ctx *c, const json_t *args, json_t **out)
     bool client = f->kind == FLOW_CLIENT;
     bool again = client && (f->request.prompts & (PROMPT_LOGIN | PROMPT_SELECT) ||
                             f->request.max_age_s >= 0 || f->request.level == LEVEL_EIDAS3);
-    int level = client && f->request.level > LEVEL_EIDAS1 ? (int)f->request.level : LEVEL_EIDAS1;
+    int level = f->request.level > LEVEL_EIDAS1 ? (int)f->request.level : LEVEL_EIDAS1;
     json_object_set_new(*out, "flow", jstr(f->id));
     json_object_set_new(*out, "level", json_integer(level));
     json_object_set_new(*out, "again", json_boolean(again));
     json_object_set_new(*out, "choose_url", jstr(flow_url(c, f, "/connexion/choix")));
-    json_object_set_new(*out, "client_name",
-                        json_pack("{s:o,s:o}", "fr", jstr(f->client_name_fr), "en",
-                                  jstr(f->client_name_en)));
+    json_object_set_new(
+        *out, "client_name",
+        json_pack("{s:o,s:o}", "fr", jstr(f->client_name_fr), "en", jstr(f->client_name_en)));
     json_object_set_new(*out, "redirect_uri", jstr(client ? f->request.redirect_uri : STR("")));
     return ERR_OK;
 }
@@ -83,6 +83,18 @@ enum err identity_call_own_pivot(struct ctx *c, const json_t *args, json_t **out
         json_object_set_new(*out, "why", json_string(why));
     json_decref(claims);
     return ERR_OK;
+}
+
+/* Born the same day at the same place: names may be corrected, births are not. */
+static enum err same_person(struct ctx *c, struct str person, const json_t *claims)
+{
+    static const char *const facts[] = {"birthdate", "birthplace", "birthcountry"};
+    json_t *known;
+    enum err e = person_claims(c, person, &known);
+    for (size_t i = 0; i < COUNT_OF(facts) && e == ERR_OK; i++)
+        if (!str_eq(json_get_str(known, facts[i]), json_get_str(claims, facts[i])))
+            e = ERR_CONFLICT;
+    return e;
 }
 
 enum err identity_call_own_person(struct ctx *c, const json_t *args, json_t **out)
@@ -106,7 +118,10 @@ enum err identity_call_own_person(struct ctx *c, const json_t *args, json_t **ou
         return ERR_OK;
     }
     json_own(&c->pool, who.claims);
-    e = person_signed_in(c, &who);
+    if (json_get(args, "same_as"))
+        e = same_person(c, json_get_str(args, "same_as"), who.claims);
+    if (e == ERR_OK)
+        e = person_signed_in(c, &who);
     if (e == ERR_OK)
         json_object_set_new(*out, "person", jstr(who.person));
     return e;
@@ -164,8 +179,8 @@ enum err identity_call_own_signed_in(struct ctx *c, const json_t *args, json_t *
 static enum err gone_write(struct db_conn *db, void *arg)
 {
     struct str *person = arg;
-    return db_exec(db, "DELETE FROM person_link WHERE person = $1 AND provider = $2", "sz",
-                   *person, OWN_PROVIDER);
+    return db_exec(db, "DELETE FROM person_link WHERE person = $1 AND provider = $2", "sz", *person,
+                   OWN_PROVIDER);
 }
 
 /* Somebody whom no other provider knows could never come back: nothing of her is kept. */
