@@ -32,8 +32,10 @@ static const char help[] =
     "                            self_signed_tls_client_auth (certificate in its keys as "
     "x5t#S256)\n"
     "  --jwks FILE               its public keys, for private_key_jwt\n"
-    "  --id-token-alg A          ES256 (default) or RS256\n"
-    "  --userinfo-alg A          none, ES256 or RS256\n"
+    "  --id-token-alg A          ES256 (default) or RS256; \"ES256 ECDH-ES\" or \"... "
+    "RSA-OAEP-256\":\n"
+    "                            encrypted too, for its key with \"use\": \"enc\"\n"
+    "  --userinfo-alg A          none, or as --id-token-alg\n"
     "  --pkce                    refuse requests without PKCE\n"
     "  --par                     refuse requests that were not pushed (RFC 9126); so with fapi\n"
     "  --bound B                 dpop or mtls: its tokens must be bound so (fapi: one of both)\n"
@@ -89,6 +91,16 @@ static int print_new(struct cli *r, struct str id, struct str secret)
     return 0;
 }
 
+/* Keys that only encrypt prove nobody. */
+static bool jwks_signs(struct str jwks)
+{
+    struct jwks *keys = NULL;
+    bool any = jwks.p && (jwks_read(jwks, &keys) != ERR_OK || keys->n > 0 ||
+                          str_find(jwks, STR("x5t#S256")) >= 0);
+    jwks_free(keys);
+    return any;
+}
+
 static int add(struct cli *r)
 {
     const char *redirects[CLI_VALUES_MAX], *logouts[CLI_VALUES_MAX], *why = NULL;
@@ -96,30 +108,30 @@ static int add(struct cli *r)
     const char *file = cli_value(r, "--jwks", NULL);
     if (file && file_read(&r->arena, file, JWKS_MAX, &jwks) != ERR_OK)
         return cli_failed(r, file, ERR_IO);
-    struct identity_client in = {.id = cli_value(r, "--id", NULL),
-                                 .org_id = cli_value(r, "--org", NULL),
-                                 .name_fr = cli_value(r, "--name", NULL),
-                                 .name_en = cli_value(r, "--name-en", NULL),
-                                 .profile = cli_value(r, "--profile", NULL),
-                                 .realm = cli_value(r, "--realm", NULL),
-                                 .entity_id = cli_value(r, "--entity", NULL),
-                                 .redirect_uris = redirects,
-                                 .n_redirect_uris = cli_values(r, "--redirect-uri", redirects),
-                                 .post_logout_uris = logouts,
-                                 .n_post_logout_uris = cli_values(r, "--post-logout-uri", logouts),
-                                 .scopes = cli_value(r, "--scopes", NULL),
-                                 .providers = cli_value(r, "--providers", NULL),
-                                 .auth_methods =
-                                     cli_value(r, "--auth", jwks.p ? "private_key_jwt" : NULL),
-                                 .jwks = jwks.p ? arena_dupz(&r->arena, jwks) : NULL,
-                                 .id_token_alg = cli_value(r, "--id-token-alg", NULL),
-                                 .userinfo_alg = cli_value(r, "--userinfo-alg", NULL),
-                                 .pkce = cli_has(r, "--pkce"),
-                                 .par = cli_has(r, "--par"),
-                                 .bound = cli_value(r, "--bound", NULL),
-                                 .logout_uri = cli_value(r, "--backchannel-logout-uri", NULL),
-                                 .data_provider = cli_has(r, "--data-provider"),
-                                 .consent = cli_value(r, "--consent", NULL)};
+    struct identity_client in = {
+        .id = cli_value(r, "--id", NULL),
+        .org_id = cli_value(r, "--org", NULL),
+        .name_fr = cli_value(r, "--name", NULL),
+        .name_en = cli_value(r, "--name-en", NULL),
+        .profile = cli_value(r, "--profile", NULL),
+        .realm = cli_value(r, "--realm", NULL),
+        .entity_id = cli_value(r, "--entity", NULL),
+        .redirect_uris = redirects,
+        .n_redirect_uris = cli_values(r, "--redirect-uri", redirects),
+        .post_logout_uris = logouts,
+        .n_post_logout_uris = cli_values(r, "--post-logout-uri", logouts),
+        .scopes = cli_value(r, "--scopes", NULL),
+        .providers = cli_value(r, "--providers", NULL),
+        .auth_methods = cli_value(r, "--auth", jwks_signs(jwks) ? "private_key_jwt" : NULL),
+        .jwks = jwks.p ? arena_dupz(&r->arena, jwks) : NULL,
+        .id_token_alg = cli_value(r, "--id-token-alg", NULL),
+        .userinfo_alg = cli_value(r, "--userinfo-alg", NULL),
+        .pkce = cli_has(r, "--pkce"),
+        .par = cli_has(r, "--par"),
+        .bound = cli_value(r, "--bound", NULL),
+        .logout_uri = cli_value(r, "--backchannel-logout-uri", NULL),
+        .data_provider = cli_has(r, "--data-provider"),
+        .consent = cli_value(r, "--consent", NULL)};
     enum err e = identity_client_put(r->c, &in, &id, &secret, &why);
     if (e != ERR_OK)
         return cli_failed(r, why ? why : "add", e);

@@ -69,6 +69,25 @@ static enum err uris_read(struct ctx *c, struct db_conn *db, struct client *k)
     return e;
 }
 
+/* "ES256", or "ES256 ECDH-ES": signed, then encrypted. */
+static enum err algs_read(struct str text, enum jose_alg *sig, enum jwe_alg *enc)
+{
+    struct str first;
+    *enc = JWE_NONE;
+    if (!str_split(&text, ' ', &first) || jose_alg_from_name(first, sig) != ERR_OK)
+        return ERR_INVALID;
+    return text.n ? jwe_alg_from_name(text, enc) : ERR_OK;
+}
+
+enum err client_encrypt(struct ctx *c, const struct client *k, enum jwe_alg enc,
+                        struct str *compact)
+{
+    if (enc == JWE_NONE)
+        return ERR_OK;
+    enum err e = jwe_encrypt(c->arena, k->jwks, enc, "JWT", *compact, compact);
+    return e == ERR_NOT_FOUND ? ERR_CORRUPT : e; /* its key was there when it was registered */
+}
+
 static enum err client_read(struct ctx *c, struct str id, struct client *k)
 {
     struct db_result r;
@@ -89,8 +108,8 @@ static enum err client_read(struct ctx *c, struct str id, struct client *k)
     struct str userinfo = db_str(&r, 0, 14);
     k->userinfo_signed = userinfo.n > 0 && !str_eq_z(userinfo, "none");
     if (profile_from_name(db_str(&r, 0, 4), &k->profile) != ERR_OK ||
-        jose_alg_from_name(db_str(&r, 0, 13), &k->id_token_alg) != ERR_OK ||
-        (k->userinfo_signed && jose_alg_from_name(userinfo, &k->userinfo_alg) != ERR_OK))
+        algs_read(db_str(&r, 0, 13), &k->id_token_alg, &k->id_token_enc) != ERR_OK ||
+        (k->userinfo_signed && algs_read(userinfo, &k->userinfo_alg, &k->userinfo_enc) != ERR_OK))
         return ERR_CORRUPT;
     k->par |= k->profile == PROFILE_FAPI;
     k->code_life_ms = lives[k->profile].code_ms;
@@ -306,11 +325,19 @@ static bool has_secret_method(const char *methods)
     return strstr(methods, "client_secret_") != NULL;
 }
 
+static bool algs_ok(const struct put *p, const char *text)
+{
+    enum jose_alg sig;
+    enum jwe_alg enc;
+    return algs_read(str_from(text), &sig, &enc) == ERR_OK &&
+           (sig == JOSE_ES256 || sig == JOSE_RS256) &&
+           (enc == JWE_NONE || jwe_key_is_in(str_from(p->jwks), enc));
+}
+
 static const char *first_fault(const struct ctx *c, const struct put *p)
 {
     static const char *const profiles[] = {"strict", "modern", "fapi"};
     static const char *const realms[] = {"citizens", "agents", "any"};
-    static const char *const algs[] = {"ES256", "RS256", "none"};
     static const char *const bounds[] = {"", "dpop", "mtls"};
     bool fapi = strcmp(p->profile, "fapi") == 0;
     struct jwks *keys = NULL;
@@ -320,9 +347,9 @@ static const char *first_fault(const struct ctx *c, const struct put *p)
         return "profile";
     if (!one_of(p->realm, realms, COUNT_OF(realms)))
         return "realm";
-    if (!one_of(p->id_token_alg, algs, 2))
+    if (!algs_ok(p, p->id_token_alg))
         return "id_token_alg";
-    if (!one_of(p->userinfo_alg, algs, 3))
+    if (strcmp(p->userinfo_alg, "none") != 0 && !algs_ok(p, p->userinfo_alg))
         return "userinfo_alg";
     if (!p->in->n_redirect_uris || !uris_ok(c, p->in->redirect_uris, p->in->n_redirect_uris))
         return "redirect_uri";
@@ -330,7 +357,8 @@ static const char *first_fault(const struct ctx *c, const struct put *p)
         return "post_logout_redirect_uri";
     if (!methods_ok(str_from(p->methods)) || (fapi && has_secret_method(p->methods)))
         return "auth_methods";
-    if (fapi && (strcmp(p->id_token_alg, "RS256") == 0 || strcmp(p->userinfo_alg, "RS256") == 0))
+    if (fapi &&
+        (strncmp(p->id_token_alg, "RS256", 5) == 0 || strncmp(p->userinfo_alg, "RS256", 5) == 0))
         return "id_token_alg";
     if (p->in->bound && !one_of(p->in->bound, bounds, COUNT_OF(bounds)))
         return "bound";

@@ -4,6 +4,7 @@
 
 #include "core/identity/request.h"
 #include "crypto/jose.h"
+#include "crypto/jwe.h"
 #include "platform/ctx.h"
 
 enum bound { BOUND_NO, BOUND_DPOP, BOUND_MTLS }; /* what its tokens must be bound to */
@@ -15,6 +16,7 @@ struct client {
     int64_t old_secret_until_ms;
     struct str auth_methods, jwks, scopes, providers;
     enum jose_alg id_token_alg, userinfo_alg;
+    enum jwe_alg id_token_enc, userinfo_enc; /* JWE_NONE: signed only */
     bool userinfo_signed, pkce, par, data_provider;
     bool asks; /* she agrees before her identity is passed on; else she is told */
     enum bound bound;
@@ -45,6 +47,10 @@ unsigned client_algs(const struct client *k);
 /* HMAC of a secret, hex; what is stored. */
 enum err client_secret_mac(struct ctx *c, struct str client_id, struct str secret,
                            struct str *hex) MUST_CHECK;
+
+/* A signed token for this client, encrypted for its key when it is registered so. */
+enum err client_encrypt(struct ctx *c, const struct client *k, enum jwe_alg enc,
+                        struct str *compact) MUST_CHECK;
 
 /* {"fr","en"} */
 json_t *client_name(const struct client *k);

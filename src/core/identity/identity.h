@@ -21,8 +21,10 @@ struct identity_client {
     const char *providers;    /* identity providers it accepts, blank-separated; NULL: all */
     const char *auth_methods; /* NULL: client_secret_basic client_secret_post */
     const char *jwks;         /* for private_key_jwt; NULL: none */
-    const char *id_token_alg; /* "ES256" (NULL) or "RS256" */
-    const char *userinfo_alg; /* "ES256", "RS256", "none"; NULL: none, and ES256 where strict */
+    /* "ES256" (NULL) or "RS256"; then " ECDH-ES" or " RSA-OAEP-256": encrypted (A256GCM) for its
+     * key of "use": "enc". */
+    const char *id_token_alg;
+    const char *userinfo_alg; /* as that, or "none"; NULL: none, and ES256 where strict */
     bool pkce;                /* required, whatever the profile */
     bool par;                 /* pushed requests only (RFC 9126); always so with fapi */
     const char *bound;        /* tokens bound by "dpop" or "mtls"; NULL: as the client sends */
