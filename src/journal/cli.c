@@ -119,6 +119,19 @@ static json_t *witnesses_json(const struct evidence *ev)
     return list;
 }
 
+static void print_evidence(const struct evidence *ev)
+{
+    for (size_t i = 0; i < ev->n_terms; i++)
+        printf("  " STR_FMT " as it stood: " STR_FMT "\n", STR_ARG(ev->terms[i].of),
+               STR_ARG(ev->terms[i].text));
+    for (size_t i = 0; i < ev->n_origins; i++)
+        printf("  followed by the log " STR_FMT "\n", STR_ARG(ev->origins[i]));
+    for (size_t i = 0; i < ev->n_witnesses; i++)
+        if (ev->witness[i].at_s)
+            printf("  witness " STR_FMT " signed at %llu\n", STR_ARG(ev->witness[i].name),
+                   (unsigned long long)ev->witness[i].at_s);
+}
+
 static int verify_proof(struct cli *c, const char *path)
 {
     struct journal_verdict v;
@@ -145,10 +158,7 @@ static int verify_proof(struct cli *c, const char *path)
     } else {
         printf("good: entry %lld of %llu in %s\n" STR_FMT "\n", (long long)v.index,
                (unsigned long long)v.entries, v.origin, STR_ARG(leaf));
-        for (size_t i = 0; i < ev.n_witnesses; i++)
-            if (ev.witness[i].at_s)
-                printf("  witness " STR_FMT " signed at %llu\n", STR_ARG(ev.witness[i].name),
-                       (unsigned long long)ev.witness[i].at_s);
+        print_evidence(&ev);
         if (!c->key.p)
             printf("  with the key that the proof names: give --key to check against one kept "
                    "elsewhere\n");

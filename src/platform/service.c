@@ -59,6 +59,10 @@ static const struct db_migration migrations[] = {
      "CREATE INDEX hook_delivery_next ON hook_delivery(state, next_at);"
      "CREATE INDEX hook_delivery_org ON hook_delivery(org, id);"
      "CREATE INDEX hook_delivery_at ON hook_delivery(at_ms);"},
+    {"platform", 60,
+     "CREATE TABLE act_text("
+     " object TEXT NOT NULL, entry TEXT NOT NULL, at BIGINT NOT NULL, text TEXT NOT NULL,"
+     " PRIMARY KEY(object, entry));"},
 };
 
 static enum err static_file(struct ctx *c)

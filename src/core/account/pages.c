@@ -243,8 +243,12 @@ enum err account_page_withdraw_post(struct ctx *c)
     json_t *one = consent_find(c, ended);
     struct str when =
         clock_in_words(c->arena, json_get_i64(done, "withdrawn_at", 0), c->lang, true);
-    return ctx_page(c, "account/consent_withdrawn",
-                    json_pack("{s:O?,s:o}", "consent", one, "when", jstr(when)));
+    json_t *d = json_pack("{s:O?,s:o}", "consent", one, "when", jstr(when));
+    if (json_get(done, "entry"))
+        json_object_set_new(d, "proof_url",
+                            jstr(arena_printf(c->arena, "/account/uses/%s",
+                                              json_get_z(done, "entry", ""))));
+    return ctx_page(c, "account/consent_withdrawn", d);
 }
 
 /* ---- proofs ------------------------------------------------------------------------------------

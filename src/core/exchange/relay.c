@@ -197,8 +197,10 @@ static void common_headers(struct gw_call *c, struct headers *h)
 {
     h->n = 0;
     header(h, "Cache-Control", STR("no-store"));
-    if (c->ticket.id[0])
+    if (c->ticket.id[0]) {
         header(h, "Socle-Entry", str_of(c->ticket.id, ID_LEN));
+        header(h, "Socle-Commitment", str_of(c->ticket.commitment, JOURNAL_COMMITMENT_LEN));
+    }
     if (c->traceparent[0])
         header(h, "Traceparent", str_from(c->traceparent));
     if (!c->quota || !c->quota->per_minute)
@@ -396,6 +398,7 @@ static bool ask_provider(struct gw_call *c)
     header(&out, "Socle-Contract", c->k->id);
     header(&out, "Socle-Purpose", c->k->purpose_header);
     header(&out, "Socle-Entry", str_of(c->ticket.id, ID_LEN));
+    header(&out, "Socle-Commitment", str_of(c->ticket.commitment, JOURNAL_COMMITMENT_LEN));
     header(&out, "traceparent", str_from(c->traceparent));
     if (c->body.n)
         header(&out, "Content-Type", http_header_get(h, "Content-Type"));

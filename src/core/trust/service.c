@@ -37,6 +37,8 @@ static const struct route routes[] = {
           "The journal's signed checkpoint, with its witnesses' signatures."),
     ROUTE("GET", "/journal/key", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, trust_key,
           "The journal's verifier key."),
+    ROUTE("GET", "/journal/receipts/{entry}", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, trust_receipt,
+          "The proof that a signed checkpoint covers an entry."),
     TILE("{a}"),
     TILE("{a}/{b}"),
     TILE("{a}/{b}/{c}"),

@@ -9,7 +9,11 @@
 extern struct journal_reader *trust_reader;
 
 /* public.c */
+enum err trust_answer(struct ctx *c, const char *type, const char *cache,
+                      struct str body) MUST_CHECK; /* open to all */
 route_handler trust_checkpoint, trust_key, trust_tile;
+/* receipts.c */
+route_handler trust_receipt;
 /* watch.c */
 route_handler trust_add_checkpoint, trust_witness_key;
 /* This platform's verifier key as a witness. */
@@ -36,5 +40,7 @@ bool trust_line_next(struct str *rest, struct str *line);
 int trust_cli_monitor(const struct settings *s, int argc, char **argv);
 int trust_cli_export(const struct settings *s, int argc, char **argv);
 int trust_cli_checkpoint(const struct settings *s, int argc, char **argv);
+/* `socle verify`: receipts; all else as `socle journal verify`. */
+int trust_cli_verify(const struct settings *s, int argc, char **argv);
 
 #endif
