@@ -15,8 +15,7 @@ import base64, hashlib, json, os, re, sys
 
 MAX_FILE, MAX_NOTE, MAX_SIGNATURES, MAX_HASHES, DASH = 512 * 1024, 64 * 1024, 64, 64, "\u2014"
 
-class Bad(Exception):
-    """What is wrong, in words."""
+class Bad(Exception): pass  # what is wrong, in words
 
 def sha256(data):
     return hashlib.sha256(data).digest()
@@ -250,9 +249,14 @@ def evidence_check(text, key_line):
     signed = [(str(w).split("+")[0], cosignature_time(proof[4], str(w))) for w in file["witnesses"]]
     leaf = object_read(proof[3].decode(), "entry")
     terms = [terms_check(dict(t), leaf, key_line, last_key) for t in file.get("terms", [])]
+    stamped = sha256((proof[4].partition("\n\n")[0] + "\n").encode())
+    stamps = ["  a timestamp, not checked: give --tsa" for t in file.get("timestamps", [])
+              if stamped in decode64(t)]
+    if len(stamps) != len(file.get("timestamps", [])) or len(stamps) > 4:
+        raise Bad("a timestamp is not of this checkpoint")
     print(f"good: entry {proof[0]} of {proof[1]} in {proof[5]}\n{proof[3].decode()}")
     for line in terms + [f"  followed by the log {name}" for name in origins] + \
-            [f"  witness {name} signed at {at}" for name, at in signed if at]:
+            [f"  witness {name} signed at {at}" for name, at in signed if at] + stamps:
         print(line)
 
 def main(argv):

@@ -24,6 +24,7 @@ struct evidence {
     size_t n_origins;
     struct str note; /* the checkpoint's text, for timestamps */
     struct str timestamps[4];
+    int64_t stamped_ms[4]; /* 0: not checked */
     size_t n_timestamps;
 };
 bool evidence_is(struct str file); /* an evidence file, rather than a bare proof */

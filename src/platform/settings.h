@@ -21,8 +21,13 @@ struct settings {
     const char *witness_logs;   /* file of the logs it cosigns; read once: see witness_logs_text */
     const char *witnesses;      /* file of the witnesses of its own log */
     struct str witness_logs_text, witnesses_text; /* what is in them: docs/formats/witness.md */
-    int64_t loops;                                /* 0: one per core */
-    int64_t handlers;                             /* 16 */
+    int64_t witness_quorum;                       /* 0: none */
+    const char *journal_nodes;     /* file of the logs it follows: see journal_nodes_text */
+    struct str journal_nodes_text; /* docs/formats/witness.md */
+    const char *tsa_url;           /* RFC 3161 service; "" none */
+    int64_t tsa_seconds;
+    int64_t loops;    /* 0: one per core */
+    int64_t handlers; /* 16 */
     const char *trusted_proxies;
     int64_t ping_seconds;
     bool allow_inside; /* outgoing calls to loopback and private addresses */
@@ -32,10 +37,10 @@ struct settings {
     const char *help_line;                                    /* whom to call */
     const char *publisher, *publication_director, *site_host; /* legal mentions; "" not set */
     const char *security_contact;                             /* an address; "" none */
-    int64_t trace_days;        /* technical traces are kept so long */
-    const char *trace_rules;   /* thresholds: src/core/traces/rules.c */
-    const char *syslog_listen; /* "127.0.0.1:1514"; "" none */
-    const char *alert_mail;    /* "" none */
+    int64_t trace_days;                                   /* technical traces are kept so long */
+    const char *trace_rules;                              /* thresholds: src/core/traces/rules.c */
+    const char *syslog_listen;                            /* "127.0.0.1:1514"; "" none */
+    const char *alert_mail;                               /* "" none */
     const char *mail_relay, *mail_from, *mail_login_file; /* relay "": no mail is sent */
     struct str mail_login_text;                           /* what is in the file */
     const char *log_level;

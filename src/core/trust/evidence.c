@@ -5,6 +5,7 @@
 #include "core/trust/trust.h"
 
 #include <stdio.h>
+#include "base/codec.h"
 #include "journal/evidence.h"
 
 enum { USAGE = 2 };
@@ -15,6 +16,7 @@ struct cli {
     struct journal_reader *reader;
     struct db *db;       /* NULL: it does not answer */
     struct str cosigned; /* .n 0: none */
+    struct str *stamp;   /* of the proof that is made; NULL: not wanted */
     const char *id;
     bool json;
 };
@@ -23,7 +25,7 @@ struct cli {
 static void cosigned_read(struct cli *c, struct str origin)
 {
     struct db_conn *conn = c->db ? db_read(c->db) : NULL;
-    if (conn && trust_cosigned(conn, &c->a, origin, &c->cosigned) == ERR_OK)
+    if (conn && trust_published(conn, &c->a, origin, c->s->witness_quorum, &c->cosigned) == ERR_OK)
         c->cosigned = arena_dup(&c->a, c->cosigned);
 }
 
@@ -49,17 +51,38 @@ static json_t *witness_lines(struct cli *c)
     return list;
 }
 
+/* The oldest checkpoint with a timestamp that covers the entry says most. *answer: the timestamp.
+ */
+static bool stamped_note(struct cli *c, struct str origin, uint64_t index, struct str *note,
+                         struct str *answer)
+{
+    struct db_result r;
+    struct db_conn *conn = c->db ? db_read(c->db) : NULL;
+    if (!conn || db_query_one(conn, &c->a, &r,
+                              "SELECT note, answer FROM trust_stamp WHERE origin = $1 AND "
+                              "size > $2 ORDER BY size LIMIT 1",
+                              "si", origin, (int64_t)index) != ERR_OK)
+        return false;
+    *note = arena_dup(&c->a, db_str(&r, 0, 0));
+    *answer = arena_dup(&c->a, db_str(&r, 0, 1));
+    return true;
+}
+
 /* The proof under what witnesses signed, where that covers it; else under the log's own word. Of a
  * log that ended, under its last checkpoint: the next log names that one. */
 static enum err proof_make(struct cli *c, struct journal_at at, struct str *proof)
 {
-    struct str note, key;
+    struct str note, key, stamp;
     struct checkpoint own, kept;
     enum err e = journal_checkpoint(c->reader, at.log, &c->a, &note, &key);
     if (e != ERR_OK)
         return e;
     c->cosigned = STR_NONE;
-    if (checkpoint_read(&c->a, note, &own) == ERR_OK)
+    bool read = checkpoint_read(&c->a, note, &own) == ERR_OK;
+    if (read && at.log == 0 && c->stamp &&
+        stamped_note(c, own.origin, at.index, &c->cosigned, &stamp))
+        *c->stamp = stamp;
+    else if (read)
         cosigned_read(c, own.origin);
     bool fits = c->cosigned.n && checkpoint_read(&c->a, c->cosigned, &kept) == ERR_OK &&
                 (at.log == 0 || str_eq(kept.text, own.text));
@@ -90,7 +113,7 @@ static enum err sealed_make(struct cli *c, struct journal_at at, json_t *out)
 
 /* What was in force under that identifier when the entry was made: the newest text not behind it.
  */
-static void terms_add(struct cli *c, const char *of, const json_t *leaf, json_t *list)
+static enum err terms_add(struct cli *c, const char *of, const json_t *leaf, json_t *list)
 {
     struct db_result r;
     struct journal_at at;
@@ -101,12 +124,15 @@ static void terms_add(struct cli *c, const char *of, const json_t *leaf, json_t 
                      "SELECT entry, text FROM act_text WHERE object = $1 AND entry <= $2 "
                      "ORDER BY entry DESC LIMIT 1",
                      "ss", object, id) != ERR_OK)
-        return;
+        return ERR_OK; /* older than this table: its entry says no more than its identifier */
     json_t *term = json_pack("{s:s, s:s}", "of", of, "text", db_z(&r, 0, 1));
-    if (journal_find(c->reader, db_str(&r, 0, 0), &at) == ERR_OK &&
-        sealed_make(c, at, term) == ERR_OK)
+    enum err e = journal_find(c->reader, db_str(&r, 0, 0), &at);
+    if (e == ERR_OK)
+        e = sealed_make(c, at, term);
+    if (e == ERR_OK)
         json_array_append(list, term);
     json_decref(term);
+    return e == ERR_NOT_FOUND ? ERR_AGAIN : e; /* a command's act waits for the jobs to send it */
 }
 
 static int export(struct cli *c)
@@ -115,18 +141,27 @@ static int export(struct cli *c)
     struct str leaf;
     json_t *entry = NULL, *j = json_pack("{s:s}", "format", EVIDENCE_FORMAT);
     json_t *terms = json_array();
+    struct str stamp = STR_NONE;
     enum err e = journal_find(c->reader, str_from(c->id), &at);
+    c->stamp = &stamp;
     if (e == ERR_OK)
         e = sealed_make(c, at, j);
+    c->stamp = NULL;
     if (e == ERR_OK)
         e = journal_read(c->reader, at, &c->a, &leaf);
     if (e == ERR_OK)
         e = json_read(leaf, &entry, NULL);
+    if (e == ERR_OK)
+        e = terms_add(c, "contract", entry, terms);
+    if (e == ERR_OK)
+        e = terms_add(c, "consent", entry, terms);
     if (e == ERR_OK) {
-        terms_add(c, "contract", entry, terms);
-        terms_add(c, "consent", entry, terms);
         json_object_set_new(j, "witnesses", witness_lines(c));
         json_object_set(j, "terms", terms);
+        if (stamp.n) {
+            struct str text = codec_to_base64(&c->a, stamp.p, stamp.n);
+            json_object_set_new(j, "timestamps", json_pack("[s#]", text.p, (int)text.n));
+        }
         printf(STR_FMT "\n", STR_ARG(json_text(&c->a, j)));
     }
     json_decref(terms);

@@ -12,20 +12,24 @@ enum err trust_answer(struct ctx *c, const char *type, const char *cache, struct
     return ctx_text(c, 200, type, body);
 }
 
+static const struct fault f_quorum = {"TRU-503-QUORUM", 503, "trust", "Not Cosigned Yet"};
+
 enum err trust_checkpoint(struct ctx *c)
 {
     struct str note, key, cosigned;
     struct checkpoint own, kept;
+    int64_t quorum = c->pf->settings->witness_quorum;
     struct db_conn *db = db_read(c->pf->db);
     enum err e = journal_checkpoint(trust_reader, 0, c->arena, &note, &key);
     if (e != ERR_OK)
         return e;
     /* Of this log, and not of the one before a restore, which may have had the same size. */
-    if (db && checkpoint_read(c->arena, note, &own) == ERR_OK &&
-        trust_cosigned(db, c->arena, own.origin, &cosigned) == ERR_OK &&
-        checkpoint_read(c->arena, cosigned, &kept) == ERR_OK && kept.size <= own.size)
-        note = cosigned;
-    return trust_answer(c, "text/plain; charset=utf-8", "no-cache", note);
+    bool there = db && checkpoint_read(c->arena, note, &own) == ERR_OK &&
+                 trust_published(db, c->arena, own.origin, quorum, &cosigned) == ERR_OK &&
+                 checkpoint_read(c->arena, cosigned, &kept) == ERR_OK && kept.size <= own.size;
+    if (!there && quorum > 0)
+        return ctx_fail(c, &f_quorum, ERR_UNAVAILABLE, STR_NONE);
+    return trust_answer(c, "text/plain; charset=utf-8", "no-cache", there ? cosigned : note);
 }
 
 enum err trust_key(struct ctx *c)
