@@ -12,6 +12,7 @@ import { Provider, newClient, publish } from '../lib/provider.mjs';
 import { World, call, fileProcedure, tokensFor, walkSignIn } from '../lib/story.mjs';
 import { Client } from '../lib/http.mjs';
 import { check, entries, leaves } from '../lib/journal.mjs';
+import { text } from '../lib/text.mjs';
 
 const folder = mkdtempSync(join(tmpdir(), 'receipts-'));
 const file = (name, text) => { const path = join(folder, name); writeFileSync(path, text); return path; };
@@ -95,24 +96,25 @@ const both = (path, ...args) => {
 test('[2.1.1.d1] evidence carries the contract and the consent as they stood, and both verifiers refuse others', { timeout: 120000 }, async () => {
   const id = (await get(camille.access_token)).headers['socle-entry'];
   publish(platform, { client, port: provider.port, contract: { id: contract, consent_needed: true, purpose: { fr: 'Un autre but', en: 'Another purpose' } } });
-  const text = await until('it can be exported', () => { const r = platform.command(['journal', 'export', id]); return r.code === 0 && r.stdout; });
-  const e = JSON.parse(text), terms = Object.fromEntries(e.terms.map((t) => [t.of, JSON.parse(t.text)]));
+  const evidence = await until('it can be exported', () => { const r = platform.command(['journal', 'export', id]); return r.code === 0 && r.stdout; });
+  const e = JSON.parse(evidence), terms = Object.fromEntries(e.terms.map((t) => [t.of, JSON.parse(t.text)]));
   assert.equal(terms.contract.purpose.fr, 'Essayer la passerelle', 'as it stood, not as it stands');
   assert.equal(terms.contract.contract, contract);
   assert.equal(terms.consent.contract_id, contract);
-  assert.ok(!text.includes('MARTIN'), 'no name is in it');
-  const good = both(file('evidence', text));
+  assert.ok(!evidence.includes('MARTIN'), 'no name is in it');
+  const good = both(file('evidence', evidence));
   assert.equal(good.status, 0, good.stdout);
   assert.match(good.stdout, /contract as it stood: \{"v":1,/);
+  await until('the change is sealed', () => entries(platform.journalFolder).filter((x) => x.kind === 'exchange.contract.put' && x.object === contract).length === 2);
   const later = platform.must(['journal', 'export', entries(platform.journalFolder).findLast((x) => x.kind === 'exchange.contract.put' && x.object === contract).id]);
-  const change = (name, fn) => { const x = JSON.parse(text); fn(x); assert.equal(both(file('altered', JSON.stringify(x))).status, 1, name); };
+  const change = (name, fn) => { const x = JSON.parse(evidence); fn(x); assert.equal(both(file('altered', JSON.stringify(x))).status, 1, name); };
   change('a word of the contract', (x) => { x.terms[0].text = x.terms[0].text.replace('Essayer', 'Vendre'); });
   change('a word of the consent', (x) => { x.terms[1].text = x.terms[1].text.replace('"v":1', '"v":2'); });
   change('the contract’s entry is another', (x) => { x.terms[0].proof = x.proof; });
   change('a contract of later', (x) => { x.terms[0].proof = JSON.parse(later).proof; });
   change('consent and contract exchanged', (x) => { [x.terms[0].of, x.terms[1].of] = [x.terms[1].of, x.terms[0].of]; });
-  for (let at = 40; at < text.length; at += Math.ceil(text.length / 25)) {
-    const b = Buffer.from(text);
+  for (let at = 40; at < evidence.length; at += Math.ceil(evidence.length / 25)) {
+    const b = Buffer.from(evidence);
     b[at] ^= 1;
     both(file('bit', b));
   }
@@ -135,22 +137,27 @@ test('[2.1.1.d4] after 1,000 exchanges the log verifies as an unbroken chain and
   assert.equal(spawnSync(program, ['verify', platform.journalFolder], { encoding: 'utf8', cwd: root }).status, 0);
   const all = entries(platform.journalFolder).filter((e) => e.kind === 'exchange.decision').map((e) => e.id);
   for (const [who, p] of people.entries()) {
-    const lines = (await account(p, '/account/uses?kind=data&format=csv')).trim().split('\n').slice(1).map((l) => /"([0-9A-Z]{26})"$/.exec(l)[1]);
+    const read = async () => (await account(p, '/account/uses?kind=data&format=csv')).trim().split('\n').slice(1).map((l) => /"([0-9A-Z]{26})"$/.exec(l)[1]);
+    const lines = await until('each exchange has its line', async () => { const l = await read(); return [...mine[who]].every((id) => l.includes(id)) && l; });
     assert.equal(new Set(lines).size, lines.length, 'one line a use');
-    for (const id of mine[who]) assert.ok(lines.includes(id), 'each exchange has its line');
     for (const id of lines) assert.ok(all.includes(id), 'each line has its entry');
     for (const id of mine[1 - who]) assert.ok(!lines.includes(id), 'none of another person');
   }
 });
 
 test('[F2.1.2] each change of a file appears in order in the account and in the verified log', { timeout: 120000 }, async () => {
-  await fileProcedure(world, world.citizen);
+  const { number } = await fileProcedure(world, world.citizen), agent = new Client();
+  await agent.go(`${world.townUrl}/agent`);
+  await walkSignIn(agent, world.agent);
+  await agent.press(text('platform', 'action.search'), { q: 'martin' });
+  await agent.follow(number);
+  await agent.press(text('procedures', 'agent.decide.button'), { outcome: 'accept', reason: '' });
+  await agent.press(text('procedures', 'agent.confirm.accept.button'));
   const pocket = platform.json(['client', 'add', '--name', 'Mon compte de poche', '--redirect-uri', 'http://localhost:3000/callback', '--scopes', 'openid account']);
   const { access_token: token } = await tokensFor(world, world.citizen, { client: { ...pocket, redirect_uris: ['http://localhost:3000/callback'] }, scope: 'openid account' });
-  const answer = await call(world, '/api/account/uses', token);
-  assert.equal(answer.status, 200, answer.text);
+  const answer = await until('she reads the decision', async () => { const r = await call(world, '/api/account/uses', token); assert.equal(r.status, 200, r.text); return r.text.includes('procedure.accepted') && r; });
   const seen = answer.json.items.filter((u) => /^(procedure|dossier)\./.test(u.kind)).reverse();
-  assert.ok(seen.length >= 2, `sent: ${answer.json.items.slice(0, 5).map((u) => u.kind)} of ${answer.json.items.length}`);
+  assert.deepEqual(seen.map((u) => u.kind).filter((k) => k !== 'dossier.read'), ['procedure.submitted', 'procedure.accepted'], `sent: ${answer.json.items.slice(0, 5).map((u) => u.kind)} of ${answer.json.items.length}`);
   await until('all is signed', () => check(platform.journalFolder).size === leaves(platform.journalFolder).length);
   const sealed = entries(platform.journalFolder), places = seen.map((u) => sealed.findIndex((e) => e.id === u.entry));
   assert.ok(places.every((p) => p >= 0), 'each is in the log');
@@ -164,10 +171,10 @@ test('[2.1.1.d1] an entry of a log that ended is proved with the key of the log 
   await platform.stop();
   writeFileSync(join(platform.journalFolder, 'restored'), '');
   await platform.begin();
-  const text = await until('the next log is signed', () => { const r = platform.command(['journal', 'export', id]); return r.code === 0 && r.stdout; });
-  const e = JSON.parse(text), key = platform.must(['journal', 'key']).trim();
+  const evidence = await until('the next log is signed', () => { const r = platform.command(['journal', 'export', id]); return r.code === 0 && r.stdout; });
+  const e = JSON.parse(evidence), key = platform.must(['journal', 'key']).trim();
   assert.equal(e.chain.length, 1);
-  const path = file('chained', text);
+  const path = file('chained', evidence);
   const good = both(path, '--key', key);
   assert.equal(good.status, 0, good.stdout);
   assert.match(good.stdout, /followed by the log /);
