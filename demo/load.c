@@ -18,7 +18,7 @@
 #include "web/assets.h"
 
 /* Counts up when what is loaded changes. */
-static const char VERSION[] = "1";
+static const char VERSION[] = "2";
 
 /* ---- organisations, providers, clients, sites --------------------------------------------------
  */
@@ -179,6 +179,30 @@ static enum err load_systems(struct ctx *c)
                                        systems[i][1], "api", systems[i][2]);
         e = platform_call(c, "catalogue.system_put", args, &out);
         json_decref(args);
+    }
+    return e;
+}
+
+/* ---- accounts of the platform's own -------------------------------------------------------------
+ */
+/* One whose holder showed her papers, one whose holder did not. */
+static enum err load_own_accounts(struct ctx *c)
+{
+    enum err e = ERR_OK;
+    json_t *own, *account, *out;
+    size_t i, k;
+    json_array_foreach(json_get(demo_accounts(), "own_accounts"), i, own)
+    {
+        json_t *args =
+            json_own(&c->pool, json_pack("{s:O, s:O}", "email", json_get(own, "email"),
+                                         "password_hash", json_get(own, "argon2id")));
+        json_array_foreach(json_get(demo_accounts(), "accounts"), k, account)
+        {
+            if (str_eq(json_get_str(account, "login"), json_get_str(own, "login")))
+                json_object_set(args, "pivot", json_get(account, "claims"));
+        }
+        if (e == ERR_OK)
+            e = platform_call(c, "accounts.put", args, &out);
     }
     return e;
 }
@@ -380,7 +404,7 @@ static enum err load_all(struct ctx *c)
 {
     static enum err (*const steps[])(struct ctx * c) = {
         load_orgs,      load_providers, load_clients,  load_site_scopes,   load_apis,
-        load_contracts, load_systems,   load_communes, write_registrations};
+        load_contracts, load_own_accounts, load_systems,   load_communes, write_registrations};
     enum err e = ERR_OK;
     for (size_t i = 0; i < COUNT_OF(steps) && e == ERR_OK; i++) {
         e = steps[i](c);

@@ -30,7 +30,8 @@ struct keys_conf {
 enum { KEYS_DATA_MAX = 64 * 1024, KEYS_TIMEOUT_MS = 5000 };
 
 /* Serves the channels labelled "keys" and, by one of its own, "keys.journal": where that one
- * exists, it alone may sign checkpoints, and may do nothing else but read public keys. */
+ * exists, it alone may sign checkpoints, and may do nothing else but read public keys. "keys.tls",
+ * a thread of its own too, signs with TLS keys alone. */
 int keys_main(struct proc *self, void *keys_conf);
 
 /* In one process without channels, for units and `socle` commands: the same operations, direct. */
@@ -88,6 +89,19 @@ enum err keys_unwrap(struct keys *k, const char *name, struct str context, struc
                      struct arena *a, struct str *plain) MUST_CHECK;
 /* "token-seal" or "cookie". */
 enum err keys_shared_secret(struct keys *k, const char *name, uint8_t out[32]) MUST_CHECK;
+/* --- TLS keys (tlskey.h): over the channel labelled "keys.tls", which may do nothing else --------
+ * A key is named by the SHA-256 of its SubjectPublicKeyInfo. */
+enum { KEYS_TLS_ID_LEN = 32 };
+enum err keys_tls_has(struct keys *k, const uint8_t id[KEYS_TLS_ID_LEN]) MUST_CHECK;
+/* digest "SHA256", "SHA384" or "SHA512"; the signature as X.509 has it (DER). */
+enum err keys_tls_sign(struct keys *k, const uint8_t id[KEYS_TLS_ID_LEN], const char *digest,
+                       bool pss, struct str data, struct arena *a, struct str *sig) MUST_CHECK;
+/* An operator's acts, local only. The key "ec" or "rsa" of that name is made where there is none;
+ * hosts has commas between. days 0: a request (PKCS#10), else a certificate signed by itself. */
+enum err keys_tls_certify(struct keys *k, struct str name, const char *alg, struct str hosts,
+                          unsigned days, struct arena *a, struct str *pem) MUST_CHECK;
+enum err keys_tls_import(struct keys *k, struct str name, struct str pem) MUST_CHECK;
+
 /* New keys for "issuer", "client" or "message": the published next one signs from now on, the old
  * one stays published until the next rotation. Local only: an operator's act (ERR_DENIED over a
  * channel). A running keys process sees it when it starts again. */

@@ -54,6 +54,7 @@ struct ctx {
     struct str path_value[8];
     const char *page; /* set by ctx_page, drawn by the RENDER stage */
     json_t *page_data;
+    bool script;            /* the page has a script of ours: passkeys only */
     struct buf form_action; /* more origins for the CSP's form-action */
 };
 

@@ -16,6 +16,7 @@ static _Atomic int self_calls_under_way;
 static const struct fault f_not_found = {"SOC-404", 404, "platform", "Not Found"};
 static const struct fault f_method = {"SOC-405", 405, "platform", "Method Not Allowed"};
 static const struct fault f_misdirected = {"SOC-421", 421, "platform", "Misdirected Request"};
+static const struct fault f_clear = {"SOC-403-CLEAR", 403, "platform", "Only Over TLS"};
 static const struct fault f_csrf = {"SOC-403-FORM", 403, "platform", "Form Not From This Site"};
 static const struct fault f_role = {"SOC-403-ROLE", 403, "platform", "Forbidden"};
 static const struct fault f_busy = {"SOC-503-BUSY", 503, "platform", "Busy"};
@@ -33,12 +34,40 @@ static enum err stage_limit(struct ctx *c)
     return ERR_OK;
 }
 
+/* Where this program ends TLS itself and its address is https, what comes in clear is sent there:
+ * reads by a redirection, all else refused, since it was said in clear already. Machines that look
+ * whether it lives may ask in clear. */
+static enum err in_clear(struct ctx *c)
+{
+    const struct settings *s = c->pf->settings;
+    struct str base = c->site->kind == SITE_PORTAL ? str_from(s->base_url) : c->site->base_url;
+    bool reads = c->rq->method == HTTP_GET || c->rq->method == HTTP_HEAD;
+    if (!str_starts(base, STR("https://")))
+        return ERR_OK;
+    if (c->rq->secure) {
+        web_header(c->rs, "Strict-Transport-Security", STR("max-age=31536000"));
+        return ERR_OK;
+    }
+    if (s->tls_port == 0 || str_eq_z(c->rq->path, "/healthz") || str_eq_z(c->rq->path, "/readyz"))
+        return ERR_OK;
+    if (!reads)
+        return ctx_fail(c, &f_clear, ERR_DENIED, STR_NONE);
+    web_header(
+        c->rs, "Location",
+        arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(base), STR_ARG(c->rq->head->target)));
+    c->rs->status = 308;
+    return ERR_AGAIN;
+}
+
 static enum err stage_route(struct ctx *c)
 {
     bool other_method;
     c->site = site_find(c->pf, c->arena, c->rq->host);
     if (!c->site)
         return ctx_fail(c, &f_misdirected, ERR_NOT_FOUND, c->rq->host);
+    enum err e = in_clear(c);
+    if (e != ERR_OK)
+        return e;
     struct str method = str_from(http_method_name(c->rq->method));
     c->route = route_find(c->site->kind, method, c->rq->path, c->path_value, &other_method);
     if (c->route)

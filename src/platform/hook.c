@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "crypto/digest.h"
+#include "crypto/httpsig.h"
 #include "sys/proc.h"
 #include "web/client.h"
 
@@ -141,19 +142,62 @@ static enum err sent_closure(struct db_conn *db, void *arg)
                    "ziiz", j->state, j->status, j->next_ms, j->id);
 }
 
+/* The headers of RFC 9421, by the platform's key for messages: who has no secret of ours checks
+ * with the published one. Without them a delivery goes all the same. */
+static size_t message_signed(struct ctx *c, struct str url, struct str body, int64_t now_ms,
+                             struct http_header h[3])
+{
+    static const char *const covered[] = {"\"@method\"", "\"@target-uri\"", "\"content-digest\"",
+                                          "\"content-type\"", NULL};
+    struct str json, base, input, signature, why;
+    json_t *keys;
+    struct str digest = httpsig_digest_of(c->arena, HTTPSIG_SHA256, body);
+    struct httpsig_field fields[] = {{STR("content-type"), STR("application/json")},
+                                     {STR("content-digest"), digest}};
+    ptrdiff_t at = str_find(url, STR("://"));
+    struct str rest = str_after(url, (size_t)(at + 3));
+    ptrdiff_t slash = str_find_char(rest, '/');
+    struct str path = slash < 0 ? STR("/") : str_after(rest, (size_t)slash);
+    ptrdiff_t mark = str_find_char(path, '?');
+    struct httpsig_message m = {.method = STR("POST"),
+                                .scheme = str_sub(url, 0, (size_t)at),
+                                .authority = slash < 0 ? rest : str_sub(rest, 0, (size_t)slash),
+                                .path = mark < 0 ? path : str_sub(path, 0, (size_t)mark),
+                                .query = mark < 0 ? STR_NONE : str_after(path, (size_t)mark + 1),
+                                .headers = {fields, COUNT_OF(fields)}};
+    if (keys_jwks(c->pf->keys, "message", c->arena, &json) != ERR_OK ||
+        json_read(json, &keys, NULL) != ERR_OK)
+        return 0;
+    json_own(&c->pool, keys);
+    struct httpsig_wanted w = {.label = "sig1",
+                               .components = covered,
+                               .created_s = now_ms / 1000,
+                               .keyid =
+                                   json_get_str(json_array_get(json_get(keys, "keys"), 0), "kid"),
+                               .tag = STR("socle-webhook")};
+    if (httpsig_make(c->arena, &w, &m, &base, &input, &why) != ERR_OK ||
+        keys_sign(c->pf->keys, "message", JOSE_ES256, base, c->arena, &signature, NULL) != ERR_OK)
+        return 0;
+    h[0] = (struct http_header){STR("Content-Digest"), digest};
+    h[1] = (struct http_header){STR("Signature-Input"), input};
+    h[2] = (struct http_header){STR("Signature"), httpsig_value(c->arena, "sig1", signature)};
+    return 3;
+}
+
 static int send_one(struct ctx *c, struct str url, struct str secret, struct str body,
                     int64_t now_ms)
 {
     struct client_answer answer;
     struct str at = arena_printf(c->arena, "%lld", (long long)(now_ms / 1000));
-    struct http_header h[] = {
+    struct http_header h[6] = {
         {STR("Content-Type"), STR("application/json")},
         {STR("X-Socle-Timestamp"), at},
         {STR("X-Hub-Signature-256"), hook_signature(c->arena, secret, at, body)}};
+    size_t n = 3 + message_signed(c, url, body, now_ms, h + 3);
     struct client_call call = {.method = "POST",
                                .url = url,
                                .headers = h,
-                               .n_headers = COUNT_OF(h),
+                               .n_headers = n,
                                .body = body,
                                .timeout_ms = 5000,
                                .answer_max = 64 * 1024,

@@ -4,6 +4,7 @@
 
 #include "base/clock.h"
 #include "platform/hook.h"
+#include "platform/org_mail.h"
 #include "web/pages.h"
 
 static const struct fault f_url = {"SOC-422-HOOK", 422, "platform", "Address Not Acceptable"};
@@ -59,6 +60,28 @@ enum err hook_api_replay(struct ctx *c)
     return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:s}", "state", "waiting")) : e;
 }
 
+static enum err mail_set(struct ctx *c, struct str *address)
+{
+    *address = str_trim(ctx_form(c, "address"));
+    enum err e =
+        org_mail_set(c, c->site->org_id, address->p ? *address : STR(""), c->session->subject);
+    return e == ERR_INVALID ? ctx_fail(c, &f_url, e, STR("address")) : e;
+}
+
+enum err hook_api_mail(struct ctx *c)
+{
+    struct str address;
+    enum err e = org_mail_get(c, c->site->org_id, &address);
+    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "address", text(address))) : e;
+}
+
+enum err hook_api_mail_set(struct ctx *c)
+{
+    struct str address;
+    enum err e = mail_set(c, &address);
+    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "address", text(address))) : e;
+}
+
 /* ---- on a page ----------------------------------------------------------------------------------
  */
 static json_t *delivery_shown(struct ctx *c, const json_t *v)
@@ -79,12 +102,24 @@ static json_t *delivery_shown(struct ctx *c, const json_t *v)
     return out;
 }
 
+static json_t *mail_field(struct ctx *c, struct str value, bool wrong)
+{
+    json_t *f = json_pack("{s:s,s:s,s:o,s:o,s:b,s:s,s:s,s:o}", "id", "address", "name", "address",
+                          "label", words(c, "hook.mail"), "hint", words(c, "hook.mail.hint"),
+                          "text", 1, "type", "email", "width", "w30", "value", text(value));
+    if (wrong)
+        json_object_set_new(f, "error", words(c, "hook.mail.error"));
+    return f;
+}
+
 static enum err page(struct ctx *c, struct str typed, json_t *more)
 {
-    struct str url;
+    struct str url, address;
     json_t *list, *v, *rows = json_array();
     size_t i;
     enum err e = hook_url(c, c->site->org_id, &url);
+    if (e == ERR_OK)
+        e = org_mail_get(c, c->site->org_id, &address);
     if (e == ERR_OK)
         e = hook_deliveries(c, c->site->org_id, &list);
     if (e != ERR_OK) {
@@ -97,13 +132,15 @@ static enum err page(struct ctx *c, struct str typed, json_t *more)
         json_array_append_new(rows, delivery_shown(c, v));
     }
     json_t *data = more ? more : json_object();
-    json_t *field =
-        json_pack("{s:s,s:s,s:o,s:o,s:b,s:s,s:o}", "id", "url", "name", "url", "label",
-                  words(c, "hook.url"), "hint", words(c, "hook.url.hint"), "text", 1, "inputmode",
-                  "url", "value", text(c->rs->status == 422 ? typed : url));
-    if (c->rs->status == 422)
+    bool wrong = c->rs->status == 422 && !json_get(data, "mail_field");
+    json_t *field = json_pack("{s:s,s:s,s:o,s:o,s:b,s:s,s:o}", "id", "url", "name", "url", "label",
+                              words(c, "hook.url"), "hint", words(c, "hook.url.hint"), "text", 1,
+                              "inputmode", "url", "value", text(wrong ? typed : url));
+    if (wrong)
         json_object_set_new(field, "error", words(c, "hook.url.error"));
     json_object_set_new(data, "field", field);
+    if (!json_get(data, "mail_field"))
+        json_object_set_new(data, "mail_field", mail_field(c, address, false));
     if (json_array_size(rows))
         json_object_set_new(data, "deliveries", json_pack("{s:O}", "items", rows));
     json_decref(rows);
@@ -127,6 +164,21 @@ enum err hook_page_post(struct ctx *c)
     return page(c, url,
                 json_pack("{s:{s:[{s:s,s:o}]}}", "error_summary", "items", "id", "url", "text",
                           words(c, "hook.url.error")));
+}
+
+enum err hook_page_mail(struct ctx *c)
+{
+    struct str address;
+    enum err e = mail_set(c, &address);
+    if (e == ERR_OK)
+        return ctx_redirect(c, STR("/agent/evenements"));
+    if (!c->fault.code || strcmp(c->fault.code, f_url.code) != 0)
+        return e;
+    c->rs->status = 422;
+    return page(c, STR_NONE,
+                json_pack("{s:o,s:{s:[{s:s,s:o}]}}", "mail_field", mail_field(c, address, true),
+                          "error_summary", "items", "id", "address", "text",
+                          words(c, "hook.mail.error")));
 }
 
 enum err hook_page_replay(struct ctx *c)

@@ -33,9 +33,9 @@ static void headers(struct ctx *c)
 {
     struct str csp = arena_printf(
         c->arena,
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'" STR_FMT
+        "default-src 'none'; %sstyle-src 'self'; img-src 'self'; form-action 'self'" STR_FMT
         "; frame-ancestors 'none'; base-uri 'none'",
-        STR_ARG(buf_str(&c->form_action)));
+        c->script ? "script-src 'self'; " : "", STR_ARG(buf_str(&c->form_action)));
     web_header(c->rs, "Content-Type", STR("text/html; charset=utf-8"));
     web_header(c->rs, "Content-Security-Policy", csp);
     web_header(c->rs, "X-Content-Type-Options", STR("nosniff"));

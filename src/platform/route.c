@@ -186,6 +186,11 @@ enum err site_table_start(struct platform *pf)
     return sites_read(pf);
 }
 
+enum err site_table_read(struct platform *pf)
+{
+    return sites_read(pf);
+}
+
 static struct str host_of(struct str url)
 {
     ptrdiff_t at = str_find(url, STR("://"));

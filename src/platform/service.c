@@ -14,6 +14,7 @@
 #include "platform/org_cli.h"
 #include "platform/render.h"
 #include "platform/rp.h"
+#include "platform/tls_cli.h"
 #include "web/assets.h"
 #include "web/pages.h"
 
@@ -59,6 +60,9 @@ static const struct db_migration migrations[] = {
      "CREATE INDEX hook_delivery_next ON hook_delivery(state, next_at);"
      "CREATE INDEX hook_delivery_org ON hook_delivery(org, id);"
      "CREATE INDEX hook_delivery_at ON hook_delivery(at_ms);"},
+    {"platform", 41,
+     "CREATE TABLE org_mail("
+     " org TEXT PRIMARY KEY, address BLOB NOT NULL, at_ms BIGINT NOT NULL);"},
     {"platform", 60,
      "CREATE TABLE act_text("
      " object TEXT NOT NULL, entry TEXT NOT NULL, at BIGINT NOT NULL, text TEXT NOT NULL,"
@@ -155,10 +159,12 @@ static enum err security_txt(struct ctx *c)
     return ctx_text(c, 200, "text/plain; charset=utf-8", text);
 }
 
-/* Where password managers send people (W3C, change-password URL): there is no password here to
- * change, and the page says where there is. */
+/* Where password managers send people (W3C, change-password URL): to her account where there are
+ * accounts of our own; else there is no password here, and the page says where there is. */
 static enum err change_password(struct ctx *c)
 {
+    if (c->pf->settings->own_accounts)
+        return ctx_redirect(c, portal_url(c, "/compte"));
     return ctx_page(c, "platform/change_password", NULL);
 }
 
@@ -205,12 +211,18 @@ static const struct route routes[] = {
                "Where this body is told of events, and what it was told.", "GET /api/hooks"),
     ROUTE_TWIN("POST", "/agent/evenements", SITE_ORG, ROLE_AGENT, 0, hook_page_post,
                "Sets that address.", "POST /api/hooks"),
+    ROUTE_TWIN("POST", "/agent/evenements/courriel", SITE_ORG, ROLE_AGENT, 0, hook_page_mail,
+               "Sets where this body is written to.", "POST /api/hooks/mail"),
     ROUTE_TWIN("POST", "/agent/evenements/{id}/rejouer", SITE_ORG, ROLE_AGENT, 0, hook_page_replay,
                "Sends an event again.", "POST /api/hooks/deliveries/{id}/replay"),
     ROUTE("GET", "/api/hooks", SITE_ORG, ROLE_AGENT, ROUTE_API, hook_api_get,
           "Where this body is told of events."),
     ROUTE("POST", "/api/hooks", SITE_ORG, ROLE_AGENT, ROUTE_API, hook_api_set,
           "Sets that \"url\" (empty: none); the secret comes back once."),
+    ROUTE("GET", "/api/hooks/mail", SITE_ORG, ROLE_AGENT, ROUTE_API, hook_api_mail,
+          "Where this body is written to."),
+    ROUTE("POST", "/api/hooks/mail", SITE_ORG, ROLE_AGENT, ROUTE_API, hook_api_mail_set,
+          "Sets that \"address\" (empty: none)."),
     ROUTE("GET", "/api/hooks/deliveries", SITE_ORG, ROLE_AGENT, ROUTE_API, hook_api_deliveries,
           "What this body was told, newest first."),
     ROUTE("POST", "/api/hooks/deliveries/{id}/replay", SITE_ORG, ROLE_AGENT, ROUTE_API,
@@ -221,6 +233,7 @@ static const struct route routes[] = {
 };
 
 static const struct command commands[] = {
+    {"tls", "certificates: make, request, install, import", tls_cli},
     {"org", "list and put organisations, give one its site", org_cli},
 };
 

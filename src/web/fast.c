@@ -109,6 +109,11 @@ struct str fast_remote(const struct fast *x)
     return x->c->w->remote.p ? x->c->w->remote : x->c->remote;
 }
 
+bool fast_secure(const struct fast *x)
+{
+    return x->c->w->secure;
+}
+
 const char *fast_trace_id(struct fast *x)
 {
     if (!x->trace_id[0] && !request_trace_id(&x->c->w->head, x->trace_id))

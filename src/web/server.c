@@ -104,10 +104,11 @@ struct parcel {
     struct loop_job job;
     struct web_loop *to;
     int fd;
+    enum tls_kind kind;
     struct sockaddr_storage from;
 };
 
-static void welcome(struct web_loop *wl, int fd, const struct sockaddr *from)
+static void welcome(struct web_loop *wl, int fd, const struct sockaddr *from, enum tls_kind kind)
 {
     bool full = atomic_load(&wl->open) > wl->s->conf.limits.connections_max;
     if (full && wl->idle_first) {
@@ -119,13 +120,13 @@ static void welcome(struct web_loop *wl, int fd, const struct sockaddr *from)
         return;
     }
     count(wl, COUNT_ACCEPTED, 1);
-    conn_new(wl, fd, from);
+    conn_new(wl, fd, from, kind);
 }
 
 static void on_parcel(struct loop_job *job)
 {
     struct parcel *p = (struct parcel *)job;
-    welcome(p->to, p->fd, (const struct sockaddr *)&p->from);
+    welcome(p->to, p->fd, (const struct sockaddr *)&p->from, p->kind);
     free(p);
 }
 
@@ -143,18 +144,19 @@ static struct web_loop *least_loaded(struct web_loop *wl)
     return best;
 }
 
-static void accepted(struct web_loop *wl, int fd, const struct sockaddr_storage *from)
+static void accepted(struct web_loop *wl, int fd, const struct sockaddr_storage *from,
+                     enum tls_kind kind)
 {
     struct web_loop *to = wl->stopping ? wl : least_loaded(wl);
     atomic_fetch_add(&to->open, 1);
     if (to == wl) {
-        welcome(wl, fd, (const struct sockaddr *)from);
+        welcome(wl, fd, (const struct sockaddr *)from, kind);
         return;
     }
     struct parcel *p = malloc(sizeof *p);
     if (!p)
         abort();
-    *p = (struct parcel){.job = {.fn = on_parcel}, .to = to, .fd = fd, .from = *from};
+    *p = (struct parcel){.job = {.fn = on_parcel}, .to = to, .fd = fd, .kind = kind, .from = *from};
     loop_post(to->loop, &p->job);
 }
 
@@ -186,7 +188,7 @@ static void on_listen(struct loop_io *io, unsigned events)
         socklen_t len = sizeof from;
         int fd = accept4(io->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            accepted(wl, fd, &from);
+            accepted(wl, fd, &from, ((struct listener *)io)->kind);
             continue;
         }
         int why = errno;
@@ -266,10 +268,12 @@ static void loop_prepare(struct web_server *s, unsigned index)
     if (!wl->listeners && s->conf.n_listen_fds)
         abort();
     for (size_t i = 0; i < s->conf.n_listen_fds; i++)
-        wl->listeners[i] = (struct listener){.io = {.fn = on_listen,
-                                                    .fd = s->conf.listen_fds[i],
-                                                    .events = LOOP_READ | LOOP_EXCLUSIVE},
-                                             .wl = wl};
+        wl->listeners[i] =
+            (struct listener){.io = {.fn = on_listen,
+                                     .fd = s->conf.listen_fds[i],
+                                     .events = LOOP_READ | LOOP_EXCLUSIVE},
+                              .kind = s->conf.listen_kinds ? s->conf.listen_kinds[i] : TLS_NONE,
+                              .wl = wl};
 }
 
 static void loop_discard(struct web_loop *wl)
@@ -316,6 +320,7 @@ struct web_server *web_server_start(const struct web_server_conf *conf)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     s->pool = pool_start(s);
+    s->greeters = conf->tls ? greeters_start(conf->n_loops) : NULL;
     for (unsigned i = 0; i < conf->n_loops; i++)
         if (pthread_create(&loops[i].thread, NULL, loop_main, &loops[i]) != 0)
             abort();
@@ -351,7 +356,7 @@ static void on_stop(struct loop_job *job)
     wl->grace.fn = on_grace_over;
     loop_timer_set(wl->loop, &wl->grace, wl->s->grace_ms);
     for (struct conn *c = wl->all; c; c = c->next)
-        if (c->state == CONN_HEAD && !c->w)
+        if (c->state == CONN_GREET || (c->state == CONN_HEAD && !c->w))
             conn_close(c);
     maybe_stopped(wl);
 }
@@ -375,6 +380,7 @@ void web_server_stop(struct web_server *s, int grace_ms)
     }
     for (unsigned i = 0; i < s->conf.n_loops; i++)
         pthread_join(s->loops[i].thread, NULL);
+    greeters_stop(s->greeters);
     pool_stop(s->pool); /* its threads may still hold requests of connections that are gone */
     for (unsigned i = 0; i < s->conf.n_loops; i++)
         loop_discard(&s->loops[i]);

@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "sys/loop.h"
 #include "web/http.h"
+#include "web/tls.h"
 
 /* ---- wide lane: what a handler gets and gives ------------------------------------------------ */
 struct web_request {
@@ -62,6 +63,7 @@ struct arena *fast_arena(struct fast *x);
 struct loop *fast_loop(struct fast *x);
 void *fast_loop_state(struct fast *x); /* what loop_start returned */
 struct str fast_remote(const struct fast *x);
+bool fast_secure(const struct fast *x); /* came over TLS, here or at a trusted proxy */
 const char *fast_trace_id(struct fast *x);
 void *fast_get(const struct fast *x); /* the exchange's own state */
 void fast_take(struct fast *x, const struct fast_ops *ops, void *state);
@@ -92,7 +94,9 @@ extern const struct web_limits web_limits_default;
 
 struct web_server_conf {
     const int *listen_fds;
+    const enum tls_kind *listen_kinds; /* of each; NULL: all in clear */
     size_t n_listen_fds;
+    struct tls *tls; /* NULL: none */
     unsigned n_loops, n_handlers;
     struct web_limits limits;
     const char *spool_folder; /* made when missing; bodies over 64 KB, unlinked at once */

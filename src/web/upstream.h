@@ -8,11 +8,13 @@
 #include "web/http.h"
 
 /* Where to: resolved beforehand (never in a loop). Immutable; shared by loops. */
+struct wire_identity;
 struct upstream_origin {
     struct str host_header; /* "data.example:8443" */
     struct resolved addr;
     bool tls;
     struct str tls_name;
+    const struct wire_identity *identity;      /* shown to an origin that asks; NULL: none */
     int connect_timeout_ms, answer_timeout_ms; /* to the first byte of the answer */
     uint64_t body_max;
 };

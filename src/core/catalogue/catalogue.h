@@ -95,6 +95,22 @@ route_handler sandbox_answer;
 json_t *samples_of(struct arena *a, const struct description *d, const struct desc_op *op,
                    const char *base_url);
 
+/* ---- components.c
+ * ----------------------------------------------------------------------------------- */
+/* [{circle, name, components: [{id, name, what, state, url}]}]; the context's. */
+enum err circles_all(struct ctx *c, json_t **out) MUST_CHECK;
+/* Of publiccode.yml, or of an OpenAPI description: which duties hold. ERR_INVALID: it cannot be
+ * read, *out says where. */
+enum err component_check(struct ctx *c, struct str text, json_t **out) MUST_CHECK;
+call_handler component_call_check;
+route_handler page_circles, api_circles, page_component, page_component_post, api_component;
+
+/* once_only.c: {holds, fields, items: [{field, label, datum, sources}]}; the context's.
+ * ERR_INVALID: not JSON. */
+enum err once_only_check(struct ctx *c, struct str text, json_t **out) MUST_CHECK;
+call_handler once_only_call;
+route_handler api_once_only, page_once_only, page_once_only_post;
+
 json_t *type_key(const char *type); /* "type.string": a text */
 json_t *jstr(struct str s);         /* of UTF-8; "" for anything else */
 

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "crypto/digest.h"
+#include "platform/hook.h"
 #include "sys/file.h"
 
 enum { FIELDS_OF_CONTRACTS = 64 };
@@ -182,6 +183,8 @@ struct import_job {
     int warnings;
     int64_t now_ms, sunset_ms;
     bool deprecated;
+    struct str told;         /* members of the webhooks' events */
+    const json_t *consumers; /* organisations with a contract on it */
 };
 
 static enum err fields_write(struct db_conn *db, const struct import_job *job)
@@ -202,18 +205,40 @@ static enum err fields_write(struct db_conn *db, const struct import_job *job)
     return e;
 }
 
-/* Those who asked to be told of new sources on this topic, or on all. */
+/* One body is told once: in its list of news, and at its address. */
+static enum err news_one(struct db_conn *db, const struct import_job *job, struct str org)
+{
+    int64_t changed;
+    const char *kind = job->deprecated ? "deprecated" : "published";
+    enum err e = db_exec_count(
+        db, &changed,
+        "INSERT INTO catalogue_news(org_id, api, version, kind, topic, at_ms) VALUES($1, $2, $3, "
+        "$4, $5, $6) ON CONFLICT (org_id, api, version, kind) DO NOTHING",
+        "ssszsi", org, job->n->id, job->n->version, kind, job->topic, job->now_ms);
+    return e == ERR_OK && changed
+               ? hook_queue(db, org,
+                            job->deprecated ? "catalogue.deprecated" : "catalogue.published",
+                            job->told, job->now_ms)
+               : e;
+}
+
+/* Those who asked to be told of new sources on this topic, or on all; and of a version that ends,
+ * those who have a contract on it. */
 static enum err news_write(struct db_conn *db, const struct import_job *job)
 {
-    return db_exec(db,
-                   "INSERT INTO catalogue_news(org_id, api, version, kind, topic, at_ms) "
-                   "SELECT DISTINCT org_id, CAST($1 AS TEXT), CAST($2 AS TEXT), "
-                   "CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT) "
-                   "FROM catalogue_follower WHERE topic = '' OR topic = $6 "
-                   "ON CONFLICT (org_id, api, version, kind) DO NOTHING",
-                   "sszsis", job->n->id, job->n->version,
-                   job->deprecated ? "deprecated" : "published", job->topic, job->now_ms,
-                   job->topic);
+    struct arena a;
+    struct db_result r;
+    arena_init(&a);
+    enum err e = db_query(db, &a, &r,
+                          "SELECT DISTINCT org_id FROM catalogue_follower WHERE topic = '' OR "
+                          "topic = $1",
+                          "s", job->topic);
+    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++)
+        e = news_one(db, job, db_str(&r, i, 0));
+    for (size_t i = 0; e == ERR_OK && job->deprecated && i < json_array_size(job->consumers); i++)
+        e = news_one(db, job, str_from(json_string_value(json_array_get(job->consumers, i))));
+    arena_free(&a);
+    return e;
 }
 
 static enum err import_closure(struct db_conn *db, void *arg)
@@ -288,6 +313,24 @@ static enum err refuse(json_t *out, const char *rule, const char *detail, enum e
     return e;
 }
 
+/* Whom an end concerns, and what they are told. */
+static void told_fill(struct ctx *c, struct import_job *job)
+{
+    json_t *out,
+        *args = json_pack("{s:o,s:o}", "api", jstr(job->n->id), "version", jstr(job->n->version));
+    if (platform_call(c, "exchange.consumers", json_own(&c->pool, args), &out) == ERR_OK)
+        job->consumers = json_get(out, "items");
+    json_t *v = json_pack(
+        "{s:o,s:o,s:o,s:{s:o,s:o},s:o}", "api", jstr(job->n->id), "version", jstr(job->n->version),
+        "topic", jstr(job->topic), "title", "fr", jstr(job->n->title_fr), "en",
+        jstr(job->n->title_en), "url",
+        jstr(arena_printf(c->arena, "%s/catalogue/" STR_FMT "/" STR_FMT, c->pf->settings->base_url,
+                          STR_ARG(job->n->id), STR_ARG(job->n->version))));
+    if (job->sunset_ms)
+        json_object_set_new(v, "sunset_at", json_integer(job->sunset_ms));
+    job->told = json_text(c->arena, json_own(&c->pool, v));
+}
+
 /* Another body's API keeps its name; a circle asks for its evidence. */
 static enum err allowed(struct ctx *c, const struct import_in *in, const struct naming *n,
                         const json_t *about, json_t *out)
@@ -325,6 +368,9 @@ static enum err allowed(struct ctx *c, const struct import_in *in, const struct 
     return ERR_OK;
 }
 
+/* The gateway first: between the two writes, or when the first is refused, an API is one that
+ * nobody documented, which is never public; the other way round it would be public without a route.
+ */
 static enum err publish(struct ctx *c, struct import_job *job)
 {
     struct act act;
@@ -333,13 +379,11 @@ static enum err publish(struct ctx *c, struct import_job *job)
                             .actor = c->session ? c->session->subject : STR("operator"),
                             .object = arena_printf(c->arena, STR_FMT "/" STR_FMT,
                                                    STR_ARG(job->n->id), STR_ARG(job->n->version))};
-    enum err e = act_make(c, &info, &act);
-    if (e == ERR_OK)
-        e = act_write(c, import_closure, job, &act, 1);
-    if (e == ERR_OK)
-        e = platform_call(c, "exchange.api_put", v, &out);
+    enum err e = platform_call(c, "exchange.api_put", v, &out);
     json_decref(v);
-    return e;
+    if (e == ERR_OK)
+        e = act_make(c, &info, &act);
+    return e == ERR_OK ? act_write(c, import_closure, job, &act, 1) : e;
 }
 
 static enum err import_read(struct ctx *c, const struct import_in *in, const struct description *d,
@@ -369,6 +413,7 @@ static enum err import_read(struct ctx *c, const struct import_in *in, const str
                              .sunset_ms = day_ms(json_get_str(info, "x-socle-sunset"))};
     if (!job.topic.p)
         job.topic = STR("");
+    told_fill(c, &job);
     e = publish(c, &job);
     if (e != ERR_OK)
         return e == ERR_INVALID

@@ -72,7 +72,7 @@ enum err agreement_text(struct ctx *c, const struct contract_request *r, const j
 
 /* ---- store.c ------------------------------------------------------------------------------------
  */
-enum { CONTRACTS_MIGRATIONS = 4 };
+enum { CONTRACTS_MIGRATIONS = 5 };
 extern const struct db_migration contracts_migrations[CONTRACTS_MIGRATIONS];
 enum err request_get(struct ctx *c, struct str id, struct contract_request *out) MUST_CHECK;
 /* Those an organisation has a side in; "" for all. state "" for all. */
@@ -157,6 +157,9 @@ enum err delegation_act(struct ctx *c, const struct contract_party *p, struct st
 enum err delegation_list(struct ctx *c, struct str org, json_t **out) MUST_CHECK;
 route_handler delegation_api_list, delegation_api_declare, delegation_api_act;
 route_handler delegation_page, delegation_page_declare, delegation_page_act;
+
+/* ---- statement.c */
+route_handler contracts_api_statement, contracts_page_statement;
 
 /* ---- desk.c: the webhook of a body's own authorisation desk
  * ---------------------------------------------------------- */

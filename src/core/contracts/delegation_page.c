@@ -38,8 +38,8 @@ static json_t *row_of(struct ctx *c, const json_t *v)
 static json_t *field(struct ctx *c, const char *name, bool optional, bool wrong)
 {
     struct str typed = ctx_form(c, name);
-    json_t *f = json_pack("{s:s,s:s,s:o,s:o,s:b,s:o}", "id", name, "name", name, "label",
-                          words_of(c, "delegation.label", name), "hint",
+    json_t *f = json_pack("{s:s,s:s,s:s,s:o,s:o,s:b,s:o}", "width", "w20", "id", name, "name", name,
+                          "label", words_of(c, "delegation.label", name), "hint",
                           words_of(c, "delegation.hint", name), "text", 1, "value",
                           contracts_str(typed.p ? typed : STR("")));
     if (optional)

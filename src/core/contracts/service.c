@@ -25,6 +25,9 @@ static const struct route routes[] = {
     ROUTE_TWIN("GET", "/contrats/{id}/convention", SITE_ORG, ROLE_AGENT, 0,
                contracts_page_agreement, "The agreement, to read and print.",
                "GET /api/contracts/requests/{id}/agreement"),
+    ROUTE_TWIN("GET", "/contrats/{id}/releve", SITE_ORG, ROLE_AGENT, 0, contracts_page_statement,
+               "A month's calls and their price, as CSV: ?month=2026-11.",
+               "GET /api/contracts/requests/{id}/statement"),
     ROUTE_TWIN("POST", "/contrats/{id}/{action}", SITE_ORG, ROLE_AGENT, 0, contracts_page_act,
                "An act of one side.", "POST /api/contracts/requests/{id}/{action}"),
     ROUTE_TWIN("GET", "/operateur/contrats", SITE_PORTAL, ROLE_ADMIN, 0, contracts_page_operator,
@@ -47,6 +50,8 @@ static const struct route routes[] = {
           contracts_api_change, "Changes the terms that are sent."),
     ROUTE("GET", "/api/contracts/requests/{id}/agreement", SITE_ORG, ROLE_AGENT, ROUTE_API,
           contracts_api_agreement, "The archived text, its digest, its signatures checked anew."),
+    ROUTE("GET", "/api/contracts/requests/{id}/statement", SITE_ORG, ROLE_AGENT, ROUTE_API,
+          contracts_api_statement, "A month's calls, day by day, and their price: ?month=2026-11."),
     ROUTE(
         "POST", "/api/contracts/requests/{id}/{action}", SITE_ORG, ROLE_AGENT, ROUTE_API,
         contracts_api_act,

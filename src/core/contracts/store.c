@@ -63,6 +63,8 @@ const struct db_migration contracts_migrations[CONTRACTS_MIGRATIONS] = {
      "CREATE INDEX delegation_vendor ON delegation(vendor, state);"},
     /* What the gateway had counted when a use was declared. */
     {"contracts", 12, "ALTER TABLE contract_report ADD COLUMN counted BIGINT NOT NULL DEFAULT 0;"},
+    {"contracts", 13,
+     "ALTER TABLE contract_request ADD COLUMN review_told_at BIGINT NOT NULL DEFAULT 0;"},
 };
 
 json_t *contracts_str(struct str s)

@@ -15,7 +15,8 @@ static const struct {
 } numbers[] = {{"duration_days", 90, 3650},
                {"quota_per_minute", 0, 1000000},
                {"months", 12, 120},
-               {"report_days", 0, 366}};
+               {"report_days", 0, 366},
+               {"price_per_1000", 0, 10000000}}; /* cents of a euro; 0: free */
 static const char *const flags[] = {"consent_needed", "purpose_needed", "for_clients"};
 
 /* ---- reading ------------------------------------------------------------------------------------

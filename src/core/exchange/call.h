@@ -32,6 +32,7 @@ struct gateway {
     struct loop *loop;
     unsigned n_loops;
     struct str issuer, audience;
+    bool tls_only; /* this program ends TLS, and its address is https */
     struct record_lane *lane;
     struct upstreams *upstreams;
     struct feed_listener listener;

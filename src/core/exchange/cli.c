@@ -28,6 +28,10 @@ static const char api_help[] =
     "                                   decides in which circle an API stands\n"
     "       socle api system ORG NAME [API]\n"
     "                                   notes a body's system, with or without an API\n"
+    "       socle api component FILE [--json]\n"
+    "                                   checks licence, documentation, sandbox, version, tests\n"
+    "       socle api once-only FILE [--json]\n"
+    "                                   what a procedure's form asks that a body already holds\n"
     "       socle api concept FILE          defines concepts of the vocabulary (JSON)\n"
     "       socle api put FILE          publishes a bare declaration; - reads standard input\n";
 

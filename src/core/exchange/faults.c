@@ -35,6 +35,10 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
                       "This contract asks for requests signed by the consumer's registered key "
                       "(RFC 9421); the header Accept-Signature says what a signature covers.",
                       "", 0},
+    [GW_CLEAR] = {"EXC-403-CLEAR", 403, "This gateway answers over TLS only",
+                  "The call, and the token in it, came in clear: have the token revoked, and call "
+                  "the https address.",
+                  NULL, 0},
     [GW_SCOPE] = {"EXC-403-SCOPE", 403, "The token does not cover this API",
                   "Ask the issuer for a token with this API's scope.", "insufficient_scope", 0},
     [GW_CONTRACT] = {"EXC-403-CONTRACT", 403, "No active contract covers this call",

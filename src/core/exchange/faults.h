@@ -16,7 +16,8 @@ enum gw_code {
     GW_TOKEN_BOUND, /* sent without what it is bound to */
     GW_PROOF,       /* a DPoP proof that does not hold */
     GW_SIGNATURE,   /* the contract asks for signed requests */
-    GW_SCOPE,       /* 403 */
+    GW_CLEAR,       /* 403: in clear, where the address is https */
+    GW_SCOPE,
     GW_CONTRACT,
     GW_CONSENT,
     GW_RECIPIENT,

@@ -80,6 +80,7 @@ void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
     g->n_loops = pf->n_loop_journal_fds ? (unsigned)pf->n_loop_journal_fds : 1;
     g->issuer = str_from(pf->settings->base_url);
     g->audience = g->issuer;
+    g->tls_only = pf->settings->tls_port && str_starts(g->issuer, STR("https://"));
     g->lane = record_lane_new(pf, l, index);
     g->upstreams = upstreams_new(l, 256);
     token_cache_init(&g->tokens, TOKENS_MAX);
@@ -303,6 +304,9 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
     /* FRESH: what is older than a second might not know of a withdrawal. */
     if (!g->view || loop_now_ms(g->loop) - change_confirmed_ms() > STALE_MS)
         return GW_STALE;
+
+    if (g->tls_only && !fast_secure(c->x))
+        return GW_CLEAR;
 
     /* ROUTE */
     if (!path_split(h->path, &key, &c->rest))

@@ -16,8 +16,8 @@ const char *exchange_signatures_word(int64_t asks);
 /* Calls (calls.c, publish.c), commands (cli.c, cli_put.c, cli_import.c). */
 call_handler exchange_scopes, exchange_grants, exchange_apis;
 call_handler exchange_call_api, exchange_call_contract_put, exchange_call_contract_state,
-    exchange_call_delegate, exchange_call_contract_usage, exchange_call_origins,
-    exchange_call_consumers;
+    exchange_call_delegate, exchange_call_contract_usage, exchange_call_contract_days,
+    exchange_call_origins, exchange_call_consumers;
 /* The label of a contract's field becomes that of its question: "Revenu : au moins 20000 ...". */
 void exchange_field_label(struct arena *a, struct str name, const char *lang, struct str *label);
 call_handler exchange_call_api_put, exchange_call_fields, exchange_call_contract;

@@ -4,10 +4,12 @@
 #include "core/exchange/feed.h"
 #include "core/exchange/gateway.h"
 #include "core/exchange/schema.h"
+#include "core/exchange/shown.h"
 #include "core/exchange/usage.h"
 
 static enum err start(struct platform *pf)
 {
+    shown_start(pf);
     enum err e = feed_start(pf);
     return e == ERR_OK ? usage_start(pf) : e;
 }
@@ -21,6 +23,7 @@ static const struct call calls[] = {
     {"exchange.contract_state", exchange_call_contract_state,
      "Holds a contract or lets it go on; gateways obey within a second."},
     {"exchange.contract_usage", exchange_call_contract_usage, "Calls counted under one contract."},
+    {"exchange.contract_days", exchange_call_contract_days, "The same, day by day."},
     {"exchange.origins", exchange_call_origins, "Where providers answer, for pings."},
     {"exchange.consumers", exchange_call_consumers, "Bodies with a contract on an API."},
     {"exchange.delegate", exchange_call_delegate,

@@ -1,5 +1,6 @@
 #include "core/exchange/snapshot.h"
 #include "core/exchange/schema.h"
+#include "core/exchange/shown.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -86,6 +87,7 @@ static void origin_fill(struct build *b, struct exchange_route *r, struct str ur
     }
     o->host_header = str_after(url, o->tls ? 8 : 7);
     o->tls_name = arena_dup(&b->s->arena, host);
+    o->identity = o->tls ? shown_for(r->api) : NULL;
     o->connect_timeout_ms = CONNECT_TIMEOUT_MS;
     o->answer_timeout_ms = ANSWER_TIMEOUT_MS;
     o->body_max = ANSWER_MAX_BYTES;

@@ -149,6 +149,31 @@ enum err exchange_call_usage(struct ctx *c, const json_t *args, json_t **out)
     return ERR_OK;
 }
 
+/* exchange.contract_days: {id, from, to} (days since 1970, `to` left out) -> items: [{day
+ * "2026-11-25", delivered, refused, bytes}]. */
+enum err exchange_call_contract_days(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    enum err e = db ? db_query(db, c->arena, &r,
+                               "SELECT day, delivered, refused, bytes FROM exchange_usage WHERE "
+                               "contract = $1 AND day >= $2 AND day < $3 ORDER BY day",
+                               "sii", json_get_str(args, "id"), json_get_i64(args, "from", 0),
+                               json_get_i64(args, "to", 0))
+                    : ERR_UNAVAILABLE;
+    if (e != ERR_OK)
+        return e;
+    json_t *items = json_array();
+    for (size_t i = 0; i < r.n_rows; i++)
+        json_array_append_new(
+            items, json_pack("{s:s#, s:I, s:I, s:I}", "day",
+                             clock_rfc3339(c->arena, db_i64(&r, i, 0) * DAY_MS, false).p, 10,
+                             "delivered", (json_int_t)db_i64(&r, i, 1), "refused",
+                             (json_int_t)db_i64(&r, i, 2), "bytes", (json_int_t)db_i64(&r, i, 3)));
+    *out = json_pack("{s:o}", "items", items);
+    return ERR_OK;
+}
+
 /* exchange.contract_usage: {id} -> delivered, refused, bytes, delivered_30, last_at of one
  * contract.
  */

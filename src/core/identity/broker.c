@@ -12,6 +12,7 @@
 #include "core/identity/client.h"
 #include "core/identity/faults.h"
 #include "core/identity/issue.h"
+#include "core/identity/own.h"
 #include "core/identity/person.h"
 #include "core/identity/pivot.h"
 #include "core/identity/upstream_token.h"
@@ -229,6 +230,8 @@ static struct str display_name(struct ctx *c, const json_t *claims)
         last = json_get_str(claims, family[i]);
     struct str given =
         first ? str_from(json_string_value(first)) : json_get_str(claims, "given_name");
+    if (!given.n && !last.n) /* an account whose holder showed no papers yet */
+        return json_get_str(claims, "email");
     return arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(given), STR_ARG(last));
 }
 
@@ -303,6 +306,15 @@ static enum err arrive(struct ctx *c, struct back *b)
     if (e == ERR_OK)
         e = wanted_read(c, k, &b->flow->request, &w);
     return e == ERR_OK ? identity_go_on(c, b->flow, k, &w) : e;
+}
+
+enum err identity_arrive(struct ctx *c, struct flow *f, struct provider *p,
+                         const struct sign_in *who, enum level level, json_t *amr)
+{
+    struct back b = {.flow = f, .p = p, .who = *who, .level = level};
+    b.answer.id_token = STR("");
+    b.answer.id_claims = json_own(&c->pool, json_pack("{s:o}", "amr", amr));
+    return arrive(c, &b);
 }
 
 enum err identity_back(struct ctx *c)

@@ -12,6 +12,12 @@ static bool is_agents(struct str realm)
     return str_eq_z(realm, "agents");
 }
 
+/* A citizen's own account knows no pivot identity until somebody has seen her papers. */
+static bool is_verified(const json_t *claims)
+{
+    return json_get_str(claims, "birthdate").n > 0;
+}
+
 /* ---- what was read a moment ago -----------------------------------------------------------------
  * The steps of one sign-in ask for the same person within a second. Whoever changes her here drops
  * it; another node's change is seen when the second is over. */
@@ -46,7 +52,7 @@ static enum err blinds(struct ctx *c, const struct sign_in *s, struct search *f)
         arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(s->provider), STR_ARG(s->provider_sub));
     enum err e = vault_blind(c, "identity.provider_sub", name, &f->sub_blind);
     f->identity_blind = STR("");
-    if (e == ERR_OK && !is_agents(s->realm))
+    if (e == ERR_OK && !is_agents(s->realm) && is_verified(s->claims))
         e = vault_blind(c, "identity.pivot", pivot_hash(c->arena, s->claims), &f->identity_blind);
     return e;
 }
@@ -87,6 +93,8 @@ static bool same_birth(struct ctx *c, struct str person, const json_t *claims)
     json_t *known;
     if (person_claims(c, person, &known) != ERR_OK)
         return false;
+    if (!is_verified(known) || !is_verified(claims))
+        return true;
     for (size_t i = 0; i < COUNT_OF(facts); i++)
         if (!str_eq(json_get_str(known, facts[i]), json_get_str(claims, facts[i])))
             return false;
@@ -257,7 +265,7 @@ enum err person_sub(struct ctx *c, struct str person, const json_t *claims, cons
     if (e != ERR_OK || sub->n)
         return e;
     struct sub_row row = {.person = person, .entity_id = k->entity_id};
-    struct str hash = pivot_hash(c->arena, claims);
+    struct str hash = is_verified(claims) ? pivot_hash(c->arena, claims) : person;
     e = keys_pairwise_v1(
         c->pf->keys, arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(k->entity_id), STR_ARG(hash)),
         c->arena, &row.sub);

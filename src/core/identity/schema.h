@@ -20,7 +20,9 @@ route_handler identity_sign_in, identity_choose, identity_go, identity_back, ide
     identity_grant_end_post, identity_api_grants, identity_api_grant_end;
 /* docs/CALLS.md */
 call_handler identity_call_subs, identity_call_client, identity_call_grants,
-    identity_call_grant_end, identity_call_authenticate, identity_call_person;
+    identity_call_grant_end, identity_call_authenticate, identity_call_person,
+    identity_call_own_flow, identity_call_own_person, identity_call_own_signed_in,
+    identity_call_own_gone, identity_call_own_pivot;
 
 int identity_cli_client(struct platform *pf, int argc, char **argv);
 int identity_cli_provider(struct platform *pf, int argc, char **argv);

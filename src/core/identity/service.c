@@ -250,6 +250,11 @@ static const struct call calls[] = {
     {"identity.grant_end", identity_call_grant_end, "Ends one of them, within 1 s everywhere."},
     {"identity.client", identity_call_client, "A client's name and organisation."},
     {"identity.authenticate", identity_call_authenticate, "Which client makes this request."},
+    {"identity.own_flow", identity_call_own_flow, "A sign-in under way, for the own accounts."},
+    {"identity.own_person", identity_call_own_person, "Who the holder of an own account is."},
+    {"identity.own_signed_in", identity_call_own_signed_in, "She proved it: the sign-in goes on."},
+    {"identity.own_pivot", identity_call_own_pivot, "Would these claims do as an identity?"},
+    {"identity.own_gone", identity_call_own_gone, "Her own account is no more."},
     {"identity.person", identity_call_person, "Whom a client means by a sub it was given."},
 };
 
