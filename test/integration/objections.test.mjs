@@ -64,6 +64,19 @@ test('[P2.1.3] a named data officer alone sees the cases; nobody else’s use ca
   assert.equal((await post(world.citizen, entry, '')).status, 422);
 });
 
+test('[P2.1.3] a client of the data tracker asks with the person’s token', { timeout: 60000 }, async () => {
+  const pocket = platform.json(['client', 'add', '--name', 'Andmejälgija', '--redirect-uri', 'http://localhost:3000/callback', '--scopes', 'openid account']);
+  const { access_token: token } = await tokensFor(world, world.citizen, { client: { ...pocket, redirect_uris: ['http://localhost:3000/callback'] }, scope: 'openid account' });
+  const get = async (what, t) => call(world, `/api/tracker/${what}`, t);
+  assert.equal((await get('findUsage')).status, 401);
+  assert.equal((await get('heartbeat')).json.status, 'UP');
+  const all = (await get('findUsage?limit=1000', token)).json.findUsageResponses, one = all.find((u) => u.id === entry);
+  assert.ok(one.receiver && one.action && !Number.isNaN(Date.parse(one.logtime)), JSON.stringify(one));
+  assert.deepEqual((await get('findUsage?offset=1&limit=2', token)).json.findUsageResponses, all.slice(1, 3));
+  const period = (await get('usagePeriod', token)).json;
+  assert.ok(all.every((u) => u.logtime >= period.from && u.logtime <= period.to), JSON.stringify(period));
+});
+
 test('[2.1.1.d4] a withdrawn consent’s page leads to its proof', { timeout: 60000 }, async () => {
   await camille.go(`${platform.base}/account/consents`);
   const link = links(camille.page.text).find((l) => /withdraw$/.test(l.href));

@@ -51,6 +51,13 @@ static const struct route routes[] = {
                account_page_withdraw_post, "Withdraws a consent.",
                "POST /api/account/consents/{id}/withdraw"),
 
+    ROUTE("GET", "/api/tracker/findUsage", SITE_PORTAL, ROLE_USER, ROUTE_API, account_tracker_find,
+          "Uses of the person's data, as Estonia's data tracker asks: ?offset=, ?limit=."),
+    ROUTE("GET", "/api/tracker/usagePeriod", SITE_PORTAL, ROLE_USER, ROUTE_API,
+          account_tracker_period, "From when on uses are kept."),
+    ROUTE("GET", "/api/tracker/heartbeat", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API,
+          account_tracker_heartbeat, "Whether the tracker answers."),
+
     ROUTE("GET", "/api/search", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, account_api_search,
           "Procedures in plain words: ?q=, all without it."),
     ROUTE("GET", "/api/account", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_account,
