@@ -428,8 +428,10 @@ static void conn_read(struct conn *c)
     if (n > 0) {
         w->in_n += (size_t)n;
         count(c->wl, COUNT_IN, (uint64_t)n);
-        if (c->wait == WAIT_BODY)
+        if (c->wait == WAIT_BODY) {
             c->since_ms = loop_now_ms(c->wl->loop);
+            c->body_got += (uint64_t)n;
+        }
     } else if (n == 0) {
         c->eof = true;
     } else if (errno != EAGAIN && errno != EINTR) {
@@ -475,7 +477,8 @@ static void settle(struct conn *c)
     enum conn_wait wait = wait_of(c, pending);
     if (wait != c->wait) {
         c->wait = wait;
-        c->since_ms = loop_now_ms(c->wl->loop);
+        c->since_ms = c->body_from_ms = loop_now_ms(c->wl->loop);
+        c->body_got = 0;
         if (wait == WAIT_SEND)
             out_mark(c);
     }

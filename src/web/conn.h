@@ -159,7 +159,9 @@ struct conn {
     struct work *w; /* NULL: nothing under way */
     enum conn_state state;
     enum conn_wait wait;
-    int64_t since_ms;      /* of what it waits for; moved by progress where that counts */
+    int64_t since_ms;     /* of what it waits for; moved by progress where that counts */
+    int64_t body_from_ms; /* since when body_got bytes of a body came */
+    uint64_t body_got;
     uint64_t acknowledged; /* bytes the client's side had taken then */
     bool running, soon, eof, broken, idle, held, trusted, seen_sending;
     struct conn *next, **at;            /* all of the loop's */

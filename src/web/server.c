@@ -31,6 +31,8 @@ const struct web_limits web_limits_default = {
     .connections_max = 10000,
     .head_timeout_ms = 10000,
     .body_timeout_ms = 30000,
+    .body_rate_ms = 8000,
+    .body_rate_bytes = 4000,
     .idle_timeout_ms = 65000,
     .send_timeout_ms = 30000,
     .queue_max = 1000,
@@ -204,6 +206,17 @@ static void on_listen(struct loop_io *io, unsigned events)
 }
 
 /* ---- time limits ----------------------------------------------------------------------------- */
+/* A body that comes drop by drop holds its place as long as one that does not come at all. */
+static bool drips(struct conn *c, const struct web_limits *l, int64_t now_ms)
+{
+    if (c->wait != WAIT_BODY || !l->body_rate_bytes || now_ms - c->body_from_ms < l->body_rate_ms)
+        return false;
+    bool too_slow = c->body_got < l->body_rate_bytes;
+    c->body_from_ms = now_ms;
+    c->body_got = 0;
+    return too_slow;
+}
+
 /* One look at all connections now and then costs less than a timer moved with every request. */
 static void on_sweep(struct loop_timer *t)
 {
@@ -218,7 +231,7 @@ static void on_sweep(struct loop_timer *t)
         next = c->next;
         if (c->state == CONN_CLOSED)
             continue;
-        if (now_ms - c->since_ms >= limit_ms[c->wait])
+        if (now_ms - c->since_ms >= limit_ms[c->wait] || drips(c, l, now_ms))
             conn_expire(c);
         else if (c->state == CONN_SEND && c->seen_sending)
             out_spool(c);

@@ -86,6 +86,8 @@ struct web_limits {
     unsigned connections_max; /* per loop, 10,000: over that the oldest idle is closed */
     int head_timeout_ms;      /* 10,000: from first byte to whole head */
     int body_timeout_ms;      /* 30,000 without a byte */
+    int body_rate_ms;         /* 8,000: over so long a body that is waited for must bring */
+    size_t body_rate_bytes;   /* 4,000 bytes, or be whole; 0: no such rule */
     int idle_timeout_ms;      /* 65,000 between requests */
     int send_timeout_ms;      /* 30,000 without progress */
     unsigned queue_max;       /* 1,000 requests waiting for a handler: over that 503 */

@@ -39,6 +39,8 @@ struct upstream_call *upstream_send(struct upstreams *u, const struct upstream_o
                                     enum http_method m, struct str target,
                                     const struct http_header *headers, size_t n, struct str body,
                                     const struct upstream_ops *ops, void *state);
+/* A call that waits for a connection waits before all others. */
+void upstream_hurry(struct upstream_call *c);
 void *upstream_state(const struct upstream_call *c);
 void upstream_pause(struct upstream_call *c, bool pause); /* stop reading the answer */
 void upstream_cancel(struct upstream_call *c);            /* on_end is not called */

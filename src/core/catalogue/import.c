@@ -299,12 +299,13 @@ static json_t *declaration(const struct import_job *job)
                                         f->sensitivity < 0 ? 0 : f->sensitivity));
     }
     return json_pack(
-        "{s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:s, s:i, s:o}", "id",
-        jstr(n->id), "version", jstr(n->version), "org_id", jstr(job->in->org_id), "title", "fr",
-        jstr(n->title_fr), "en", jstr(n->title_en), "summary", "fr", jstr(n->summary_fr), "en",
-        jstr(n->summary_en), "scope", jstr(n->scope), "origin", jstr(n->origin), "prefix",
+        "{s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:s, s:i, s:o, s:I, s:I}",
+        "id", jstr(n->id), "version", jstr(n->version), "org_id", jstr(job->in->org_id), "title",
+        "fr", jstr(n->title_fr), "en", jstr(n->title_en), "summary", "fr", jstr(n->summary_fr),
+        "en", jstr(n->summary_en), "scope", jstr(n->scope), "origin", jstr(n->origin), "prefix",
         jstr(n->prefix), "adapter", jstr(n->adapter), "methods", n->methods, "circle", n->circle,
-        "fields", fields);
+        "fields", fields, "deprecated_at", (json_int_t)(job->deprecated ? job->now_ms : 0),
+        "sunset_at", (json_int_t)job->sunset_ms);
 }
 
 static enum err refuse(json_t *out, const char *rule, const char *detail, enum err e)

@@ -89,9 +89,10 @@ static const char *two(const json_t *v, const char *key, const char *lang)
 
 int exchange_cli_api_put(struct ctx *c, const char *path)
 {
-    static const char *const known[] = {"v",       "id",     "version", "org_id", "title",
-                                        "summary", "scope",  "origin",  "prefix", "adapter",
-                                        "methods", "circle", "fields",  NULL};
+    static const char *const known[] = {
+        "v",      "id",      "version",       "org_id",    "title",   "summary",
+        "scope",  "origin",  "prefix",        "adapter",   "methods", "circle",
+        "fields", "gateway", "deprecated_at", "sunset_at", NULL};
     static const struct members m = {known, "api put"};
     const json_t *v = declaration_read(c, &m, path);
     if (!v)

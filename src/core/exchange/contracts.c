@@ -40,6 +40,26 @@ const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS] = {
      " contract TEXT NOT NULL, day BIGINT NOT NULL, delivered BIGINT NOT NULL,"
      " refused BIGINT NOT NULL, bytes BIGINT NOT NULL, last_at BIGINT NOT NULL,"
      " PRIMARY KEY(contract, day));"},
+    {"exchange", 10,
+     "ALTER TABLE api ADD COLUMN policy TEXT NOT NULL DEFAULT '{}';"
+     "ALTER TABLE api ADD COLUMN deprecated_at BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE api ADD COLUMN sunset_at BIGINT NOT NULL DEFAULT 0;"
+     "CREATE TABLE api_secret("
+     " api TEXT NOT NULL, version TEXT NOT NULL, wrapped BLOB NOT NULL,"
+     " updated_at BIGINT NOT NULL, PRIMARY KEY(api, version));"
+     "CREATE TABLE exchange_health("
+     " api TEXT NOT NULL, version TEXT NOT NULL, day BIGINT NOT NULL,"
+     " calls BIGINT NOT NULL, errors BIGINT NOT NULL, slow BIGINT NOT NULL,"
+     " refused BIGINT NOT NULL, opened BIGINT NOT NULL, cached BIGINT NOT NULL,"
+     " sampled BIGINT NOT NULL, departures BIGINT NOT NULL, took_us BIGINT NOT NULL,"
+     " PRIMARY KEY(api, version, day));"
+     "CREATE TABLE exchange_breaker("
+     " api TEXT NOT NULL, version TEXT NOT NULL, state TEXT NOT NULL, since_at BIGINT NOT NULL,"
+     " PRIMARY KEY(api, version));"
+     "CREATE TABLE exchange_departure("
+     " api TEXT NOT NULL, version TEXT NOT NULL, path TEXT NOT NULL, rule TEXT NOT NULL,"
+     " n BIGINT NOT NULL, first_at BIGINT NOT NULL, last_at BIGINT NOT NULL,"
+     " PRIMARY KEY(api, version, path, rule));"},
     {"exchange", 40,
      "ALTER TABLE contract ADD COLUMN delegated BIGINT NOT NULL DEFAULT 0;"
      "CREATE TABLE exchange_delegate("
@@ -109,15 +129,22 @@ static enum err api_closure(struct db_conn *db, void *arg)
     enum err e = db_exec(
         db,
         "INSERT INTO api(id, version, org_id, title_fr, title_en, summary_fr, summary_en, scope, "
-        "origin, prefix, adapter, methods, circle, state, created_at, updated_at) "
-        "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'active', $14, $15) "
+        "origin, prefix, adapter, methods, circle, state, created_at, updated_at, policy, "
+        "deprecated_at, sunset_at) "
+        "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'active', $14, $15, $16, "
+        "$17, $18) "
         "ON CONFLICT (id, version) DO UPDATE SET org_id = $3, title_fr = $4, title_en = $5, "
         "summary_fr = $6, summary_en = $7, scope = $8, origin = $9, prefix = $10, adapter = $11, "
-        "methods = $12, circle = $13, updated_at = $15",
-        "zzzzzzzzzzzziii", a->id, a->version, a->org_id, a->title_fr, a->title_en,
+        "methods = $12, circle = $13, updated_at = $15, "
+        "policy = CASE WHEN $19 = 1 THEN $16 ELSE api.policy END, "
+        "deprecated_at = CASE WHEN $17 >= 0 AND $20 = 1 THEN $17 ELSE api.deprecated_at END, "
+        "sunset_at = CASE WHEN $18 >= 0 AND $20 = 1 THEN $18 ELSE api.sunset_at END",
+        "zzzzzzzzzzzziiiziiii", a->id, a->version, a->org_id, a->title_fr, a->title_en,
         a->summary_fr ? a->summary_fr : "", a->summary_en ? a->summary_en : "", a->scope, a->origin,
         a->prefix ? a->prefix : "", a->adapter ? a->adapter : "json",
-        a->methods ? a->methods : "GET", (int64_t)a->circle, job->now_ms, job->now_ms);
+        a->methods ? a->methods : "GET", (int64_t)a->circle, job->now_ms, job->now_ms,
+        a->policy ? a->policy : "{}", a->deprecated_ms, a->sunset_ms, (int64_t)(a->policy != NULL),
+        (int64_t)a->dated);
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM api_field WHERE api = $1 AND version = $2", "zz", a->id,
                     a->version);

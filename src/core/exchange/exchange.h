@@ -23,6 +23,9 @@ struct exchange_api {
     int circle;          /* 1 core, 2 commons, 3 partners */
     const struct exchange_api_field *fields;
     size_t n_fields;
+    const char *policy; /* JSON of the member `gateway`; NULL: as it was, or the defaults */
+    bool dated;         /* the days are said; else they stay */
+    int64_t deprecated_ms, sunset_ms; /* 0: not */
 };
 
 struct exchange_contract_terms {

@@ -59,6 +59,10 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
                     "The provider answered that the request's content is not acceptable.", NULL, 0},
     [GW_QUOTA] = {"EXC-429-QUOTA", 429, "The contract's calls for this minute are used up",
                   "Wait as long as Retry-After says.", NULL, 0},
+    [GW_SHARE] = {"EXC-429-SHARE", 429, "The contract's share of this provider is in use",
+                  "Other bodies ask it too: under way at once is a part of what it takes. Wait as "
+                  "long as Retry-After says.",
+                  NULL, 1},
     [GW_TOKEN_FLOOD] = {"EXC-429-TOKEN", 429, "Too many invalid tokens from this address",
                         "Wait as long as Retry-After says.", NULL, 1},
     [GW_PROVIDER] = {"EXC-502-PROVIDER", 502, "The provider failed",
@@ -77,6 +81,14 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
                           "No connection could be made. Nothing was delivered.", NULL, 5},
     [GW_BUSY] = {"EXC-503-BUSY", 503, "Too many calls at once",
                  "The gateway is at its limit. Try again shortly.", NULL, 1},
+    [GW_BREAKER] = {"EXC-503-BREAKER", 503, "The provider is being spared",
+                    "Too many of the last calls failed or were slow, so it is not asked for a "
+                    "while. Wait as long as Retry-After says. Nothing was delivered.",
+                    NULL, 5},
+    [GW_LIMIT] = {"EXC-503-LIMIT", 503, "The provider asks for a pause",
+                  "It said that it is asked too often. Wait as long as Retry-After says. Nothing "
+                  "was delivered.",
+                  NULL, 5},
     [GW_PROVIDER_SLOW] = {"EXC-504-PROVIDER", 504, "The provider did not answer in time",
                           "Nothing was delivered.", NULL, 0},
 };

@@ -27,6 +27,7 @@ enum gw_code {
     GW_BODY,          /* 413 */
     GW_REQUEST,       /* 422: the provider refuses the request's content */
     GW_QUOTA,         /* 429 */
+    GW_SHARE,         /* 429: others ask too */
     GW_TOKEN_FLOOD,   /* 429 */
     GW_PROVIDER,      /* 502 */
     GW_PROVIDER_FORM, /* 502: an answer that is not what the contract allows */
@@ -34,6 +35,8 @@ enum gw_code {
     GW_JOURNAL,       /* 503 */
     GW_PROVIDER_DOWN, /* 503 */
     GW_BUSY,          /* 503 */
+    GW_BREAKER,       /* 503 */
+    GW_LIMIT,         /* 503: the provider's own */
     GW_PROVIDER_SLOW, /* 504 */
     GW_CODE_COUNT
 };

@@ -4,11 +4,12 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
 #include "data/json.h"
 
-enum { CONNECT_TIMEOUT_MS = 2000, ANSWER_TIMEOUT_MS = 10000 };
+enum { CONNECT_TIMEOUT_MS = 2000 };
 static const uint64_t ANSWER_MAX_BYTES = (uint64_t)4 << 30;
 
 struct build {
@@ -16,7 +17,8 @@ struct build {
     struct db_conn *db;
     struct arena work; /* the queries' results */
     exchange_resolve *resolve;
-    void *resolve_arg;
+    exchange_credential *credential;
+    void *arg;
     struct map apis; /* "api/version" -> struct api_fields */
 };
 
@@ -89,12 +91,55 @@ static void origin_fill(struct build *b, struct exchange_route *r, struct str ur
     o->tls_name = arena_dup(&b->s->arena, host);
     o->identity = o->tls ? shown_for(r->api) : NULL;
     o->connect_timeout_ms = CONNECT_TIMEOUT_MS;
-    o->answer_timeout_ms = ANSWER_TIMEOUT_MS;
+    o->answer_timeout_ms = r->policy.answer_ms;
     o->body_max = ANSWER_MAX_BYTES;
-    enum err e = b->resolve(b->resolve_arg, host, port, &o->addr);
+    enum err e = b->resolve(b->arg, host, port, &o->addr);
     r->ready = e == ERR_OK;
     if (e != ERR_OK && e != ERR_AGAIN)
         log_warn("exchange_origin_unresolved", "api", r->key.p, "error", err_name(e));
+}
+
+static struct str http_date(struct arena *a, int64_t at_ms)
+{
+    char text[30];
+    clock_http_date(at_ms, text);
+    return arena_dup(a, str_from(text));
+}
+
+/* The rest of the row: policy, credential, days. Without what it must show, a provider is not
+ * asked. */
+static void policy_fill(struct build *b, struct exchange_route *t, const struct db_result *r,
+                        size_t row)
+{
+    struct arena *a = &b->s->arena;
+    json_t *v = NULL;
+    const char *fault = json_read(db_str(r, row, 12), &v, NULL) == ERR_OK ? NULL : "gateway";
+    if (!fault)
+        fault = policy_read(v, a, &t->policy);
+    json_decref(v);
+    if (fault) {
+        log_warn("exchange_policy_invalid", "api", t->key.p, "member", fault);
+        fault = policy_read(NULL, a, &t->policy);
+    }
+    if (db_i64(r, row, 13))
+        t->deprecation = arena_printf(a, "@%lld", (long long)(db_i64(r, row, 13) / 1000));
+    if (db_i64(r, row, 14))
+        t->sunset = http_date(a, db_i64(r, row, 14));
+}
+
+static void credential_fill(struct build *b, struct exchange_route *t, struct str wrapped)
+{
+    if (t->policy.credential.kind == CREDENTIAL_NONE)
+        return;
+    enum err e =
+        wrapped.n ? b->credential(b->arg, t, wrapped, &b->s->arena, &t->credential) : ERR_NOT_FOUND;
+    t->credential_header = policy_header(&t->policy);
+    if (e == ERR_OK && t->credential_header.n &&
+        !http_field_ok(t->credential_header, t->credential))
+        e = ERR_INVALID;
+    t->ready = t->ready && e == ERR_OK;
+    if (e != ERR_OK && e != ERR_AGAIN)
+        log_warn("exchange_credential_missing", "api", t->key.p, "error", err_name(e));
 }
 
 static enum err read_fields(struct build *b)
@@ -132,7 +177,9 @@ static enum err read_routes(struct build *b)
         b->db, &b->work, &r,
         "SELECT a.id, a.version, a.scope, a.title_fr, a.title_en, a.org_id, "
         "COALESCE(o.name_fr, a.org_id), COALESCE(o.name_en, a.org_id), a.prefix, a.methods, "
-        "a.state, a.origin FROM api a LEFT JOIN organisation o ON o.id = a.org_id",
+        "a.state, a.origin, a.policy, a.deprecated_at, a.sunset_at, s.wrapped "
+        "FROM api a LEFT JOIN organisation o ON o.id = a.org_id "
+        "LEFT JOIN api_secret s ON s.api = a.id AND s.version = a.version",
         "");
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
         struct exchange_route *t = arena_new(&b->s->arena, struct exchange_route);
@@ -150,7 +197,9 @@ static enum err read_routes(struct build *b)
         t->allow = dup(b, &r, i, 9);
         t->methods = methods_read(t->allow);
         t->active = str_eq_z(db_str(&r, i, 10), "active");
+        policy_fill(b, t, &r, i);
         origin_fill(b, t, dup(b, &r, i, 11));
+        credential_fill(b, t, db_str(&r, i, 15));
         map_set(&b->s->routes, t->key, t);
     }
     return e;
@@ -382,15 +431,15 @@ bool exchange_is_delegate(const struct exchange_snapshot *s, const struct exchan
 }
 
 enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,
-                                 exchange_resolve *resolve, void *resolve_arg,
-                                 struct exchange_snapshot **out)
+                                 exchange_resolve *resolve, exchange_credential *credential,
+                                 void *arg, struct exchange_snapshot **out)
 {
-    struct build b = {.db = db, .resolve = resolve, .resolve_arg = resolve_arg};
+    struct build b = {.db = db, .resolve = resolve, .credential = credential, .arg = arg};
     b.s = calloc(1, sizeof *b.s);
     if (!b.s)
         abort();
     atomic_init(&b.s->refs, 1);
-    arena_init(&b.s->arena);
+    arena_init_secret(&b.s->arena);
     arena_init(&b.work);
     enum err e = issuer_jwks.n ? jwks_read(issuer_jwks, &b.s->issuer_keys) : ERR_OK;
     if (e == ERR_OK)

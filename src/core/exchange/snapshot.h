@@ -13,6 +13,7 @@
 #include "data/jsonfilter.h"
 #include "web/http.h"
 #include "web/upstream.h"
+#include "core/exchange/policy.h"
 
 enum { EXCHANGE_FIELDS_MAX = 64, EXCHANGE_ROUTES_MAX = 5000, EXCHANGE_CONTRACTS_MAX = 50000 };
 
@@ -27,6 +28,10 @@ struct exchange_route {
     bool active;
     bool ready; /* its address is known */
     struct upstream_origin origin;
+    struct exchange_policy policy;
+    /* What the provider is shown: a header, or "name=secret" in the query. */
+    struct str credential_header, credential;
+    struct str deprecation, sunset; /* values of these headers; "" none */
 };
 
 struct exchange_field {
@@ -74,10 +79,15 @@ bool exchange_is_delegate(const struct exchange_snapshot *s, const struct exchan
  * is finding out. */
 typedef enum err exchange_resolve(void *arg, struct str host, unsigned port, struct resolved *out);
 
+/* What a route's provider is shown, out of its wrapped secret: policy_shown of it, or of the token
+ * that was got for it. ERR_AGAIN: not known yet, somebody is finding out. */
+typedef enum err exchange_credential(void *arg, const struct exchange_route *r, struct str wrapped,
+                                     struct arena *a, struct str *shown);
+
 /* Reads everything in one go; issuer_jwks is the JWKS document. The result has one reference. */
 enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,
-                                 exchange_resolve *resolve, void *resolve_arg,
-                                 struct exchange_snapshot **out) MUST_CHECK;
+                                 exchange_resolve *resolve, exchange_credential *credential,
+                                 void *arg, struct exchange_snapshot **out) MUST_CHECK;
 struct exchange_snapshot *exchange_snapshot_ref(struct exchange_snapshot *s);
 void exchange_snapshot_unref(struct exchange_snapshot *s);
 
