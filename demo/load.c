@@ -45,6 +45,16 @@ static enum err told(enum err e, const char *what, const char *id, const char *w
     return e;
 }
 
+/* One of the two asks the civil register, so that both ways can be seen. */
+static const char *provider_conf(struct ctx *c, const struct demo_provider *p)
+{
+    if (strcmp(p->id, "sante-demo") != 0)
+        return NULL;
+    return arena_printf(c->arena, "{\"civil_register\": \"http://127.0.0.1:%d/etat-civil/v1\"}",
+                        (int)c->pf->settings->port + DEMO_PORT_FAMILY)
+        .p;
+}
+
 static enum err load_providers(struct ctx *c)
 {
     enum err e = ERR_OK;
@@ -65,6 +75,7 @@ static enum err load_providers(struct ctx *c)
                                         .secret = secret.p,
                                         .issuer =
                                             demo_provider_issuer(c->arena, c->pf->settings, p).p,
+                                        .conf = provider_conf(c, p),
                                         .position = (int)i};
         e = told(identity_provider_put(c, &put, &why), "provider", p->id, why);
     }

@@ -94,6 +94,16 @@ bool id_is_valid(struct str s)
     return true;
 }
 
+int64_t id_time_ms(struct str s)
+{
+    int64_t ms = 0;
+    if (!id_is_valid(s))
+        return -1;
+    for (size_t i = 0; i < 10; i++)
+        ms = ms << 5 | (strchr(crockford, s.p[i]) - crockford);
+    return ms;
+}
+
 void secret_new(char out[SECRET_LEN + 1])
 {
     unsigned char raw[32];

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/rand.h"
 #include "crypto/jose.h"
 #include "crypto/seal.h"
 #include "crypto/digest.h"
@@ -108,8 +109,16 @@ static bool has_scope(struct str scopes, const char *want)
     return false;
 }
 
-/* Revoked since it was given, or its client removed: the list that the gateways obey too. */
-static enum err not_denied(struct ctx *c, const json_t *claims)
+/* To the millisecond where the identifier tells: `iat` counts seconds. */
+static int64_t issued_ms(const json_t *claims)
+{
+    int64_t ms = id_time_ms(json_get_str(claims, "jti"));
+    return ms >= 0 ? ms : json_get_i64(claims, "iat", 0) * 1000;
+}
+
+/* Revoked since it was given, or its client removed: the list that the gateways obey too. What a
+ * person gave before she cut all off is refused; what she gives afterwards is not. */
+static enum err not_denied(struct ctx *c, const json_t *claims, const json_t *identity)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
@@ -118,10 +127,11 @@ static enum err not_denied(struct ctx *c, const json_t *claims)
     enum err e = db_query_one(
         db, c->arena, &r,
         "SELECT 1 FROM change WHERE kind = 'deny' AND until_ms > $1 AND "
-        "(item = $2 OR item = $3 OR item = $4)",
-        "isss", clock_now_ms(), arena_printf(c->arena, "token:%s", json_get_z(claims, "jti", "")),
+        "(item = $2 OR item = $3 OR item = $4 OR (item = $5 AND at_ms >= $6))",
+        "issssi", clock_now_ms(), arena_printf(c->arena, "token:%s", json_get_z(claims, "jti", "")),
         arena_printf(c->arena, "client:%s", json_get_z(claims, "client_id", "")),
-        arena_printf(c->arena, "family:%s", json_get_z(claims, "family", "")));
+        arena_printf(c->arena, "family:%s", json_get_z(claims, "family", "")),
+        arena_printf(c->arena, "person:%s", json_get_z(identity, "person", "")), issued_ms(claims));
     return e == ERR_NOT_FOUND ? ERR_OK : e == ERR_OK ? ERR_DENIED : e;
 }
 
@@ -282,7 +292,7 @@ enum err access_token_read(struct ctx *c, struct str token, json_t **claims, jso
     enum err e = token_verify(c, token, claims, identity, why);
     if (e == ERR_OK) {
         *why = "revoked";
-        e = not_denied(c, *claims);
+        e = not_denied(c, *claims, *identity);
     }
     if (e == ERR_OK) {
         *why = "no person in it";

@@ -51,6 +51,7 @@ struct ctx {
     struct fault fault;
     struct str fault_detail;
     json_t *fault_extra; /* more members for the problem+json; the context lets go of it */
+    unsigned retry_after_s; /* 0: the status' own */
     struct str path_value[8];
     const char *page; /* set by ctx_page, drawn by the RENDER stage */
     json_t *page_data;

@@ -9,6 +9,7 @@
 #include "platform/explain.h"
 #include "platform/render.h"
 #include "platform/session.h"
+#include "platform/throttle.h"
 
 /* Handlers that call this platform again may not fill the pool: the calls need threads too. */
 static _Atomic int self_calls_under_way;
@@ -71,7 +72,7 @@ static enum err stage_route(struct ctx *c)
     struct str method = str_from(http_method_name(c->rq->method));
     c->route = route_find(c->site->kind, method, c->rq->path, c->path_value, &other_method);
     if (c->route)
-        return ERR_OK;
+        return c->route->flags & ROUTE_THROTTLED ? throttle_hold_address(c) : ERR_OK;
     return ctx_fail(c, other_method ? &f_method : &f_not_found, ERR_NOT_FOUND, c->rq->path);
 }
 
@@ -164,7 +165,8 @@ static enum err stage_journal(struct ctx *c)
     }
 static const struct stage_row stages[] = {
     STAGE("LIMIT", stage_limit, "query and form are well-formed and within limits"),
-    STAGE("ROUTE", stage_route, "host names a site, method and path name a route"),
+    STAGE("ROUTE", stage_route,
+          "host names a site, method and path name a route; not too often an address"),
     STAGE("SESSION", stage_session, "cookie names a session of this site"),
     STAGE("CSRF", stage_csrf, "a POST comes from a page of this site"),
     STAGE("POLICY", stage_policy, "the session's role may"),

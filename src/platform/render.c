@@ -242,8 +242,12 @@ void render_fault(struct ctx *c, enum err e)
     c->rs->status = c->fault.status;
     c->rs->n_headers = 0;
     buf_reset(&c->rs->body);
-    if (c->fault.status == 503)
-        web_header(c->rs, "Retry-After", STR("2"));
+    unsigned wait_s = c->retry_after_s         ? c->retry_after_s
+                      : c->fault.status == 503 ? 2
+                      : c->fault.status == 429 ? 60
+                                               : 0;
+    if (wait_s)
+        web_header(c->rs, "Retry-After", arena_printf(c->arena, "%u", wait_s));
     if (c->fault.status == 401) /* RFC 6750 3 */
         web_header(c->rs, "WWW-Authenticate",
                    ctx_header(c, "Authorization").p ? STR("Bearer error=\"invalid_token\"")

@@ -8,10 +8,12 @@
 #include "platform/change.h"
 #include "platform/ctx.h"
 #include "platform/mail_inner.h"
+#include "platform/throttle.h"
 
 const struct service *boot_service(size_t i)
 {
-    static const struct service *const own[] = {&service_platform, &service_mail};
+    static const struct service *const own[] = {&service_platform, &service_mail,
+                                                &service_throttle};
     if (i < COUNT_OF(own))
         return own[i];
     return i - COUNT_OF(own) < services_n ? services[i - COUNT_OF(own)] : NULL;

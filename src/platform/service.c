@@ -5,6 +5,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "platform/ctx.h"
+#include "platform/errors.h"
 #include "platform/health.h"
 #include "platform/hook.h"
 #include "platform/hook_pages.h"
@@ -185,6 +186,9 @@ static const struct route routes[] = {
     ROUTE("GET", "/security", SITE_ANY, ROLE_PUBLIC, 0, security, "How to report a weakness."),
     ROUTE("GET", "/sitemap", SITE_ANY, ROLE_PUBLIC, 0, sitemap, "Site map."),
     ROUTE("GET", "/status", SITE_ANY, ROLE_PUBLIC, 0, status, "Status of the service."),
+    ROUTE("GET", "/erreurs", SITE_ANY, ROLE_PUBLIC, 0, error_list, "Every code of a refusal."),
+    ROUTE("GET", "/erreurs/{code}", SITE_ANY, ROLE_PUBLIC, 0, error_page,
+          "What one code means, and what to do."),
     ROUTE("GET", "/healthz", SITE_ANY, ROLE_PUBLIC, ROUTE_API, health_live,
           "200 as long as the process serves."),
     ROUTE("GET", "/readyz", SITE_ANY, ROLE_PUBLIC, ROUTE_API, health_ready,

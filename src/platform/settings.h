@@ -53,6 +53,9 @@ struct settings {
     const char *alert_mail;                               /* "" none */
     const char *mail_relay, *mail_from, *mail_login_file; /* relay "": no mail is sent */
     struct str mail_login_text;                           /* what is in the file */
+    const char *civil_register; /* adapter of the civil register; "" none */
+    bool civil_register_down_pass;
+    int64_t throttle_address, throttle_client;            /* requests a minute; 0: no limit */
     const char *log_level;
     int64_t session_idle_s, session_max_s;
     int64_t body_max;

@@ -284,8 +284,8 @@ static bool certificate_add(struct conn *c)
     proxy_strip(h);
     if (h->n_headers == HTTP_HEADERS_MAX)
         return false;
-    h->headers[h->n_headers++] =
-        (struct http_header){STR("Client-Cert"), str_from(c->tls->client_cert)};
+    h->headers[h->n_headers++] = (struct http_header){
+        STR("Client-Cert"), str_of(c->tls->client_cert, c->tls->client_cert_n)};
     return true;
 }
 
@@ -392,6 +392,16 @@ static bool wants_input(struct conn *c)
     return !c->eof && c->state != CONN_CLOSED && (!c->w || room(c->w) > 0);
 }
 
+static void took(struct conn *c, size_t n)
+{
+    c->w->in_n += n;
+    count(c->wl, COUNT_IN, (uint64_t)n);
+    if (c->wait == WAIT_BODY) {
+        c->since_ms = loop_now_ms(c->wl->loop);
+        c->body_got += (uint64_t)n;
+    }
+}
+
 /* Until nothing is left inside the session: the socket says nothing of what lies there. */
 static void tls_read(struct conn *c)
 {
@@ -404,10 +414,7 @@ static void tls_read(struct conn *c)
         c->broken = e == ERR_IO;
         if (n == 0)
             return;
-        w->in_n += n;
-        count(c->wl, COUNT_IN, (uint64_t)n);
-        if (c->wait == WAIT_BODY)
-            c->since_ms = loop_now_ms(c->wl->loop);
+        took(c, n);
     }
 }
 
@@ -426,12 +433,7 @@ static void conn_read(struct conn *c)
     struct work *w = c->w ? c->w : work_take(c);
     ssize_t n = recv(c->io.fd, w->in + w->in_n, IN_BYTES - w->in_n, 0);
     if (n > 0) {
-        w->in_n += (size_t)n;
-        count(c->wl, COUNT_IN, (uint64_t)n);
-        if (c->wait == WAIT_BODY) {
-            c->since_ms = loop_now_ms(c->wl->loop);
-            c->body_got += (uint64_t)n;
-        }
+        took(c, (size_t)n);
     } else if (n == 0) {
         c->eof = true;
     } else if (errno != EAGAIN && errno != EINTR) {

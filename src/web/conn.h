@@ -134,6 +134,8 @@ struct conn_tls {
     bool wants_write;  /* reading waits for the socket to take something */
     bool broken;       /* nothing more may be said */
     char *client_cert; /* as a header has it (RFC 9440); NULL none */
+    size_t client_cert_n;
+    char x5t[TLS_X5T_LEN + 1];
     struct loop_job back;
     struct conn_tls *next;
 };
@@ -282,7 +284,8 @@ struct web_loop {
     struct work *spare;
     unsigned n_spare;
     bool stopping;
-    char date[40]; /* "Date: ...\r\n" */
+    struct loop_timer idle_end; /* of the time a last request may still come in */
+    char date[40];              /* "Date: ...\r\n" */
     size_t date_n;
     int64_t date_at_ms;
     unsigned char noise[1024];

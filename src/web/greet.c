@@ -36,7 +36,8 @@ static void step(struct conn_tls *t)
                 : e == SSL_ERROR_WANT_WRITE ? GREET_WRITE
                                             : GREET_FAILED;
     if (t->result == GREET_DONE && t->kind == TLS_CLIENTS)
-        t->client_cert = tls_client_certificate(t->ssl);
+        t->client_cert = tls_client_certificate(t->ssl, t->x5t);
+    t->client_cert_n = t->client_cert ? strlen(t->client_cert) : 0;
     ERR_clear_error();
 }
 

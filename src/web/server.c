@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -23,7 +24,8 @@ enum {
     REARM_MS = 100,     /* no descriptors: when to try again */
     SWEEP_MAX_MS = 500, /* how late a time limit may be noticed */
     SWEEP_MIN_MS = 5,
-    DATE_MS = 200, /* how old the cached date may be */
+    DATE_MS = 200,         /* how old the cached date may be */
+    LAST_REQUEST_MS = 100, /* when stopping */
 };
 
 const struct web_limits web_limits_default = {
@@ -362,15 +364,36 @@ static void on_grace_over(struct loop_timer *t)
     loop_stop(wl->loop);
 }
 
+/* Closing a connection whose request is on its way would lose it: those with something to read are
+ * served, and those that moved a moment ago may still send one. */
+static void idle_close(struct web_loop *wl, int64_t since_ms)
+{
+    char byte;
+    int64_t now_ms = loop_now_ms(wl->loop);
+    for (struct conn *c = wl->all; c; c = c->next) {
+        bool idle = c->state == CONN_GREET || (c->state == CONN_HEAD && !c->w);
+        if (idle && now_ms - c->since_ms >= since_ms &&
+            recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+            conn_close(c);
+    }
+}
+
+static void on_idle_end(struct loop_timer *t)
+{
+    struct web_loop *wl = (struct web_loop *)((char *)t - offsetof(struct web_loop, idle_end));
+    idle_close(wl, 0);
+    maybe_stopped(wl);
+}
+
 static void on_stop(struct loop_job *job)
 {
     struct web_loop *wl = (struct web_loop *)((char *)job - offsetof(struct web_loop, stop));
     wl->stopping = true;
     wl->grace.fn = on_grace_over;
     loop_timer_set(wl->loop, &wl->grace, wl->s->grace_ms);
-    for (struct conn *c = wl->all; c; c = c->next)
-        if (c->state == CONN_GREET || (c->state == CONN_HEAD && !c->w))
-            conn_close(c);
+    wl->idle_end.fn = on_idle_end;
+    idle_close(wl, LAST_REQUEST_MS);
+    loop_timer_set(wl->loop, &wl->idle_end, LAST_REQUEST_MS);
     maybe_stopped(wl);
 }
 

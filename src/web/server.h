@@ -64,6 +64,9 @@ struct loop *fast_loop(struct fast *x);
 void *fast_loop_state(struct fast *x); /* what loop_start returned */
 struct str fast_remote(const struct fast *x);
 bool fast_secure(const struct fast *x); /* came over TLS, here or at a trusted proxy */
+/* Thumbprint (x5t#S256) of the client certificate seen here; .p NULL: none was. One that a trusted
+ * proxy saw is in the header Client-Cert. */
+struct str fast_x5t(const struct fast *x);
 const char *fast_trace_id(struct fast *x);
 void *fast_get(const struct fast *x); /* the exchange's own state */
 void fast_take(struct fast *x, const struct fast_ops *ops, void *state);

@@ -13,6 +13,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/rand.h"
+#include "crypto/digest.h"
 #include "crypto/tlskey.h"
 #include "sys/file.h"
 
@@ -173,8 +174,7 @@ static SSL_CTX *context(struct tls *t, enum tls_kind kind)
         !SSL_CTX_set1_groups_list(c, groups) || !SSL_CTX_set1_sigalgs_list(c, algorithms))
         abort();
     SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
-                               SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA |
-                               SSL_OP_CLEANSE_PLAINTEXT);
+                               SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
     SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                             SSL_MODE_RELEASE_BUFFERS);
     SSL_CTX_set_read_ahead(c, 1);
@@ -401,14 +401,21 @@ SSL *tls_new(struct tls *t, enum tls_kind kind, int fd)
     return NULL;
 }
 
-char *tls_client_certificate(SSL *ssl)
+char *tls_client_certificate(SSL *ssl, char x5t[TLS_X5T_LEN + 1])
 {
     X509 *x = SSL_get0_peer_certificate(ssl);
     unsigned char *der = NULL;
+    uint8_t hash[SHA256_LEN];
     struct buf b;
     int n = x ? i2d_X509(x, &der) : 0;
     if (n <= 0)
         return NULL;
+    sha256(der, (size_t)n, hash);
+    buf_init(&b, TLS_X5T_LEN + 1);
+    buf_add_base64url(&b, hash, sizeof hash);
+    memcpy(x5t, b.p, TLS_X5T_LEN);
+    x5t[TLS_X5T_LEN] = '\0';
+    buf_free(&b);
     buf_init(&b, CLIENT_CERT_MAX);
     buf_add_char(&b, ':');
     buf_add_base64(&b, der, (size_t)n);

@@ -37,9 +37,10 @@ size_t tls_count(struct tls *t); /* of certificates in use */
 
 /* For an accepted socket; NULL: there is no certificate. */
 SSL *tls_new(struct tls *t, enum tls_kind kind, int fd);
-/* The client's certificate as a structured field (":base64:", RFC 9440); NULL: it showed none. To
- * be freed. */
-char *tls_client_certificate(SSL *ssl);
+/* The client's certificate as a structured field (":base64:", RFC 9440), to be freed, and its
+ * thumbprint (x5t#S256, RFC 8705 3.1). NULL: it showed none. */
+enum { TLS_X5T_LEN = 43 };
+char *tls_client_certificate(SSL *ssl, char x5t[TLS_X5T_LEN + 1]);
 
 struct stack_st_X509;
 /* A certificate and its chain out of PEM; false: none. Both are to be freed in any case. */

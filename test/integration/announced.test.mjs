@@ -7,6 +7,7 @@ import { createServer } from 'node:http';
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Platform, root, until } from '../lib/platform.mjs';
+import { SmtpSink } from '../lib/smtp.mjs';
 import { World, call, machineToken } from '../lib/story.mjs';
 import { send } from '../lib/http.mjs';
 import { base, digest } from '../lib/httpsig.mjs';
@@ -14,10 +15,11 @@ import { Bodies, expect, terms } from '../lib/contracts.mjs';
 
 const good = readFileSync(join(root, 'test/integration/samples/good.yaml'), 'utf8');
 const R = '/api/contracts/requests';
-let platform, world, bodies, town, fund, provider, listener, secret, address;
+let platform, world, bodies, town, fund, provider, listener, secret, address, sink;
 const heard = [];
 before(async () => {
-  platform = await Platform.start();
+  sink = await SmtpSink.start();
+  platform = await Platform.start({ env: { SOCLE_MAIL_RELAY: sink.url, SOCLE_MAIL_FROM: 'socle@etat.example' } });
   world = new World(platform);
   bodies = new Bodies(platform, world);
   ({ town, fund } = await bodies.sides());
@@ -28,7 +30,7 @@ before(async () => {
   address = `http://127.0.0.1:${listener.address().port}/evenements?de=socle`;
   secret = expect(await town('POST', '/api/hooks', { url: address }), 200).secret;
 }, { timeout: 180000 });
-after(async () => { provider?.close(); listener?.close(); await platform?.destroy(); }, { timeout: 60000 });
+after(async () => { provider?.close(); listener?.close(); await sink?.stop(); await platform?.destroy(); }, { timeout: 60000 });
 
 const described = (more = '') => good.replace('x-socle-id: stationnement', `${more}x-socle-id: logement`).replace('x-socle-scope: stationnement', 'x-socle-scope: logement').replace('x-socle-topic: mobilité', 'x-socle-topic: logement social');
 function imported(text) {
@@ -75,6 +77,7 @@ test('an event is signed twice: by the address’s secret, and by the platform�
 });
 
 test('[2.1.1.c2] the end of a version is told to whom has a contract on it, once', { timeout: 60000 }, async () => {
+  expect(await town('POST', '/api/hooks/mail', { address: 'dsi@nantes.example' }), 200);
   imported(described('x-socle-deprecated: true\n  x-socle-sunset: "2027-06-30"\n  '));
   const told = await event('catalogue.deprecated');
   assert.equal(told.event.sunset_at, Date.UTC(2027, 5, 30));
@@ -85,4 +88,6 @@ test('[2.1.1.c2] the end of a version is told to whom has a contract on it, once
   expect(await town('POST', `${R}/${id}/submit`, {}), 200);
   await until('a later event', () => heard.some((h) => h.event.request === id));
   assert.equal(heard.filter((h) => h.event.event === 'catalogue.deprecated').length, 1);
+  const mail = await until('a mail', () => sink.mails.map((m) => m.mail ?? m).find((m) => m.subject?.includes('prend fin')), { timeoutMs: 30000 });
+  assert.match(mail.text, /30 juin 2027[\s\S]*\/catalogue\/logement\/v1/);
 });

@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { createServer } from 'node:http';
 import { connect } from 'node:net';
 import { Agent, request } from 'node:http';
-import { Platform, sleep, until } from '../lib/platform.mjs';
+import { Platform, processesOf, sleep, until } from '../lib/platform.mjs';
 import { newClient, publish } from '../lib/provider.mjs';
 import { World, call, machineToken, tokensFor } from '../lib/story.mjs';
 
@@ -145,4 +145,25 @@ test('the configuration changes under load: no call is lost', async () => {
   }
   over = true;
   for (const c of await Promise.all(load)) assert.equal(c.sent, c[200], JSON.stringify(c));
+});
+
+test('[F2.1.13] web ends and is started again under load: every call is answered, those sent meanwhile wait', async () => {
+  let over = false;
+  const fresh = async (token) => { // a connection a call: none can be lost between two of them
+    const counts = {};
+    while (!over) {
+      const r = await call(world, '/gw/partage/v1/x', token, { headers: { connection: 'close' } }).catch((e) => ({ status: e.code ?? String(e) }));
+      counts[r.status] = (counts[r.status] ?? 0) + 1;
+    }
+    return counts;
+  };
+  const load = otherTokens.map(fresh);
+  const web = () => processesOf(platform.child.pid).find((p) => p.title === 'socle: web')?.pid;
+  await sleep(300);
+  const first = web();
+  process.kill(first, 'SIGTERM');
+  await until('another web serves', () => web() && web() !== first);
+  await sleep(1500);
+  over = true;
+  for (const c of await Promise.all(load)) assert.deepEqual(Object.keys(c), ['200'], JSON.stringify(c));
 });

@@ -76,3 +76,22 @@ test('[F2.1.8] reference sets: measured availability and freshness beside the co
   modified = new Date();
   await until('an update is seen', async () => (await list()).find((x) => x.api === 'communes-lentes').reference.freshness_holds === true);
 });
+
+test('neither a ping nor a webhook reaches inside where the settings do not allow it', { timeout: 120000 }, async () => {
+  const closed = await Platform.start({ demo: false, env: { SOCLE_PING_SECONDS: '1' } });
+  let reached = 0;
+  const inside = createServer((rq, rs) => { reached++; rs.end('{}'); });
+  try {
+    await new Promise((done) => inside.listen(closed.ownPort(0), '127.0.0.1', done));
+    const url = `http://127.0.0.1:${inside.address().port}`;
+    closed.must(['org', 'put', 'un', '99900100100018', 'town', 'Un', 'One']);
+    closed.must(['contract', 'hook', 'un', 'out', `${url}/hook`]);
+    const file = join(closed.folder, 'description');
+    writeFileSync(file, good);
+    closed.must(['api', 'import', file, '--org', 'un', '--origin', url]);
+    closed.must(['contract', 'put', '-'], { input: JSON.stringify({ v: 1, client_id: 'x', org_id: 'un', api: 'stationnement', version: 'v1', fields: 'numero', purpose: { fr: 'P', en: 'P' }, legal_basis: { fr: 'L', en: 'L' } }) });
+    await until('the ping was refused', async () => (await send(`${closed.base}/api/status`)).json.items[0]?.state === 'down');
+    await until('and so was its event', () => /"event":"hook_not_delivered"/.test(closed.log()));
+    assert.equal(reached, 0);
+  } finally { inside.close(); await closed.destroy(); }
+});

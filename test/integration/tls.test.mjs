@@ -149,6 +149,8 @@ test('[2.1.1.c] a token bound to a certificate is taken with that certificate al
   assert.equal((await at({}, tls, header)).status, 401, 'a header over TLS');
   assert.equal((await at(pems.other, mtls, header)).status, 401, 'a header beside another certificate');
   assert.equal((await send(`${platform.base}/gw/essai/v1/ok`, { headers: { authorization: `Bearer ${token}`, ...header } })).status, 401, 'a header in clear');
+  const said = (await send(`${platform.base}/.well-known/openid-configuration`)).json.mtls_endpoint_aliases;
+  assert.equal(said.token_endpoint, `https://localhost:${mtls}/api/v2/token`, 'the issuer says where (RFC 8705 5)');
   const refused = await secure(mtls, '/api/v2/token', { ...pems.other, method: 'POST', headers: { host: `localhost:${platform.port}`, 'content-type': 'application/x-www-form-urlencoded' },
     body: new URLSearchParams({ grant_type: 'client_credentials', scope: 'essai_lire', client_id: client.client_id }).toString() });
   assert.equal(refused.status, 401);

@@ -5,8 +5,11 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/log.h"
 #include "crypto/digest.h"
 #include "platform/hook.h"
+#include "platform/org_mail.h"
+#include "web/pages.h"
 #include "sys/file.h"
 
 enum { FIELDS_OF_CONTRACTS = 64 };
@@ -183,8 +186,9 @@ struct import_job {
     int warnings;
     int64_t now_ms, sunset_ms;
     bool deprecated;
-    struct str told;         /* members of the webhooks' events */
-    const json_t *consumers; /* organisations with a contract on it */
+    struct str told;           /* members of the webhooks' events */
+    const json_t *consumers;   /* organisations with a contract on it */
+    struct mail_sealed *mails; /* one for each of them, where a version ends */
 };
 
 static enum err fields_write(struct db_conn *db, const struct import_job *job)
@@ -206,7 +210,8 @@ static enum err fields_write(struct db_conn *db, const struct import_job *job)
 }
 
 /* One body is told once: in its list of news, and at its address. */
-static enum err news_one(struct db_conn *db, const struct import_job *job, struct str org)
+static enum err news_one(struct db_conn *db, const struct import_job *job, struct str org,
+                         const struct mail_sealed *mail)
 {
     int64_t changed;
     const char *kind = job->deprecated ? "deprecated" : "published";
@@ -215,7 +220,11 @@ static enum err news_one(struct db_conn *db, const struct import_job *job, struc
         "INSERT INTO catalogue_news(org_id, api, version, kind, topic, at_ms) VALUES($1, $2, $3, "
         "$4, $5, $6) ON CONFLICT (org_id, api, version, kind) DO NOTHING",
         "ssszsi", org, job->n->id, job->n->version, kind, job->topic, job->now_ms);
-    return e == ERR_OK && changed
+    if (e != ERR_OK || !changed)
+        return e;
+    if (mail)
+        e = mail_queue(db, mail, job->now_ms);
+    return e == ERR_OK
                ? hook_queue(db, org,
                             job->deprecated ? "catalogue.deprecated" : "catalogue.published",
                             job->told, job->now_ms)
@@ -233,10 +242,11 @@ static enum err news_write(struct db_conn *db, const struct import_job *job)
                           "SELECT DISTINCT org_id FROM catalogue_follower WHERE topic = '' OR "
                           "topic = $1",
                           "s", job->topic);
-    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++)
-        e = news_one(db, job, db_str(&r, i, 0));
     for (size_t i = 0; e == ERR_OK && job->deprecated && i < json_array_size(job->consumers); i++)
-        e = news_one(db, job, str_from(json_string_value(json_array_get(job->consumers, i))));
+        e = news_one(db, job, str_from(json_string_value(json_array_get(job->consumers, i))),
+                     &job->mails[i]);
+    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++)
+        e = news_one(db, job, db_str(&r, i, 0), NULL);
     arena_free(&a);
     return e;
 }
@@ -314,6 +324,26 @@ static enum err refuse(json_t *out, const char *rule, const char *detail, enum e
     return e;
 }
 
+/* To each consumer of a version that ends. A command has not read the texts yet. */
+static void mails_make(struct ctx *c, struct import_job *job, const json_t *v)
+{
+    size_t n = json_array_size(job->consumers);
+    job->mails = arena_array(c->arena, struct mail_sealed, n);
+    if (pages_load() != ERR_OK)
+        return;
+    struct str subject = pages_text(c->arena, "catalogue", "mail.deprecated.subject", "fr", v);
+    struct str text = pages_text(c->arena, "catalogue", "mail.deprecated", "fr", v);
+    text = arena_printf(c->arena, STR_FMT "\n\n%s\n", STR_ARG(text), json_get_z(v, "url", ""));
+    for (size_t i = 0; i < n; i++) {
+        struct str org = str_from(json_string_value(json_array_get(job->consumers, i)));
+        enum err e = org_mail_seal(c, org, "catalogue.deprecated", subject, text, &job->mails[i]);
+        if (e != ERR_OK) { /* it is told all the same, by the other ways */
+            log_warn("catalogue_mail", "error", err_name(e));
+            job->mails[i].data = STR("");
+        }
+    }
+}
+
 /* Whom an end concerns, and what they are told. */
 static void told_fill(struct ctx *c, struct import_job *job)
 {
@@ -329,7 +359,12 @@ static void told_fill(struct ctx *c, struct import_job *job)
                           STR_ARG(job->n->id), STR_ARG(job->n->version))));
     if (job->sunset_ms)
         json_object_set_new(v, "sunset_at", json_integer(job->sunset_ms));
+    if (job->sunset_ms)
+        json_object_set_new(v, "sunset",
+                            jstr(clock_in_words(c->arena, job->sunset_ms, "fr", false)));
     job->told = json_text(c->arena, json_own(&c->pool, v));
+    if (job->deprecated && json_array_size(job->consumers))
+        mails_make(c, job, v);
 }
 
 /* Another body's API keeps its name; a circle asks for its evidence. */

@@ -271,6 +271,23 @@ struct reading {
 static json_t *read_value(struct reading *r, const json_t *v, struct str path, json_t *into,
                           int depth);
 
+/* Two values of one name stand side by side: none takes the other's place. */
+static void put(json_t *into, const char *name, json_t *value)
+{
+    json_t *old = json_object_get(into, name);
+    if (!old) {
+        json_object_set_new(into, name, value);
+    } else if (json_is_array(old)) {
+        if (json_is_array(value))
+            json_array_extend(old, value);
+        else
+            json_array_append(old, value);
+        json_decref(value);
+    } else {
+        json_object_set_new(into, name, json_pack("[O,o]", old, value));
+    }
+}
+
 /* Members of an object go up to the nearest list's item, or to the top: two sources that nest
  * otherwise read alike. */
 static void read_object(struct reading *r, const json_t *v, struct str path, json_t *into,
@@ -289,9 +306,9 @@ static void read_object(struct reading *r, const json_t *v, struct str path, jso
         }
         json_t *read = read_value(r, one, p, into, depth + 1);
         if (concept)
-            json_object_set_new(into, concept, read);
+            put(into, concept, read);
         else if (json_is_array(one))
-            json_object_set_new(into, key, read);
+            put(into, key, read);
         else
             json_object_set_new(r->others, arena_dupz(r->c->arena, p), read);
     }

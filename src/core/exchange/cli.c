@@ -34,6 +34,7 @@ static const char api_help[] =
     "                                   what a procedure's form asks that a body already holds\n"
     "       socle api status [API [VERSION]] [--json]\n"
     "                                   how providers fare: breaker, load, errors, consumers\n"
+    "       socle api federate FILE     one call to several APIs; - reads standard input\n"
     "       socle api secret API VERSION  what the provider is shown; on standard input\n"
     "       socle api concept FILE          defines concepts of the vocabulary (JSON)\n"
     "       socle api put FILE          publishes a bare declaration; - reads standard input\n";
@@ -201,6 +202,8 @@ static int api_run(struct run *r, int argc, char **argv)
         return exchange_cli_api_put(r->c, argv[2]);
     if (argc >= 2 && argc <= 4 && strcmp(argv[1], "status") == 0)
         return exchange_cli_api_status(r->c, argc - 2, argv + 2, r->json);
+    if (argc == 3 && strcmp(argv[1], "federate") == 0)
+        return exchange_cli_api_federate(r->c, argv[2]);
     if (argc == 4 && strcmp(argv[1], "secret") == 0)
         return exchange_cli_api_secret(r->c, argv[2], argv[3]);
     int code = argc > 1 ? exchange_cli_api_import(r->c, argc - 1, argv + 1, r->json) : -1;

@@ -30,6 +30,11 @@ static enum err stdin_read(struct arena *a, struct str *out)
     return e;
 }
 
+enum err exchange_cli_read(struct arena *a, const char *path, struct str *out)
+{
+    return strcmp(path, "-") == 0 ? stdin_read(a, out) : file_read(a, path, DECLARATION_MAX, out);
+}
+
 /* A member that is not known is a slip of the hand: refused, or it would be silently left out. */
 static bool members_are_known(const struct members *m, const json_t *v)
 {
@@ -53,8 +58,7 @@ static json_t *declaration_read(struct ctx *c, const struct members *m, const ch
     struct str text;
     struct json_fault fault;
     json_t *v;
-    enum err e = strcmp(path, "-") == 0 ? stdin_read(c->arena, &text)
-                                        : file_read(c->arena, path, DECLARATION_MAX, &text);
+    enum err e = exchange_cli_read(c->arena, path, &text);
     if (e != ERR_OK) {
         fprintf(stderr, "socle %s: %s cannot be read (%s)\n", m->what, path, err_name(e));
         return NULL;

@@ -20,8 +20,8 @@ static void print_one(const json_t *v)
 {
     const json_t *day = json_get(v, "today"), *month = json_get(v, "days_30"), *k;
     size_t i;
-    static const char *const names[] = {"calls",  "errors", "slow",    "refused",
-                                        "opened", "cached", "sampled", "departures"};
+    static const char *const names[] = {"calls",  "errors",  "slow",      "refused",
+                                        "opened", "sampled", "departures"};
     printf("%s/%s  breaker %s\n", json_get_z(v, "api", ""), json_get_z(v, "version", ""),
            json_get_z(json_get(v, "breaker"), "state", ""));
     for (size_t n = 0; n < COUNT_OF(names); n++)

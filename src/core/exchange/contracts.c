@@ -50,7 +50,7 @@ const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS] = {
      "CREATE TABLE exchange_health("
      " api TEXT NOT NULL, version TEXT NOT NULL, day BIGINT NOT NULL,"
      " calls BIGINT NOT NULL, errors BIGINT NOT NULL, slow BIGINT NOT NULL,"
-     " refused BIGINT NOT NULL, opened BIGINT NOT NULL, cached BIGINT NOT NULL,"
+     " refused BIGINT NOT NULL, opened BIGINT NOT NULL,"
      " sampled BIGINT NOT NULL, departures BIGINT NOT NULL, took_us BIGINT NOT NULL,"
      " PRIMARY KEY(api, version, day));"
      "CREATE TABLE exchange_breaker("
@@ -59,7 +59,9 @@ const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS] = {
      "CREATE TABLE exchange_departure("
      " api TEXT NOT NULL, version TEXT NOT NULL, path TEXT NOT NULL, rule TEXT NOT NULL,"
      " n BIGINT NOT NULL, first_at BIGINT NOT NULL, last_at BIGINT NOT NULL,"
-     " PRIMARY KEY(api, version, path, rule));"},
+     " PRIMARY KEY(api, version, path, rule));"
+     "CREATE TABLE exchange_federated("
+     " id TEXT PRIMARY KEY, declaration TEXT NOT NULL, updated_at BIGINT NOT NULL);"},
     {"exchange", 40,
      "ALTER TABLE contract ADD COLUMN delegated BIGINT NOT NULL DEFAULT 0;"
      "CREATE TABLE exchange_delegate("

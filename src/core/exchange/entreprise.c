@@ -1,6 +1,5 @@
 #include "core/exchange/entreprise.h"
 
-#include <assert.h>
 #include "data/json.h"
 
 static const struct entreprise_error table[GW_CODE_COUNT] = {
@@ -18,6 +17,8 @@ static const struct entreprise_error table[GW_CODE_COUNT] = {
                   NULL},
     [GW_SIGNATURE] = {"00107", "Signature de la requête non valide",
                       "Votre contrat demande des requêtes signées (RFC 9421).", NULL},
+    [GW_CLEAR] = {"00108", "Appel en clair",
+                  "Cette passerelle ne répond qu’en TLS : faites révoquer ce jeton.", NULL},
     [GW_SCOPE] = {"00100", "Privilèges insuffisants", "Votre jeton ne donne pas accès à cette API.",
                   NULL},
     [GW_CONTRACT] = {"00110", "Contrat non actif",
@@ -61,8 +62,9 @@ static const struct entreprise_error table[GW_CODE_COUNT] = {
 
 const struct entreprise_error *entreprise_error(enum gw_code code)
 {
-    assert(code > GW_OK && code < GW_CODE_COUNT && table[code].code);
-    return &table[code];
+    static const struct entreprise_error other = {"00999", "Refus",
+                                                  "La passerelle refuse cet appel.", NULL};
+    return code < GW_CODE_COUNT && table[code].code ? &table[code] : &other;
 }
 
 void entreprise_write(struct buf *out, const struct gw_problem *p, unsigned retry_s,

@@ -17,7 +17,6 @@ enum health_count {
     HEALTH_SLOW,       /* over slow_ms */
     HEALTH_REFUSED,    /* not asked: breaker, the provider's limit, share */
     HEALTH_OPENED,     /* times the breaker opened */
-    HEALTH_CACHED,     /* answered without it */
     HEALTH_SAMPLED,    /* answers compared with the description */
     HEALTH_DEPARTURES, /* of them: not as described */
     HEALTH_TOOK_US,    /* to the first byte of the answer, summed */

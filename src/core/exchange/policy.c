@@ -10,9 +10,9 @@ static const struct number {
     const char *name;
     int64_t least, most, absent;
 } answer_ms = {"answer_ms", 100, 60000, 10000}, retries = {"retries", 0, 3, 1},
-  sample = {"sample", 0, 1000000, 100}, cache_s = {"cache_s", 0, 86400, 0},
-  calls = {"calls", 0, 100000, 20}, percent = {"percent", 1, 100, 50},
-  slow_ms = {"slow_ms", 1, 60000, 3000}, open_s = {"open_s", 1, 3600, 10};
+  sample = {"sample", 0, 1000000, 100}, calls = {"calls", 0, 100000, 20},
+  percent = {"percent", 1, 100, 50}, slow_ms = {"slow_ms", 1, 60000, 3000},
+  open_s = {"open_s", 1, 3600, 10};
 
 static bool number_read(const json_t *v, const struct number *n, unsigned *out)
 {
@@ -106,9 +106,8 @@ static bool breaker_read(const json_t *v, struct exchange_policy *out)
 
 const char *policy_read(const json_t *v, struct arena *a, struct exchange_policy *out)
 {
-    static const char *const known[] = {"answer_ms",      "retries",     "breaker",
-                                        "errors",         "sample",      "cache_s",
-                                        "cache_personal", "credentials", NULL};
+    static const char *const known[] = {"answer_ms", "retries",     "breaker", "errors",
+                                        "sample",    "credentials", NULL};
     unsigned ms;
     struct str errors = json_get_str(v, "errors");
     *out = (struct exchange_policy){0};
@@ -121,13 +120,10 @@ const char *policy_read(const json_t *v, struct arena *a, struct exchange_policy
         return "gateway.retries";
     if (!number_read(v, &sample, &out->sample))
         return "gateway.sample";
-    if (!number_read(v, &cache_s, &out->cache_s))
-        return "gateway.cache_s";
     if (!breaker_read(json_get(v, "breaker"), out))
         return "gateway.breaker";
     if (!credential_read(json_get(v, "credentials"), a, out))
         return "gateway.credentials";
-    out->cache_personal = json_get_bool(v, "cache_personal", false);
     out->entreprise_errors = str_eq(errors, STR("api-entreprise"));
     if (json_get(v, "errors") && !out->entreprise_errors && !str_eq(errors, STR("problem")))
         return "gateway.errors";

@@ -16,8 +16,8 @@ enum credential_kind {
 
 struct exchange_policy {
     int answer_ms;
-    unsigned retries, sample, cache_s;
-    bool cache_personal, entreprise_errors;
+    unsigned retries, sample;
+    bool entreprise_errors;
     struct {
         unsigned calls, percent, slow_ms, open_s;
     } breaker; /* calls 0: none */

@@ -24,6 +24,10 @@ call_handler exchange_call_api_put, exchange_call_fields, exchange_call_contract
 call_handler exchange_call_status;
 enum err exchange_api_status(struct ctx *c), exchange_api_status_one(struct ctx *c);
 enum err exchange_page_status(struct ctx *c), exchange_page_status_one(struct ctx *c);
+enum err exchange_api_federated(struct ctx *c);
+/* A declaration out of a file, or "-": standard input. */
+enum err exchange_cli_read(struct arena *a, const char *path, struct str *out) MUST_CHECK;
+int exchange_cli_api_federate(struct ctx *c, const char *path);
 int exchange_cli_api_status(struct ctx *c, int argc, char **argv, bool as_json);
 int exchange_cli_api_secret(struct ctx *c, const char *api, const char *version);
 call_handler exchange_call_subscribers, exchange_call_circle_set, exchange_call_usage;

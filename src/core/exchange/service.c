@@ -24,6 +24,8 @@ static const struct route routes[] = {
     ROUTE_TWIN("GET", "/agent/suivi/{api}/{version}", SITE_ORG, ROLE_AGENT, 0,
                exchange_page_status_one, "One of the body's APIs, consumer by consumer.",
                "GET /api/exchange/status/{api}/{version}"),
+    ROUTE("GET", "/api/federe/{id}", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, exchange_api_federated,
+          "One call to several providers, each under the caller's contract; signed."),
     ROUTE("GET", "/api/exchange/status", SITE_ORG, ROLE_AGENT, ROUTE_API, exchange_api_status,
           "How the body's APIs fare: state, consumers, load, errors, refused calls."),
     ROUTE("GET", "/api/exchange/status/{api}/{version}", SITE_ORG, ROLE_AGENT, ROUTE_API,

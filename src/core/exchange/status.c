@@ -23,8 +23,8 @@ static int64_t sum(const struct db_result *r, size_t row, size_t col)
     return n == 0 && str_to_u64(db_str(r, row, col), &of_text) ? (int64_t)of_text : n;
 }
 
-static const char *const counts[] = {"calls",  "errors",  "slow",       "refused", "opened",
-                                     "cached", "sampled", "departures", "took_us"};
+static const char *const counts[] = {"calls",  "errors",  "slow",       "refused",
+                                     "opened", "sampled", "departures", "took_us"};
 
 static json_t *counted(const struct db_result *r, size_t row, size_t col)
 {
@@ -44,7 +44,7 @@ static enum err days_read(struct ctx *c, struct db_conn *db, struct str api, str
     enum err e = db_query(db, c->arena, &r,
                           "SELECT COALESCE(SUM(calls), 0), COALESCE(SUM(errors), 0), "
                           "COALESCE(SUM(slow), 0), COALESCE(SUM(refused), 0), "
-                          "COALESCE(SUM(opened), 0), COALESCE(SUM(cached), 0), "
+                          "COALESCE(SUM(opened), 0), "
                           "COALESCE(SUM(sampled), 0), COALESCE(SUM(departures), 0), "
                           "COALESCE(SUM(took_us), 0) FROM exchange_health "
                           "WHERE api = $1 AND version = $2 AND day >= $3",

@@ -114,16 +114,16 @@ static enum err fared_write(struct db_conn *db, void *arg)
         e = db_exec(
             db,
             "INSERT INTO exchange_health(api, version, day, calls, errors, slow, refused, opened, "
-            "cached, sampled, departures, took_us) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, "
-            "$11, $12) ON CONFLICT (api, version, day) DO UPDATE SET "
+            "sampled, departures, took_us) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON "
+            "CONFLICT (api, version, day) DO UPDATE SET "
             "calls = exchange_health.calls + $4, errors = exchange_health.errors + $5, "
             "slow = exchange_health.slow + $6, refused = exchange_health.refused + $7, "
-            "opened = exchange_health.opened + $8, cached = exchange_health.cached + $9, "
-            "sampled = exchange_health.sampled + $10, "
-            "departures = exchange_health.departures + $11, "
-            "took_us = exchange_health.took_us + $12",
-            "zziiiiiiiiii", s->h->api, s->h->version, job->now_ms / DAY_MS, d[HEALTH_CALLS],
-            d[HEALTH_ERRORS], d[HEALTH_SLOW], d[HEALTH_REFUSED], d[HEALTH_OPENED], d[HEALTH_CACHED],
+            "opened = exchange_health.opened + $8, "
+            "sampled = exchange_health.sampled + $9, "
+            "departures = exchange_health.departures + $10, "
+            "took_us = exchange_health.took_us + $11",
+            "zziiiiiiiii", s->h->api, s->h->version, job->now_ms / DAY_MS, d[HEALTH_CALLS],
+            d[HEALTH_ERRORS], d[HEALTH_SLOW], d[HEALTH_REFUSED], d[HEALTH_OPENED],
             d[HEALTH_SAMPLED], d[HEALTH_DEPARTURES], d[HEALTH_TOOK_US]);
         if (e == ERR_OK && s->worst)
             e = db_exec(db,

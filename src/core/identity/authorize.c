@@ -7,6 +7,7 @@
 #include "core/identity/issue.h"
 #include "core/identity/provider.h"
 #include "core/identity/pushed.h"
+#include "platform/throttle.h"
 
 static struct str realm_of(const struct client *k, const struct request *r)
 {
@@ -58,6 +59,11 @@ static enum err authorize(struct ctx *c, struct request *r)
     enum err e = r->client_id.n ? client_get(c, r->client_id, &k) : ERR_NOT_FOUND;
     if (e == ERR_NOT_FOUND)
         return idt_fail(c, IDT_CLIENT, NULL, "client_id");
+    if (e != ERR_OK)
+        return e;
+    unsigned rate = (unsigned)c->pf->settings->throttle_client;
+    struct throttle_rule per_client = {"authorize-client", rate, rate};
+    e = throttle_hold(c, &per_client, k->id);
     if (e != ERR_OK)
         return e;
     bool resolved = request_resolve(c, k, r, &why, &e);

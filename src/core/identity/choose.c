@@ -158,7 +158,10 @@ enum err identity_sign_in(struct ctx *c)
     struct flow f = {.kind = FLOW_PORTAL,
                      .realm = STR("citizens"),
                      .to = path_is_ours(to) ? to : STR("/account")};
-    if (session_serves(c, &f, NULL))
+    /* ?level=eidas2: a block is lifted; ?again=1: by another means than the session's. */
+    if (ctx_query(c, "level").n)
+        f.request.level = level_from_name(ctx_query(c, "level"));
+    if (!str_eq_z(ctx_query(c, "again"), "1") && session_serves(c, &f, NULL))
         return ctx_redirect(c, f.to);
     enum err e = flow_begin(c, &f);
     return e == ERR_OK ? ctx_redirect(c, flow_url(c, &f, "/connexion/choix")) : e;

@@ -53,6 +53,7 @@ static const struct cli_option options[] = {
     {"--org", false},
     {"--entity", false},
     {"--scopes", false},
+    {"--consent", false},
     {"--providers", false},
     {"--auth", false},
     {"--jwks", false},
@@ -117,7 +118,8 @@ static int add(struct cli *r)
                                  .par = cli_has(r, "--par"),
                                  .bound = cli_value(r, "--bound", NULL),
                                  .logout_uri = cli_value(r, "--backchannel-logout-uri", NULL),
-                                 .data_provider = cli_has(r, "--data-provider")};
+                                 .data_provider = cli_has(r, "--data-provider"),
+                                 .consent = cli_value(r, "--consent", NULL)};
     enum err e = identity_client_put(r->c, &in, &id, &secret, &why);
     if (e != ERR_OK)
         return cli_failed(r, why ? why : "add", e);
@@ -129,7 +131,7 @@ static int add(struct cli *r)
 #define CLIENT_SQL                                                                         \
     "SELECT id, name_fr, name_en, profile, realm, org_id, entity_id, auth_methods, "       \
     "id_token_alg, userinfo_alg, scopes, providers, pkce, state, created_at, par, bound, " \
-    "logout_uri, data_provider FROM client "
+    "logout_uri, data_provider, consent FROM client "
 
 static json_t *uris(struct cli *r, const char *id, const char *kind)
 {
@@ -147,18 +149,18 @@ static json_t *uris(struct cli *r, const char *id, const char *kind)
 static json_t *client_json(struct cli *r, const struct db_result *rows, size_t i)
 {
     const char *id = db_z(rows, i, 0);
-    return json_pack("{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:o,s:o,"
-                     "s:b,s:s,s:s,s:b}",
-                     "client_id", id, "name", "fr", db_z(rows, i, 1), "en", db_z(rows, i, 2),
-                     "profile", db_z(rows, i, 3), "realm", db_z(rows, i, 4), "org",
-                     db_z(rows, i, 5), "entity", db_z(rows, i, 6), "auth_methods", db_z(rows, i, 7),
-                     "id_token_alg", db_z(rows, i, 8), "userinfo_alg", db_z(rows, i, 9), "scopes",
-                     db_z(rows, i, 10), "providers", db_z(rows, i, 11), "pkce",
-                     db_i64(rows, i, 12) != 0, "state", db_z(rows, i, 13), "created_at",
-                     (json_int_t)db_i64(rows, i, 14), "redirect_uris", uris(r, id, "redirect"),
-                     "post_logout_redirect_uris", uris(r, id, "post_logout"), "par",
-                     db_i64(rows, i, 15) != 0, "bound", db_z(rows, i, 16), "backchannel_logout_uri",
-                     db_z(rows, i, 17), "data_provider", db_i64(rows, i, 18) != 0);
+    return json_pack(
+        "{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:o,s:o,"
+        "s:b,s:s,s:s,s:b,s:s}",
+        "client_id", id, "name", "fr", db_z(rows, i, 1), "en", db_z(rows, i, 2), "profile",
+        db_z(rows, i, 3), "realm", db_z(rows, i, 4), "org", db_z(rows, i, 5), "entity",
+        db_z(rows, i, 6), "auth_methods", db_z(rows, i, 7), "id_token_alg", db_z(rows, i, 8),
+        "userinfo_alg", db_z(rows, i, 9), "scopes", db_z(rows, i, 10), "providers",
+        db_z(rows, i, 11), "pkce", db_i64(rows, i, 12) != 0, "state", db_z(rows, i, 13),
+        "created_at", (json_int_t)db_i64(rows, i, 14), "redirect_uris", uris(r, id, "redirect"),
+        "post_logout_redirect_uris", uris(r, id, "post_logout"), "par", db_i64(rows, i, 15) != 0,
+        "bound", db_z(rows, i, 16), "backchannel_logout_uri", db_z(rows, i, 17), "data_provider",
+        db_i64(rows, i, 18) != 0, "consent", db_z(rows, i, 19));
 }
 
 static int list(struct cli *r)

@@ -45,7 +45,8 @@ static void client_fill(const struct db_result *r, struct client *k)
                          .pkce = db_i64(r, 0, 17) != 0,
                          .par = db_i64(r, 0, 18) != 0,
                          .logout_uri = db_str(r, 0, 20),
-                         .data_provider = db_i64(r, 0, 21) != 0};
+                         .data_provider = db_i64(r, 0, 21) != 0,
+                         .asks = str_eq_z(db_str(r, 0, 22), "ask")};
     struct str bound = db_str(r, 0, 19);
     k->bound = str_eq_z(bound, "dpop")   ? BOUND_DPOP
                : str_eq_z(bound, "mtls") ? BOUND_MTLS
@@ -79,7 +80,7 @@ static enum err client_read(struct ctx *c, struct str id, struct client *k)
                      "SELECT id, org_id, name_fr, name_en, profile, realm, entity_id, "
                      "state, secret_mac, old_secret_mac, old_secret_until, auth_methods, "
                      "jwks, id_token_alg, userinfo_alg, scopes, providers, pkce, par, bound, "
-                     "logout_uri, data_provider "
+                     "logout_uri, data_provider, consent "
                      "FROM client WHERE id = $1 AND state <> 'removed'",
                      "s", id);
     if (e != ERR_OK)
@@ -248,18 +249,20 @@ static enum err client_write(struct db_conn *db, void *arg)
         "INSERT INTO client(id, org_id, name_fr, name_en, profile, realm, entity_id, state, "
         "secret_mac, old_secret_mac, old_secret_until, auth_methods, jwks, id_token_alg, "
         "userinfo_alg, scopes, providers, pkce, created_at, updated_at, par, bound, logout_uri, "
-        "data_provider) "
+        "data_provider, consent) "
         "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, '', 0, $10, $11, $12, $13, $14, $15, $16, $17, "
-        "$17, $18, $19, $20, $21) ON CONFLICT (id) DO UPDATE SET org_id = $2, name_fr = $3, "
+        "$17, $18, $19, $20, $21, $22) ON CONFLICT (id) DO UPDATE SET org_id = $2, name_fr = $3, "
         "name_en = $4, "
         "profile = $5, realm = $6, entity_id = $7, state = $8, secret_mac = CASE WHEN $9 = '' THEN "
         "client.secret_mac ELSE $9 END, auth_methods = $10, jwks = $11, id_token_alg = $12, "
         "userinfo_alg = $13, scopes = $14, providers = $15, pkce = $16, updated_at = $17, "
-        "par = $18, bound = $19, logout_uri = $20, data_provider = $21",
-        "szzzzzzzszzzzzziiizzi", p->id, p->org_id, in->name_fr, p->name_en, p->profile, p->realm,
+        "par = $18, bound = $19, logout_uri = $20, data_provider = $21, "
+        "consent = $22",
+        "szzzzzzzszzzzzziiizziz", p->id, p->org_id, in->name_fr, p->name_en, p->profile, p->realm,
         p->entity_id, "active", p->secret_mac, p->methods, p->jwks, p->id_token_alg,
         p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms, (int64_t)in->par,
-        either(in->bound, ""), either(in->logout_uri, ""), (int64_t)in->data_provider);
+        either(in->bound, ""), either(in->logout_uri, ""), (int64_t)in->data_provider,
+        either(in->consent, "inform"));
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM client_uri WHERE client_id = $1", "s", p->id);
     if (e == ERR_OK)

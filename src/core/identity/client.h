@@ -16,6 +16,7 @@ struct client {
     struct str auth_methods, jwks, scopes, providers;
     enum jose_alg id_token_alg, userinfo_alg;
     bool userinfo_signed, pkce, par, data_provider;
+    bool asks; /* she agrees before her identity is passed on; else she is told */
     enum bound bound;
     struct str logout_uri;                      /* back-channel; "" none */
     struct str redirect_uris, post_logout_uris; /* a line each, closed by its newline */

@@ -29,10 +29,10 @@ bool session_serves(const struct ctx *c, const struct flow *f, const struct clie
     const struct request *r = &f->request;
     int64_t auth_ms = json_get_i64(d, "auth_time_ms", 0);
     bool since_begun = f->id.p && auth_ms >= f->begun_ms;
-    if (f->kind != FLOW_CLIENT)
-        return true;
     if (level_from_name(json_get_str(d, "acr")) < r->level)
         return false;
+    if (f->kind != FLOW_CLIENT)
+        return true;
     if (k && !str_eq_z(k->providers, "*") && !list_has(k->providers, json_get_str(d, "provider")))
         return false;
     if (since_begun)
@@ -201,6 +201,15 @@ enum err redirect_error(struct ctx *c, const struct request *r, const struct oau
     return ctx_redirect(c, with_state(c, url, r));
 }
 
+void signin_place(const struct ctx *c, json_t *told)
+{
+    static const char *const names[] = {"device", "network"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (json_get(c->session->data, names[i]))
+            json_object_set(told, names[i], json_get(c->session->data, names[i]));
+    json_object_set_new(told, "session", jstr(c->session->id));
+}
+
 /* The claims by their names in both languages: the same for all who pass on the same. */
 static json_t *fields_of(struct ctx *c, struct str claims)
 {
@@ -237,6 +246,7 @@ static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
                   "fields", fields, "acr", json_get(c->session->data, "acr"));
     if (json_get(c->session->data, "provider_name"))
         json_object_set(told, "provider", json_get(c->session->data, "provider_name"));
+    signin_place(c, told);
     return told;
 }
 

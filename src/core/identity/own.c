@@ -61,14 +61,14 @@ enum err identity_call_own_flow(struct ctx *c, const json_t *args, json_t **out)
     bool client = f->kind == FLOW_CLIENT;
     bool again = client && (f->request.prompts & (PROMPT_LOGIN | PROMPT_SELECT) ||
                             f->request.max_age_s >= 0 || f->request.level == LEVEL_EIDAS3);
-    int level = client && f->request.level > LEVEL_EIDAS1 ? (int)f->request.level : LEVEL_EIDAS1;
+    int level = f->request.level > LEVEL_EIDAS1 ? (int)f->request.level : LEVEL_EIDAS1;
     json_object_set_new(*out, "flow", jstr(f->id));
     json_object_set_new(*out, "level", json_integer(level));
     json_object_set_new(*out, "again", json_boolean(again));
     json_object_set_new(*out, "choose_url", jstr(flow_url(c, f, "/connexion/choix")));
-    json_object_set_new(*out, "client_name",
-                        json_pack("{s:o,s:o}", "fr", jstr(f->client_name_fr), "en",
-                                  jstr(f->client_name_en)));
+    json_object_set_new(
+        *out, "client_name",
+        json_pack("{s:o,s:o}", "fr", jstr(f->client_name_fr), "en", jstr(f->client_name_en)));
     json_object_set_new(*out, "redirect_uri", jstr(client ? f->request.redirect_uri : STR("")));
     return ERR_OK;
 }
@@ -164,8 +164,8 @@ enum err identity_call_own_signed_in(struct ctx *c, const json_t *args, json_t *
 static enum err gone_write(struct db_conn *db, void *arg)
 {
     struct str *person = arg;
-    return db_exec(db, "DELETE FROM person_link WHERE person = $1 AND provider = $2", "sz",
-                   *person, OWN_PROVIDER);
+    return db_exec(db, "DELETE FROM person_link WHERE person = $1 AND provider = $2", "sz", *person,
+                   OWN_PROVIDER);
 }
 
 /* Somebody whom no other provider knows could never come back: nothing of her is kept. */
