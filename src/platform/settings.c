@@ -42,6 +42,14 @@ static const struct setting table[] = {
     S(witness_name, TEXT, "", "Name under which it cosigns other logs; empty: from base_url."),
     S(witness_logs, TEXT, "", "File of the logs it watches and cosigns: a verifier key a line."),
     S(witnesses, TEXT, "", "File of the witnesses of its log: a verifier key and a URL a line."),
+    S(witness_quorum, NUMBER, "0",
+      "Witnesses that must have signed a checkpoint before it is published; at least one of "
+      "another "
+      "body; 0: none."),
+    S(journal_nodes, TEXT, "",
+      "File of the logs it follows, as those of its other nodes: a verifier key and a URL a line."),
+    S(tsa_url, TEXT, "", "RFC 3161 service that timestamps checkpoints; empty: none."),
+    S(tsa_seconds, NUMBER, "60", "Seconds between two timestamps, at least."),
     S(loops, NUMBER, "0", "Event loops; 0: one per core."),
     S(handlers, NUMBER, "32", "Threads that run handlers."),
     S(trusted_proxies, TEXT, "", "Addresses whose X-Forwarded-* and Forwarded headers count."),
@@ -278,6 +286,8 @@ static enum err complete(struct arena *a, struct settings *out)
         e = read_named(a, out->witnesses, &out->witnesses_text);
     if (e == ERR_OK)
         e = read_folder(a, out->passkey_anchors, &out->passkey_anchors_text);
+    if (e == ERR_OK)
+        e = read_named(a, out->journal_nodes, &out->journal_nodes_text);
     if (e == ERR_OK)
         e = read_named(a, out->mail_login_file, &out->mail_login_text);
     bool relay = str_starts(str_from(out->mail_relay), STR("smtp://")) ||

@@ -27,8 +27,13 @@ struct settings {
     const char *witness_logs;   /* file of the logs it cosigns; read once: see witness_logs_text */
     const char *witnesses;      /* file of the witnesses of its own log */
     struct str witness_logs_text, witnesses_text; /* what is in them: docs/formats/witness.md */
-    int64_t loops;                                /* 0: one per core */
-    int64_t handlers;                             /* 16 */
+    int64_t witness_quorum;                       /* 0: none */
+    const char *journal_nodes;     /* file of the logs it follows: see journal_nodes_text */
+    struct str journal_nodes_text; /* docs/formats/witness.md */
+    const char *tsa_url;           /* RFC 3161 service; "" none */
+    int64_t tsa_seconds;
+    int64_t loops;    /* 0: one per core */
+    int64_t handlers; /* 16 */
     const char *trusted_proxies;
     bool own_accounts;           /* citizens may have an account of ours */
     const char *desk_orgs;       /* whose agents check papers; blank-separated ids */

@@ -252,8 +252,10 @@ static void common_headers(struct gw_call *c, struct headers *h)
 {
     h->n = 0;
     header(h, "Cache-Control", STR("no-store"));
-    if (c->ticket.id[0])
+    if (c->ticket.id[0]) {
         header(h, "Socle-Entry", str_of(c->ticket.id, ID_LEN));
+        header(h, "Socle-Commitment", str_of(c->ticket.commitment, JOURNAL_COMMITMENT_LEN));
+    }
     if (c->traceparent[0])
         header(h, "Traceparent", str_from(c->traceparent));
     if (c->route) {
