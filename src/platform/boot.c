@@ -390,7 +390,7 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
         return 1;
     arena_init(&a);
     size_t n_fds = listen_all(&a, s, fds);
-    if (n_fds == 0 || !prepare(s, hooks)) {
+    if (n_fds == 0 || !prepare(s, hooks) || settings_note_served(&a, s) != ERR_OK) {
         arena_free(&a);
         return 1;
     }

@@ -26,6 +26,7 @@ struct settings {
     const char *trusted_proxies;
     bool allow_inside; /* outgoing calls to loopback and private addresses */
     bool demo;         /* the demonstration world is loaded and its processes run */
+    const char *sandbox_providers; /* "" all in the demonstration, none elsewhere */
     const char *brand_name;
     const char *brand_note;                                   /* shown on every page; "" none */
     const char *help_line;                                    /* whom to call */
@@ -39,6 +40,8 @@ struct settings {
 /* Fills every field; texts live in `a`. argc/argv: "--name=value" or "--name value" for any setting
  * of the table; the ones it took are removed from argv. ERR_INVALID logs which line or option. */
 enum err settings_load(struct arena *a, int *argc, char **argv, struct settings *out) MUST_CHECK;
+/* Keeps base_url in the data folder: commands that are not given one find the platform's there. */
+enum err settings_note_served(struct arena *a, const struct settings *s) MUST_CHECK;
 /* The documented file with every default, for packaging; the same as options, for --help. */
 void settings_print(void);
 void settings_print_options(void);

@@ -50,7 +50,7 @@ static void client_fill(const struct db_result *r, struct client *k)
                                          : BOUND_NO;
 }
 
-enum err client_get(struct ctx *c, struct str id, struct client **out)
+static enum err client_read(struct ctx *c, struct str id, bool pending_too, struct client **out)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
@@ -62,8 +62,8 @@ enum err client_get(struct ctx *c, struct str id, struct client **out)
                      "state, secret_mac, old_secret_mac, old_secret_until, auth_methods, "
                      "jwks, id_token_alg, userinfo_alg, scopes, providers, pkce, par, bound, "
                      "logout_uri, data_provider "
-                     "FROM client WHERE id = $1 AND state <> 'removed'",
-                     "s", id);
+                     "FROM client WHERE id = $1 AND (state = 'active' OR state = $2)",
+                     "sz", id, pending_too ? "pending" : "active");
     if (e != ERR_OK)
         return e;
     struct client *k = arena_new(c->arena, struct client);
@@ -80,6 +80,16 @@ enum err client_get(struct ctx *c, struct str id, struct client **out)
     k->access_life_s = lives[k->profile].access_s;
     *out = k;
     return ERR_OK;
+}
+
+enum err client_get(struct ctx *c, struct str id, struct client **out)
+{
+    return client_read(c, id, false, out);
+}
+
+enum err client_get_any(struct ctx *c, struct str id, struct client **out)
+{
+    return client_read(c, id, true, out);
 }
 
 bool client_uri_is(struct ctx *c, struct str client_id, const char *kind, struct str uri)
@@ -159,9 +169,10 @@ static enum err client_write(struct db_conn *db, void *arg)
         "userinfo_alg = $13, scopes = $14, providers = $15, pkce = $16, updated_at = $17, "
         "par = $18, bound = $19, logout_uri = $20, data_provider = $21",
         "szzzzzzzszzzzzziiizzi", p->id, p->org_id, in->name_fr, p->name_en, p->profile, p->realm,
-        p->entity_id, "active", p->secret_mac, p->methods, p->jwks, p->id_token_alg,
-        p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms, (int64_t)in->par,
-        either(in->bound, ""), either(in->logout_uri, ""), (int64_t)in->data_provider);
+        p->entity_id, either(in->state, "active"), p->secret_mac, p->methods, p->jwks,
+        p->id_token_alg, p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms,
+        (int64_t)in->par, either(in->bound, ""), either(in->logout_uri, ""),
+        (int64_t)in->data_provider);
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM client_uri WHERE client_id = $1", "s", p->id);
     if (e == ERR_OK)
@@ -270,6 +281,17 @@ static const char *default_methods(const struct identity_client *in)
                : "client_secret_basic client_secret_post";
 }
 
+static enum err put_journalled(struct ctx *c, struct put *p, bool is_new)
+{
+    struct act act;
+    struct act_info info = {.kind =
+                                is_new ? "identity.client_registered" : "identity.client_changed",
+                            .actor = str_from(p->in->actor),
+                            .object = p->id};
+    enum err e = act_make(c, &info, &act);
+    return e == ERR_OK ? act_write(c, client_write, p, &act, 1) : e;
+}
+
 enum err identity_client_put(struct ctx *c, const struct identity_client *in, struct str *id,
                              struct str *secret, const char **why)
 {
@@ -296,9 +318,10 @@ enum err identity_client_put(struct ctx *c, const struct identity_client *in, st
         *why = fault;
     if (fault)
         return ERR_INVALID;
-    enum err e = secret_choose(c, &p, !client_exists(c, p.id), &kept);
+    bool is_new = !client_exists(c, p.id);
+    enum err e = secret_choose(c, &p, is_new, &kept);
     if (e == ERR_OK)
-        e = db_write(c->pf->db, client_write, &p);
+        e = in->actor ? put_journalled(c, &p, is_new) : db_write(c->pf->db, client_write, &p);
     if (e == ERR_OK && id)
         *id = arena_dup(c->arena, p.id);
     if (e == ERR_OK && secret)

@@ -8,6 +8,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "core/identity/refusal.h"
 #include "crypto/digest.h"
 #include "platform/bound.h"
 
@@ -50,6 +51,7 @@ enum err oauth_fail(struct ctx *c, int status, const char *error, const char *de
 {
     log_info("oauth_refused", "trace", c->trace_id, "route", c->route->path, "error", error, "why",
              description);
+    refusal_note(c, STR_NONE, error, description, ctx_form(c, "redirect_uri"));
     if (status == 429)
         web_header(c->rs, "Retry-After", STR("60"));
     web_header(c->rs, "Pragma", STR("no-cache"));

@@ -20,7 +20,11 @@ route_handler identity_sign_in, identity_choose, identity_go, identity_back, ide
     identity_grant_end_post, identity_api_grants, identity_api_grant_end;
 /* docs/CALLS.md */
 call_handler identity_call_subs, identity_call_client, identity_call_grants,
-    identity_call_grant_end, identity_call_authenticate, identity_call_person;
+    identity_call_grant_end, identity_call_authenticate, identity_call_person,
+    identity_call_client_put, identity_call_client_get, identity_call_client_list,
+    identity_call_client_rotate, identity_call_client_activate, identity_call_client_remove,
+    identity_call_provider_put, identity_call_provider_get, identity_call_provider_state,
+    identity_call_provider_look, identity_call_provider_try, identity_call_provider_tried;
 
 int identity_cli_client(struct platform *pf, int argc, char **argv);
 int identity_cli_provider(struct platform *pf, int argc, char **argv);
