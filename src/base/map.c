@@ -37,11 +37,10 @@ static void sip_round(uint64_t v[4])
     v[2] = ROTL(v[2], 32);
 }
 
-uint64_t map_hash(struct str key)
+uint64_t map_siphash(const uint64_t secret[2], struct str key)
 {
-    pthread_once(&sip_once, sip_start);
-    uint64_t v[4] = {sip_key[0] ^ 0x736f6d6570736575u, sip_key[1] ^ 0x646f72616e646f6du,
-                     sip_key[0] ^ 0x6c7967656e657261u, sip_key[1] ^ 0x7465646279746573u};
+    uint64_t v[4] = {secret[0] ^ 0x736f6d6570736575u, secret[1] ^ 0x646f72616e646f6du,
+                     secret[0] ^ 0x6c7967656e657261u, secret[1] ^ 0x7465646279746573u};
     size_t i = 0;
     for (; i + 8 <= key.n; i += 8) {
         uint64_t m;
@@ -60,6 +59,12 @@ uint64_t map_hash(struct str key)
     for (int r = 0; r < 3; r++)
         sip_round(v);
     return v[0] ^ v[1] ^ v[2] ^ v[3];
+}
+
+uint64_t map_hash(struct str key)
+{
+    pthread_once(&sip_once, sip_start);
+    return map_siphash(sip_key, key);
 }
 
 void map_init(struct map *m)

@@ -23,7 +23,9 @@ void *map_del(struct map *m, struct str key);
 /* Walks all entries: start with *at = 0; false at the end. Do not change the map meanwhile. */
 bool map_next(const struct map *m, size_t *at, struct str *key, void **value);
 
-/* SipHash-1-3 under a key drawn at process start. For tables in memory only. */
+/* SipHash-1-3 under a key drawn at process start: for tables in memory. */
 uint64_t map_hash(struct str key);
+/* The same under a key of the caller's: for what is stored. */
+uint64_t map_siphash(const uint64_t secret[2], struct str text);
 
 #endif

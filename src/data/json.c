@@ -100,14 +100,25 @@ void json_write(struct buf *b, const json_t *v)
         b->err = b->err == ERR_OK ? ERR_INVALID : b->err;
 }
 
-struct str json_text(struct arena *a, const json_t *v)
+static struct str text_of(struct arena *a, const json_t *v, size_t flags)
 {
     struct buf b;
     buf_init(&b, 64 * 1024 * 1024);
-    json_write(&b, v);
+    if (json_dump_callback(v, dump, &b, JSON_COMPACT | flags) != 0)
+        buf_reset(&b);
     struct str s = arena_dup(a, buf_str(&b));
     buf_free(&b);
     return s;
+}
+
+struct str json_text(struct arena *a, const json_t *v)
+{
+    return text_of(a, v, JSON_ENCODE_ANY);
+}
+
+struct str json_text_sorted(struct arena *a, const json_t *v)
+{
+    return text_of(a, v, JSON_SORT_KEYS);
 }
 
 json_t *json_own(struct json_pool *p, json_t *v)

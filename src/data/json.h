@@ -26,6 +26,8 @@ json_t *json_get(const json_t *obj, const char *key); /* borrowed or NULL */
 /* Compact text into a buffer or the arena. */
 void json_write(struct buf *b, const json_t *v);
 struct str json_text(struct arena *a, const json_t *v);
+/* The same with members in the order of their names: for what is signed. */
+struct str json_text_sorted(struct arena *a, const json_t *v);
 
 /* A document that ends with the arena's owner: json_own registers the value on a list that
  * json_own_free releases. */

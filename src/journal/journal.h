@@ -162,6 +162,31 @@ struct journal_side_row {
 enum err journal_side_list(struct journal_reader *r, const struct journal_side_query *q,
                            struct arena *a, struct journal_side_row **rows, size_t *n) MUST_CHECK;
 
+/* Where the rows of several subjects are, by their index alone: what counts or pages a long list
+ * opens only the rows it shows. */
+enum { JOURNAL_SIDE_KEYS_MAX = 10000, JOURNAL_SIDE_SUBJECTS_MAX = 64 };
+struct journal_side_keys {
+    const struct str *subjects;
+    size_t n_subjects;
+    const struct str *kinds; /* NULL: every kind */
+    size_t n_kinds, limit;   /* limit: at most JOURNAL_SIDE_KEYS_MAX */
+};
+struct journal_side_key {
+    struct journal_at at;
+    int64_t at_ms;
+    uint64_t offset;
+    uint32_t kind, length; /* kind: journal_side_kind of it */
+    uint32_t subject;      /* which of the subjects */
+};
+/* Newest first, of all subjects together. */
+enum err journal_side_keys(struct journal_reader *r, const struct journal_side_keys *q,
+                           struct arena *a, struct journal_side_key **keys, size_t *n) MUST_CHECK;
+uint32_t journal_side_kind(struct str kind);
+/* The rows of n keys, in their order; one that was erased meanwhile has an empty id. */
+enum err journal_side_open(struct journal_reader *r, const struct str *subjects,
+                           const struct journal_side_key *keys, size_t n, struct arena *a,
+                           struct journal_side_row *rows) MUST_CHECK;
+
 /* The proof file's text (docs/formats/inclusion-proof.md). ERR_AGAIN: no checkpoint covers the
  * entry yet (within a second). */
 enum err journal_prove(struct journal_reader *r, struct journal_at at, struct arena *a,

@@ -444,6 +444,11 @@ struct listing {
     enum err err;
 };
 
+static struct journal_at at_of(const struct view *v, uint64_t place)
+{
+    return (struct journal_at){v->epoch - place_epoch(place), place_index(place)};
+}
+
 static bool kind_is_wanted(const struct journal_side_query *q, uint32_t hash, struct str text)
 {
     for (size_t i = 0; i < q->n_kinds; i++)
@@ -459,36 +464,37 @@ static bool key_is_wanted(const struct listing *l, const struct side_key *k)
            place_epoch(k->place) <= l->v->epoch && kind_is_wanted(l->q, k->kind, STR_NONE);
 }
 
-/* What the index led to must say so itself: it may have been erased meanwhile. */
+/* What the index led to must say so itself: it may have been erased meanwhile (ERR_NOT_FOUND). */
+static enum err row_open(int fd, const struct side_key *k, const uint8_t subject[SUBJECT_HASH],
+                         struct arena *a, struct side_row *row)
+{
+    if (k->length > SIDE_ROW_HEAD + KIND_MAX + JOURNAL_SIDE_MAX + 8)
+        return ERR_CORRUPT;
+    char *bytes = arena_alloc(a, k->length);
+    enum err e = disk_pread(fd, bytes, k->length, k->offset);
+    if (e == ERR_OK)
+        e = side_row_read(str_of(bytes, k->length), row);
+    if (e == ERR_OK && (row->place != k->place || memcmp(row->subject, subject, SUBJECT_HASH) != 0))
+        e = ERR_CORRUPT;
+    return e;
+}
+
+static struct journal_side_row row_out(const struct side_row *row, struct journal_at at)
+{
+    struct journal_side_row out = {
+        .at = at, .kind = row->kind, .data = row->data, .at_ms = row->at_ms};
+    ulid_write(row->id, out.id);
+    return out;
+}
+
 static void row_take(struct listing *l, const struct side_key *k)
 {
     struct side_row row;
-    if (k->length > SIDE_ROW_HEAD + KIND_MAX + JOURNAL_SIDE_MAX + 8) {
-        l->err = ERR_CORRUPT;
-        return;
-    }
-    char *bytes = arena_alloc(l->a, k->length);
-    enum err e = disk_pread(l->fd, bytes, k->length, k->offset);
-    if (e == ERR_OK)
-        e = side_row_read(str_of(bytes, k->length), &row);
-    if (e == ERR_NOT_FOUND)
-        return;
-    if (e == ERR_OK &&
-        (row.place != k->place || memcmp(row.subject, l->subject, SUBJECT_HASH) != 0))
-        e = ERR_CORRUPT;
-    if (e != ERR_OK) {
+    enum err e = row_open(l->fd, k, l->subject, l->a, &row);
+    if (e == ERR_OK && kind_is_wanted(l->q, 0, row.kind))
+        l->rows[l->n++] = row_out(&row, at_of(l->v, row.place));
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
         l->err = e;
-        return;
-    }
-    if (!kind_is_wanted(l->q, 0, row.kind))
-        return;
-    struct journal_side_row *out = &l->rows[l->n++];
-    *out = (struct journal_side_row){
-        .at = {l->v->epoch - place_epoch(row.place), place_index(row.place)},
-        .kind = row.kind,
-        .data = row.data,
-        .at_ms = row.at_ms};
-    ulid_write(row.id, out->id);
 }
 
 static bool listing_key(void *arg, const uint8_t *record)
@@ -529,4 +535,138 @@ enum err journal_side_list(struct journal_reader *r, const struct journal_side_q
     *n = l.n;
     view_unref(v);
     return l.err;
+}
+
+/* ---- side rows by their keys -------------------------------------------------------------------
+ */
+struct keying {
+    const struct journal_side_keys *q;
+    const struct view *v;
+    uint8_t subjects[JOURNAL_SIDE_SUBJECTS_MAX][SUBJECT_HASH];
+    bool first[256]; /* first bytes of subjects: most records of the tail are somebody else's */
+    uint32_t kinds[16];
+    uint32_t subject;
+    struct arena *a;
+    struct journal_side_key *keys;
+    size_t n, of_subject, room;
+};
+
+uint32_t journal_side_kind(struct str kind)
+{
+    return side_kind(kind);
+}
+
+static bool keying_wants(const struct keying *g, const struct side_key *k)
+{
+    bool kind = !g->q->kinds;
+    for (size_t i = 0; i < g->q->n_kinds && !kind; i++)
+        kind = g->kinds[i] == k->kind;
+    return kind && k->offset + k->length <= g->v->rows && place_epoch(k->place) <= g->v->epoch;
+}
+
+static bool keying_take(void *arg, const uint8_t *record)
+{
+    struct keying *g = arg;
+    struct side_key k;
+    side_key_read(record, &k);
+    if (side_key_is_blank(record) || !keying_wants(g, &k))
+        return true;
+    if (g->n == g->room) {
+        size_t room = g->room ? 2 * g->room : 64;
+        struct journal_side_key *more = arena_array(g->a, struct journal_side_key, room);
+        if (g->n)
+            memcpy(more, g->keys, g->n * sizeof *more);
+        g->keys = more;
+        g->room = room;
+    }
+    g->keys[g->n++] = (struct journal_side_key){.at = at_of(g->v, k.place),
+                                                .at_ms = k.at_ms,
+                                                .offset = k.offset,
+                                                .kind = k.kind,
+                                                .length = k.length,
+                                                .subject = g->subject};
+    return ++g->of_subject < g->q->limit;
+}
+
+static void keying_tail(struct keying *g)
+{
+    const struct runs *side = g->v->side;
+    for (size_t i = side->tail_n; i-- > 0;) {
+        const uint8_t *record = run_record(side->tail, SIDE_RECORD, i);
+        for (uint32_t s = 0; g->first[record[0]] && s < g->q->n_subjects; s++)
+            if (memcmp(record, g->subjects[s], SUBJECT_HASH) == 0) {
+                g->subject = s;
+                keying_take(g, record);
+            }
+    }
+}
+
+static int key_newer_first(const void *a, const void *b)
+{
+    const struct journal_side_key *x = a, *y = b;
+    if (x->at_ms != y->at_ms)
+        return x->at_ms < y->at_ms ? 1 : -1;
+    if (x->at.log != y->at.log)
+        return x->at.log > y->at.log ? 1 : -1;
+    return x->at.index < y->at.index ? 1 : x->at.index > y->at.index ? -1 : 0;
+}
+
+enum err journal_side_keys(struct journal_reader *r, const struct journal_side_keys *q,
+                           struct arena *a, struct journal_side_key **keys, size_t *n)
+{
+    struct keying g = {.q = q, .a = a};
+    struct view *v;
+    *keys = NULL;
+    *n = 0;
+    if (q->limit > JOURNAL_SIDE_KEYS_MAX || q->n_subjects > JOURNAL_SIDE_SUBJECTS_MAX ||
+        q->n_kinds > COUNT_OF(g.kinds))
+        return ERR_LIMIT;
+    enum err e = view_get(r, &v);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e;
+    g.v = v;
+    for (size_t i = 0; i < q->n_kinds; i++)
+        g.kinds[i] = side_kind(q->kinds[i]);
+    for (size_t i = 0; i < q->n_subjects; i++) {
+        side_subject(q->subjects[i], g.subjects[i]);
+        g.first[g.subjects[i][0]] = true;
+    }
+    keying_tail(&g);
+    for (g.subject = 0; g.subject < q->n_subjects; g.subject++) {
+        g.of_subject = 0;
+        side_each_sorted(v->side, g.subjects[g.subject], UINT64_MAX, keying_take, &g);
+    }
+    if (g.n > 1)
+        qsort(g.keys, g.n, sizeof *g.keys, key_newer_first);
+    *keys = g.keys;
+    *n = g.n < q->limit ? g.n : q->limit;
+    view_unref(v);
+    return ERR_OK;
+}
+
+enum err journal_side_open(struct journal_reader *r, const struct str *subjects,
+                           const struct journal_side_key *keys, size_t n, struct arena *a,
+                           struct journal_side_row *rows)
+{
+    struct view *v;
+    enum err e = view_get(r, &v);
+    if (e != ERR_OK)
+        return e;
+    for (size_t i = 0; i < n && e == ERR_OK; i++) {
+        uint8_t hash[SUBJECT_HASH];
+        struct side_row row;
+        struct side_key k = {.offset = keys[i].offset, .length = keys[i].length};
+        rows[i] = (struct journal_side_row){0};
+        if (keys[i].at.log > v->epoch)
+            continue;
+        k.place = place_of(v->epoch - keys[i].at.log, keys[i].at.index);
+        side_subject(subjects[keys[i].subject], hash);
+        e = row_open(r->rows_fd, &k, hash, a, &row);
+        if (e == ERR_OK)
+            rows[i] = row_out(&row, keys[i].at);
+        else if (e == ERR_NOT_FOUND)
+            e = ERR_OK;
+    }
+    view_unref(v);
+    return e;
 }

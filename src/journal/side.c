@@ -230,15 +230,13 @@ static bool each_in_tail(const struct runs *runs, const uint8_t subject[SUBJECT_
     return true;
 }
 
-void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,
-               bool (*fn)(void *arg, const uint8_t *record), void *arg)
+void side_each_sorted(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,
+                      bool (*fn)(void *arg, const uint8_t *record), void *arg)
 {
     uint8_t key[SUBJECT_HASH + 8];
     uint64_t place = htobe64(before);
     memcpy(key, subject, SUBJECT_HASH);
     memcpy(key + SUBJECT_HASH, &place, 8);
-    if (!each_in_tail(runs, subject, before, fn, arg))
-        return;
     for (size_t run = runs->n; run-- > 0;) {
         const struct run *r = runs->list[run];
         uint64_t i = run_lower_bound(r, SIDE_RECORD, str_of(key, sizeof key));
@@ -250,6 +248,13 @@ void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uin
                 return;
         }
     }
+}
+
+void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,
+               bool (*fn)(void *arg, const uint8_t *record), void *arg)
+{
+    if (each_in_tail(runs, subject, before, fn, arg))
+        side_each_sorted(runs, subject, before, fn, arg);
 }
 
 /* ---- erasing ----------------------------------------------------------------------------------

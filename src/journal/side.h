@@ -52,8 +52,11 @@ enum err side_row_read(struct str bytes, struct side_row *out) MUST_CHECK;
  * one. *length: of the row. ERR_CORRUPT. */
 enum err side_row_key(struct str bytes, uint64_t offset, uint8_t record[SIDE_RECORD],
                       uint64_t *length) MUST_CHECK;
-/* Calls fn for a subject's index records of places under `before`, newest first, until it returns
- * false. */
+/* Calls fn for a subject's index records of the sorted runs only, newest first, until it returns
+ * false: the tail is looked through once for all subjects of a question. */
+void side_each_sorted(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,
+                      bool (*fn)(void *arg, const uint8_t *record), void *arg);
+/* The same with the tail first, places under `before`. */
 void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uint64_t before,
                bool (*fn)(void *arg, const uint8_t *record), void *arg);
 

@@ -474,6 +474,46 @@ static void side_rows_by_kind_time_and_page(void **state)
     journal_reader_close(r);
 }
 
+/* By keys: the same rows, of several subjects together, and only what is asked for is opened. */
+static void side_rows_by_their_keys(void **state)
+{
+    const struct str subjects[] = {STR("p1"), STR("nobody"), STR("p2")}, odd = STR("test.odd");
+    struct journal_reader *r;
+    struct journal_side_key *keys;
+    struct journal_side_row rows[3];
+    size_t n;
+    (void)state;
+    assert_ok(journal_reader_open(data, &r));
+    struct journal_side_keys q = {
+        .subjects = subjects, .n_subjects = 3, .limit = JOURNAL_SIDE_KEYS_MAX};
+    assert_ok(journal_side_keys(r, &q, &arena, &keys, &n));
+    assert_int_equal(n, ENTRIES);
+    for (size_t i = 0; i < n; i++) {
+        assert_int_equal(keys[i].at.index, ENTRIES - 1 - i); /* newest first */
+        assert_int_equal(keys[i].subject, i < ENTRIES - OLD_ENTRIES ? 2 : 0);
+    }
+    assert_ok(journal_side_open(r, subjects, keys + 2, 3, &arena, rows));
+    for (size_t i = 0; i < 3; i++) {
+        assert_string_equal(rows[i].id, seen->acked[ENTRIES - 3 - i].id);
+        assert_true(str_eq_z(rows[i].data, "told to her"));
+        assert_int_equal(journal_side_kind(rows[i].kind), keys[2 + i].kind);
+    }
+    keys[2].subject = 0; /* somebody else's row is never given */
+    assert_int_equal(journal_side_open(r, subjects, keys + 2, 1, &arena, rows), ERR_CORRUPT);
+    q.kinds = &odd;
+    q.n_kinds = 1;
+    q.subjects = subjects + 2;
+    q.n_subjects = 1;
+    assert_ok(journal_side_keys(r, &q, &arena, &keys, &n));
+    assert_int_equal(n, (ENTRIES - OLD_ENTRIES) / 2);
+    q.limit = 5;
+    assert_ok(journal_side_keys(r, &q, &arena, &keys, &n));
+    assert_int_equal(n, 5);
+    q.limit = JOURNAL_SIDE_KEYS_MAX + 1;
+    assert_int_equal(journal_side_keys(r, &q, &arena, &keys, &n), ERR_LIMIT);
+    journal_reader_close(r);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -490,6 +530,7 @@ int main(void)
         cmocka_unit_test(proofs_stand_alone),
         cmocka_unit_test(two_checkpoints_are_consistent),
         cmocka_unit_test(side_rows_by_kind_time_and_page),
+        cmocka_unit_test(side_rows_by_their_keys),
     };
     return cmocka_run_group_tests(tests, fill, end);
 }

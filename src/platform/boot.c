@@ -185,7 +185,7 @@ static void serve_until_stopped(struct proc *self, struct platform *pf)
 
 int boot_web_main(struct proc *self, void *settings)
 {
-    struct platform pf = {.settings = settings};
+    struct platform pf = {.settings = settings, .syslog_fd = -1};
     log_set_process("web");
     arena_init(&pf.arena);
     client_global_start(); /* reads the authorities: before the confinement */
@@ -197,6 +197,7 @@ int boot_web_main(struct proc *self, void *settings)
     if (e == ERR_OK)
         e = route_table_start(&pf.arena);
     vault_start(&pf);
+    pf.syslog_fd = proc_fd(self, "syslog");
     if (e == ERR_OK)
         e = site_table_start(&pf);
     if (e == ERR_OK)
@@ -219,7 +220,7 @@ int boot_web_main(struct proc *self, void *settings)
  */
 int boot_jobs_main(struct proc *self, void *settings)
 {
-    struct platform pf = {.settings = settings};
+    struct platform pf = {.settings = settings, .syslog_fd = -1};
     const struct service *s;
     log_set_process("jobs");
     arena_init(&pf.arena);
@@ -318,6 +319,27 @@ static size_t listen_all(struct arena *a, const struct settings *s, int fds[LIST
     return n;
 }
 
+/* -1 with a message; -2: none is wanted. In clear, so on loopback only. */
+static int listen_syslog(struct arena *a, const char *where)
+{
+    uint64_t port;
+    struct str text = str_from(where);
+    size_t colon = text.n;
+    while (colon > 0 && text.p[colon - 1] != ':')
+        colon--;
+    if (text.n == 0)
+        return -2;
+    const char *address = arena_dupz(a, str_sub(text, 0, colon ? colon - 1 : 0));
+    bool inside = strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
+    int fd = inside && str_to_u64(str_after(text, colon), &port) && port < 65536
+                 ? listen_on(address, (unsigned)port)
+                 : -1;
+    if (fd < 0)
+        fprintf(stderr, "socle: cannot listen for syslog on \"%s\" (loopback ADDRESS:PORT)\n",
+                where);
+    return fd;
+}
+
 /* One supervisor per folder: two journals on one log would be a fork of it. The descriptor stays
  * open, and the lock with it, until the process ends. */
 static bool folder_lock(const char *data)
@@ -390,7 +412,9 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
         return 1;
     arena_init(&a);
     size_t n_fds = listen_all(&a, s, fds);
-    if (n_fds == 0 || !prepare(s, hooks) || settings_note_served(&a, s) != ERR_OK) {
+    int syslog_fd = n_fds ? listen_syslog(&a, s->syslog_listen) : -1;
+    if (n_fds == 0 || syslog_fd == -1 || !prepare(s, hooks) ||
+        settings_note_served(&a, s) != ERR_OK) {
         arena_free(&a);
         return 1;
     }
@@ -417,6 +441,8 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
     proc_plan_channel(plan, jobs_at, journal_at, "journal");
     for (size_t i = 0; i < n_fds; i++)
         proc_plan_socket(plan, web_at, fds[i], "http");
+    if (syslog_fd >= 0)
+        proc_plan_socket(plan, web_at, syslog_fd, "syslog");
     log_set_process("supervisor");
     int code = proc_supervise(plan, hooks->ready, hooks->arg);
     arena_free(&a);

@@ -24,14 +24,18 @@ struct settings {
     int64_t loops;                                /* 0: one per core */
     int64_t handlers;                             /* 16 */
     const char *trusted_proxies;
-    bool allow_inside; /* outgoing calls to loopback and private addresses */
-    bool demo;         /* the demonstration world is loaded and its processes run */
+    bool allow_inside;             /* outgoing calls to loopback and private addresses */
+    bool demo;                     /* the demonstration world is loaded and its processes run */
     const char *sandbox_providers; /* "" all in the demonstration, none elsewhere */
     const char *brand_name;
     const char *brand_note;                                   /* shown on every page; "" none */
     const char *help_line;                                    /* whom to call */
     const char *publisher, *publication_director, *site_host; /* legal mentions; "" not set */
     const char *security_contact;                             /* an address; "" none */
+    int64_t trace_days;        /* technical traces are kept so long */
+    const char *trace_rules;   /* thresholds: src/core/traces/rules.c */
+    const char *syslog_listen; /* "127.0.0.1:1514"; "" none */
+    const char *alert_mail;    /* "" none */
     const char *log_level;
     int64_t session_idle_s, session_max_s;
     int64_t body_max;

@@ -12,31 +12,57 @@
 enum { KEPT_BYTES = 64 * 1024 };
 
 /* ---- the pool -------------------------------------------------------------------------------- */
+/* Who rests longest is woken last: a few threads whose memory is in the caches do the work of many.
+ */
+struct handler {
+    struct pool *pool;
+    struct handler *next; /* idle before it; guarded by the pool's lock */
+    pthread_cond_t wake;
+    pthread_t thread;
+};
+
 struct pool {
     const struct web_server_conf *conf;
     pthread_mutex_t lock;
-    pthread_cond_t some;
     struct work *first, *last; /* guarded by lock, as all down to the blank line */
+    struct handler *idle;      /* the last that came to rest first */
     bool stop;
 
     atomic_uint queued;
-    unsigned n_threads;
-    pthread_t threads[];
+    unsigned n_handlers;
+    struct handler handlers[];
 };
+
+/* With the lock held; NULL: the pool ends. A handler that was woken may find that another one,
+ * still busy, has taken what there was. */
+static struct work *pool_take(struct pool *p, struct handler *h)
+{
+    while (!p->first && !p->stop) {
+        h->next = p->idle;
+        p->idle = h;
+        pthread_cond_wait(&h->wake, &p->lock);
+        struct handler **at = &p->idle;
+        while (*at && *at != h)
+            at = &(*at)->next;
+        if (*at) /* woken by nobody */
+            *at = h->next;
+    }
+    struct work *w = p->stop ? NULL : p->first;
+    if (w)
+        p->first = w->wide.next;
+    return w;
+}
 
 static void *handler_main(void *arg)
 {
-    struct pool *p = arg;
+    struct handler *h = arg;
+    struct pool *p = h->pool;
     pthread_setname_np(pthread_self(), "handler");
     if (p->conf->handler_thread_start)
         p->conf->handler_thread_start(p->conf->arg);
     for (;;) {
         pthread_mutex_lock(&p->lock);
-        while (!p->first && !p->stop)
-            pthread_cond_wait(&p->some, &p->lock);
-        struct work *w = p->stop ? NULL : p->first;
-        if (w)
-            p->first = w->wide.next;
+        struct work *w = pool_take(p, h);
         pthread_mutex_unlock(&p->lock);
         if (!w)
             return NULL;
@@ -59,23 +85,30 @@ static bool pool_push(struct pool *p, struct work *w)
     pthread_mutex_lock(&p->lock);
     *(p->first ? &p->last->wide.next : &p->first) = w;
     p->last = w;
+    struct handler *h = p->idle;
+    if (h)
+        p->idle = h->next;
     pthread_mutex_unlock(&p->lock);
-    pthread_cond_signal(&p->some);
+    if (h)
+        pthread_cond_signal(&h->wake);
     return true;
 }
 
 struct pool *pool_start(struct web_server *s)
 {
     unsigned n = s->conf.n_handlers;
-    struct pool *p = calloc(1, sizeof *p + n * sizeof p->threads[0]);
+    struct pool *p = calloc(1, sizeof *p + n * sizeof p->handlers[0]);
     if (!p)
         abort();
     p->conf = &s->conf;
-    p->n_threads = n;
+    p->n_handlers = n;
     pthread_mutex_init(&p->lock, NULL);
-    pthread_cond_init(&p->some, NULL);
+    for (unsigned i = 0; i < n; i++) {
+        p->handlers[i].pool = p;
+        pthread_cond_init(&p->handlers[i].wake, NULL);
+    }
     for (unsigned i = 0; i < n; i++)
-        if (pthread_create(&p->threads[i], NULL, handler_main, p) != 0)
+        if (pthread_create(&p->handlers[i].thread, NULL, handler_main, &p->handlers[i]) != 0)
             abort(); /* a server that cannot start its few threads cannot go on */
     return p;
 }
@@ -84,11 +117,13 @@ void pool_stop(struct pool *p)
 {
     pthread_mutex_lock(&p->lock);
     p->stop = true;
+    for (unsigned i = 0; i < p->n_handlers; i++)
+        pthread_cond_signal(&p->handlers[i].wake);
     pthread_mutex_unlock(&p->lock);
-    pthread_cond_broadcast(&p->some);
-    for (unsigned i = 0; i < p->n_threads; i++)
-        pthread_join(p->threads[i], NULL);
-    pthread_cond_destroy(&p->some);
+    for (unsigned i = 0; i < p->n_handlers; i++) {
+        pthread_join(p->handlers[i].thread, NULL);
+        pthread_cond_destroy(&p->handlers[i].wake);
+    }
     pthread_mutex_destroy(&p->lock);
     free(p);
 }

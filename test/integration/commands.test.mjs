@@ -259,7 +259,7 @@ test('[2.1.1] make run: one command, then a citizen signs in, a datum moves unde
     await until('she finds the trace', async () => (await t.person.go(`${w.issuer}/account/uses`)).text.includes(r.headers['socle-entry']));
   } finally {
     process.kill(-child.pid, 'SIGINT');
-    await Promise.race([ended, sleep(30000)]);
+    await Promise.race([ended, new Promise((done) => { setTimeout(done, 30000).unref(); })]);
     const left = processesOf(child.pid);
     for (const p of left) process.kill(p.pid, 'SIGKILL');
     ports.release();

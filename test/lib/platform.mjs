@@ -219,7 +219,8 @@ export class Platform {
     if (!this.child || this.exit) return;
     const session = this.child.pid;
     process.kill(session, signal);
-    await Promise.race([this.ended, sleep(30000)]);
+    // unref: the timer alone must not keep the test's process for its whole time.
+    await Promise.race([this.ended, new Promise((done) => { setTimeout(done, 30000).unref(); })]);
     if (!this.exit) { this.sweep(); assert.fail(`the platform did not end within 30 s\n${this.tail()}`); }
     const left = processesOf(session);
     this.sweep();

@@ -18,6 +18,19 @@ struct use {
  */
 enum { ACCOUNT_USE_KINDS = 4 };
 extern const struct str account_use_kinds[ACCOUNT_USE_KINDS];
+/* Where her uses of these kinds (NULL: all) are, newest first: counted and paged without being
+ * opened.
+ */
+struct use_list {
+    struct str *subjects;
+    struct journal_side_key *keys;
+    size_t n;
+};
+enum err account_use_list(struct ctx *c, const struct str *kinds, size_t n_kinds,
+                          struct use_list *out) MUST_CHECK;
+/* Those of list->keys[from..to), less what was erased. */
+enum err account_uses_open(struct ctx *c, const struct use_list *list, size_t from, size_t to,
+                           struct use **out, size_t *n) MUST_CHECK;
 /* Newest first, at most `limit`, of these kinds (NULL: all). */
 enum err account_uses(struct ctx *c, const struct str *kinds, size_t n_kinds, size_t limit,
                       struct use **out, size_t *n) MUST_CHECK;

@@ -251,19 +251,26 @@ enum err account_page_withdraw_post(struct ctx *c)
  */
 static const struct fault f_no_use = {"ACC-404-USE", 404, "account", "No Such Use"};
 
-/* The use of the path, when it is hers. */
+/* The use of the path, when it is hers: where the journal has it is among her rows. */
 enum err account_use_find(struct ctx *c, struct use *out)
 {
-    struct use *uses;
+    struct use_list list;
+    struct use *use;
+    struct journal_at at;
     size_t n;
-    struct str id = ctx_path(c, "id");
-    enum err e = account_uses(c, NULL, 0, 1000, &uses, &n);
-    for (size_t i = 0; e == ERR_OK && i < n; i++)
-        if (str_eq(uses[i].entry, id)) {
-            *out = uses[i];
+    enum err e = journal_find(account_reader, ctx_path(c, "id"), &at);
+    if (e == ERR_OK)
+        e = account_use_list(c, NULL, 0, &list);
+    for (size_t i = 0; e == ERR_OK && i < list.n; i++) {
+        if (list.keys[i].at.log != at.log || list.keys[i].at.index != at.index)
+            continue;
+        e = account_uses_open(c, &list, i, i + 1, &use, &n);
+        if (e == ERR_OK && n) {
+            *out = use[0];
             return ERR_OK;
         }
-    return e == ERR_OK ? ctx_fail(c, &f_no_use, ERR_NOT_FOUND, STR_NONE) : e;
+    }
+    return e == ERR_OK || e == ERR_NOT_FOUND ? ctx_fail(c, &f_no_use, ERR_NOT_FOUND, STR_NONE) : e;
 }
 
 /* The n-th line of a text, from `from` on; "" when there is none. */

@@ -2,13 +2,12 @@
  * reads is what was sealed: the leaf commits to it. */
 #include "core/account/account.h"
 
-#include <stdlib.h>
 #include "base/clock.h"
 #include "base/codec.h"
 #include "data/fold.h"
 #include "web/pages.h"
 
-enum { SUBJECTS_MAX = 64, USES_MAX = 500, PER_PAGE = 25 };
+enum { SUBJECTS_MAX = JOURNAL_SIDE_SUBJECTS_MAX, SEARCHED_MAX = 2000, PER_PAGE = 25 };
 
 const struct str account_use_kinds[ACCOUNT_USE_KINDS] = {{"exchange.decision", 17},
                                                          {"exchange.refused", 16},
@@ -60,28 +59,35 @@ enum err account_subjects(struct ctx *c, struct str **subjects, size_t *n)
     return ERR_OK;
 }
 
-static int newer_first(const void *a, const void *b)
+enum err account_use_list(struct ctx *c, const struct str *kinds, size_t n_kinds,
+                          struct use_list *out)
 {
-    const struct use *x = a, *y = b;
-    return x->at_ms < y->at_ms ? 1 : x->at_ms > y->at_ms ? -1 : 0;
+    *out = (struct use_list){0};
+    struct journal_side_keys q = {
+        .kinds = kinds, .n_kinds = n_kinds, .limit = JOURNAL_SIDE_KEYS_MAX};
+    enum err e = account_subjects(c, &out->subjects, &q.n_subjects);
+    q.subjects = out->subjects;
+    return e == ERR_OK ? journal_side_keys(account_reader, &q, c->arena, &out->keys, &out->n) : e;
 }
 
-static enum err uses_of(struct ctx *c, struct str subject, const struct str *kinds, size_t n_kinds,
-                        size_t limit, struct use *out, size_t *n)
+enum err account_uses_open(struct ctx *c, const struct use_list *list, size_t from, size_t to,
+                           struct use **out, size_t *n)
 {
-    struct journal_side_row *rows;
-    size_t n_rows;
-    struct journal_side_query q = {
-        .subject = subject, .kinds = kinds, .n_kinds = n_kinds, .limit = limit};
-    enum err e = journal_side_list(account_reader, &q, c->arena, &rows, &n_rows);
-    for (size_t i = 0; e == ERR_OK && i < n_rows; i++) {
-        struct str plain;
+    size_t wanted = to > list->n ? list->n - from : to - from;
+    struct journal_side_row *rows = arena_array(c->arena, struct journal_side_row, wanted + 1);
+    *out = arena_array(c->arena, struct use, wanted + 1);
+    *n = 0;
+    enum err e = journal_side_open(account_reader, list->subjects, list->keys + from, wanted,
+                                   c->arena, rows);
+    for (size_t i = 0; e == ERR_OK && i < wanted; i++) {
+        struct str plain, subject = list->subjects[list->keys[from + i].subject];
         json_t *told;
-        if (vault_open(c, subject, "journal.side", rows[i].data, &plain) != ERR_OK ||
+        if (!rows[i].id[0] ||
+            vault_open(c, subject, "journal.side", rows[i].data, &plain) != ERR_OK ||
             json_read(plain, &told, NULL) != ERR_OK)
             continue; /* erased */
-        out[(*n)++] = (struct use){str_from(rows[i].id), subject, rows[i].kind, rows[i].at_ms,
-                                   json_own(&c->pool, told)};
+        (*out)[(*n)++] = (struct use){str_from(rows[i].id), subject, rows[i].kind, rows[i].at_ms,
+                                      json_own(&c->pool, told)};
     }
     return e;
 }
@@ -89,19 +95,11 @@ static enum err uses_of(struct ctx *c, struct str subject, const struct str *kin
 enum err account_uses(struct ctx *c, const struct str *kinds, size_t n_kinds, size_t limit,
                       struct use **out, size_t *n)
 {
-    struct str *subjects;
-    size_t n_subjects;
+    struct use_list list;
     *n = 0;
-    enum err e = account_subjects(c, &subjects, &n_subjects);
-    if (e != ERR_OK)
-        return e;
-    *out = arena_array(c->arena, struct use, limit * n_subjects + 1);
-    for (size_t i = 0; i < n_subjects && e == ERR_OK; i++)
-        e = uses_of(c, subjects[i], kinds, n_kinds, limit, *out, n);
-    qsort(*out, *n, sizeof **out, newer_first);
-    if (*n > limit)
-        *n = limit;
-    return e;
+    enum err e = account_use_list(c, kinds, n_kinds, &list);
+    return e == ERR_OK ? account_uses_open(c, &list, 0, limit < list.n ? limit : list.n, out, n)
+                       : e;
 }
 
 static json_t *jstr(struct str s)
@@ -173,20 +171,31 @@ static void csv_cell(struct buf *b, struct str s, char end)
     buf_add_char(b, end);
 }
 
-static enum err export_csv(struct ctx *c, const json_t *list)
+static void csv_line(struct ctx *c, struct buf *b, const struct use *use)
 {
     static const char *const members[] = {"datetime", "who", "what", "why", "basis", "from"};
+    json_t *u = account_use_json(c, use);
+    for (size_t k = 0; k < COUNT_OF(members); k++)
+        csv_cell(b, json_get_str(u, members[k]), ',');
+    csv_cell(b, json_get(u, "refused") ? STR("yes") : STR("no"), ',');
+    csv_cell(b, use->entry, '\n');
+    json_decref(u);
+}
+
+static enum err export_csv(struct ctx *c, const struct use_list *list)
+{
     struct buf *b = &c->rs->body;
-    size_t i;
-    json_t *u;
+    struct use *uses;
+    size_t n;
+    enum err e = ERR_OK;
     buf_add_z(b, "date,who,what,why,legal_basis,from,refused,entry\n");
-    json_array_foreach(list, i, u)
-    {
-        for (size_t k = 0; k < COUNT_OF(members); k++)
-            csv_cell(b, json_get_str(u, members[k]), ',');
-        csv_cell(b, json_get(u, "refused") ? STR("yes") : STR("no"), ',');
-        csv_cell(b, str_after(json_get_str(u, "proof_url"), 14), '\n');
+    for (size_t at = 0; e == ERR_OK && at < list->n; at += PER_PAGE) {
+        e = account_uses_open(c, list, at, at + PER_PAGE, &uses, &n);
+        for (size_t i = 0; e == ERR_OK && i < n; i++)
+            csv_line(c, b, &uses[i]);
     }
+    if (e != ERR_OK)
+        return e;
     c->rs->status = 200;
     web_header(c->rs, "Content-Type", STR("text/csv; charset=utf-8"));
     web_header(c->rs, "Content-Disposition", STR("attachment; filename=\"utilisations.csv\""));
@@ -195,19 +204,18 @@ static enum err export_csv(struct ctx *c, const json_t *list)
 }
 
 /* One page of the list, grouped by day. */
-static json_t *by_day(struct ctx *c, const json_t *list, const struct use *uses, size_t from,
-                      size_t n)
+static json_t *by_day(struct ctx *c, const struct use *uses, size_t n)
 {
     json_t *days = json_array(), *day = NULL;
     struct str last = STR_NONE;
-    for (size_t i = from; i < n; i++) {
+    for (size_t i = 0; i < n; i++) {
         struct str words = clock_in_words(c->arena, uses[i].at_ms, c->lang, false);
         if (!day || !str_eq(words, last)) {
             day = json_pack("{s:o,s:[]}", "day", jstr(words), "uses");
             json_array_append_new(days, day);
             last = words;
         }
-        json_array_append(json_get(day, "uses"), json_array_get(list, i));
+        json_array_append_new(json_get(day, "uses"), account_use_json(c, &uses[i]));
     }
     return days;
 }
@@ -252,9 +260,9 @@ static const struct filter {
              {"agent", "dossier.read", "uses.filter.agent"},
              {"refused", "exchange.refused", "uses.filter.refused"}};
 
-static bool is_kind(const struct use *u, const struct filter *f)
+static bool is_kind(const struct journal_side_key *k, const struct filter *f)
 {
-    return !f->kind || str_eq_z(u->kind, f->kind);
+    return !f->kind || k->kind == journal_side_kind(str_from(f->kind));
 }
 
 static const struct filter *filter_asked(struct ctx *c)
@@ -266,14 +274,14 @@ static const struct filter *filter_asked(struct ctx *c)
 }
 
 /* Those that would show something, and the one that is chosen. */
-static json_t *filters_json(struct ctx *c, const struct use *uses, size_t n,
-                            const struct filter *chosen, struct str q)
+static json_t *filters_json(struct ctx *c, const struct use_list *uses, const struct filter *chosen,
+                            struct str q)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         size_t count = 0;
-        for (size_t k = 0; k < n; k++)
-            count += is_kind(&uses[k], &kinds[i]);
+        for (size_t k = 0; k < uses->n; k++)
+            count += is_kind(&uses->keys[k], &kinds[i]);
         if (count == 0 && &kinds[i] != chosen)
             continue;
         struct str url = url_with(c->arena, STR("/account/uses"), "kind", str_from(kinds[i].name));
@@ -288,41 +296,67 @@ static json_t *filters_json(struct ctx *c, const struct use *uses, size_t n,
     return list;
 }
 
+/* What is searched is opened, the newest SEARCHED_MAX: only those whose words match stay. */
+static enum err search_list(struct ctx *c, struct use_list *list, struct str q)
+{
+    struct use *uses;
+    size_t n, kept = 0, of = list->n < SEARCHED_MAX ? list->n : SEARCHED_MAX;
+    struct str folded = text_fold(c->arena, q);
+    for (size_t i = 0; i < of; i++) {
+        enum err e = account_uses_open(c, list, i, i + 1, &uses, &n);
+        if (e != ERR_OK)
+            return e;
+        json_t *u = n ? json_own(&c->pool, account_use_json(c, &uses[0])) : NULL;
+        if (u && matches(c, u, folded))
+            list->keys[kept++] = list->keys[i];
+    }
+    list->n = kept;
+    return ERR_OK;
+}
+
+static void keep_kind(struct use_list *list, const struct filter *chosen)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < list->n; i++)
+        if (is_kind(&list->keys[i], chosen))
+            list->keys[kept++] = list->keys[i];
+    list->n = kept;
+}
+
 enum err account_page_uses(struct ctx *c)
 {
     const struct filter *chosen = filter_asked(c);
+    struct use_list all;
     struct use *uses;
-    size_t n, kept = 0;
+    size_t n;
     uint64_t page = 1;
-    enum err e = account_uses(c, account_use_kinds, ACCOUNT_USE_KINDS, USES_MAX, &uses, &n);
+    struct str q = ctx_query(c, "q");
+    enum err e = account_use_list(c, account_use_kinds, ACCOUNT_USE_KINDS, &all);
     if (e != ERR_OK)
         return e;
-    struct str q = ctx_query(c, "q"), folded = text_fold(c->arena, q);
-    json_t *list = json_own(&c->pool, json_array());
-    json_t *filters = json_own(&c->pool, filters_json(c, uses, n, chosen, q));
-    for (size_t i = 0; i < n; i++) {
-        json_t *u = account_use_json(c, &uses[i]);
-        if (!is_kind(&uses[i], chosen) || (folded.n && !matches(c, u, folded))) {
-            json_decref(u);
-            continue;
-        }
-        json_array_append_new(list, u);
-        uses[kept++] = uses[i];
-    }
+    bool any = all.n > 0;
+    json_t *filters = json_own(&c->pool, filters_json(c, &all, chosen, q));
+    keep_kind(&all, chosen);
+    if (q.n)
+        e = search_list(c, &all, q);
+    if (e != ERR_OK)
+        return e;
     if (str_eq_z(ctx_query(c, "format"), "csv"))
-        return export_csv(c, list);
+        return export_csv(c, &all);
     if (!str_to_u64(ctx_query(c, "page"), &page) || page < 1)
         page = 1;
-    size_t of = (kept + PER_PAGE - 1) / PER_PAGE;
+    size_t of = (all.n + PER_PAGE - 1) / PER_PAGE;
     if (page > of)
         page = of ? of : 1;
-    size_t from = (page - 1) * PER_PAGE, to = from + PER_PAGE < kept ? from + PER_PAGE : kept;
-    json_t *d =
-        json_pack("{s:o,s:b,s:i,s:b,s:o,s:o}", "q", jstr(q), "searched", q.n > 0 || chosen->kind,
-                  "total", (int)kept, "one", kept == 1, "days", by_day(c, list, uses, from, to),
-                  "export_url", export_url(c, q, chosen->name));
+    size_t from = (page - 1) * PER_PAGE, to = from + PER_PAGE;
+    e = account_uses_open(c, &all, from < all.n ? from : all.n, to, &uses, &n);
+    if (e != ERR_OK)
+        return e;
+    json_t *d = json_pack("{s:o,s:b,s:i,s:b,s:o,s:o}", "q", jstr(q), "searched",
+                          q.n > 0 || chosen->kind, "total", (int)all.n, "one", all.n == 1, "days",
+                          by_day(c, uses, n), "export_url", export_url(c, q, chosen->name));
     json_object_set(d, "filters", filters);
-    json_object_set_new(d, "filtered", json_boolean(n > 0));
-    add_pages(c, d, q, chosen->name, page, of, kept);
+    json_object_set_new(d, "filtered", json_boolean(any));
+    add_pages(c, d, q, chosen->name, page, of, all.n);
     return ctx_page(c, "account/uses", d);
 }

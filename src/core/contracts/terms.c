@@ -1,5 +1,4 @@
 /* What a request says, what is missing in it, and the text that both sides sign. */
-#include <stdlib.h>
 
 #include "core/contracts/contracts.h"
 #include "crypto/digest.h"
@@ -276,14 +275,10 @@ enum err agreement_text(struct ctx *c, const struct contract_request *r, const j
     json_object_set_new(v, "api_title", json_incref(json_get(api, "title")));
     json_object_set_new(v, "scope", json_incref(json_get(api, "scope")));
     json_object_set_new(v, "fields", terms_fields(c, r->terms, api));
-    char *z = json_dumps(v, JSON_COMPACT | JSON_SORT_KEYS);
+    *text = json_text_sorted(c->arena, v);
     json_decref(v);
-    if (!z || strlen(z) > AGREEMENT_MAX) {
-        free(z);
+    if (text->n > AGREEMENT_MAX)
         return ERR_LIMIT;
-    }
-    *text = arena_dup(c->arena, str_from(z));
-    free(z);
     sha256(text->p, text->n, hash);
     buf_init(&hex, 2 * sizeof hash + 1);
     buf_add_hex(&hex, hash, sizeof hash);

@@ -3,9 +3,9 @@
 
 #include <stdio.h>
 #include "base/clock.h"
-#include "core/identity/cli.h"
 #include "core/identity/client.h"
 #include "core/identity/identity.h"
+#include "platform/cli.h"
 #include "sys/file.h"
 #include "web/pages.h"
 

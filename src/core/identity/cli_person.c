@@ -3,7 +3,7 @@
 
 #include <stdio.h>
 #include "base/clock.h"
-#include "core/identity/cli.h"
+#include "platform/cli.h"
 #include "core/identity/erase.h"
 
 static const char help[] =

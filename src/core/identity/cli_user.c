@@ -2,7 +2,7 @@
 #include "core/identity/schema.h"
 
 #include <stdio.h>
-#include "core/identity/cli.h"
+#include "platform/cli.h"
 #include "core/identity/identity.h"
 #include "core/identity/presets.h"
 #include "platform/change.h"

@@ -1,4 +1,4 @@
-#include "core/identity/cli.h"
+#include "platform/cli.h"
 
 #include <stdio.h>
 

@@ -1,6 +1,6 @@
-/* What the commands of identity share: options, output, exit codes. */
-#ifndef IDENTITY_CLI_H
-#define IDENTITY_CLI_H
+/* What commands share: options, output, exit codes. */
+#ifndef PLATFORM_CLI_H
+#define PLATFORM_CLI_H
 
 #include "platform/ctx.h"
 
