@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { Client, words } from './http.mjs';
 import { walkSignIn } from './story.mjs';
-import { text } from './text.mjs';
+import { pattern, text } from './text.mjs';
 
 const rows = (html) => Object.fromEntries([...html.matchAll(/<dt>([\s\S]*?)<\/dt><dd[^>]*>([\s\S]*?)<\/dd>/g)].map((m) => [words(m[1]), words(m[2])]));
 
@@ -39,4 +39,24 @@ export class Developer {
     await this.http.press(this.t('client_new.send'), values);
     return this.keys();
   }
+}
+
+// The same walk at a browser, where the pages of signing in are not what is looked at.
+export async function signInAt(v, account) {
+  const p = (key) => pattern('identity', key, v.lang);
+  for (let i = 0; i < 10; i++) {
+    const h1 = (await v.page.locator('h1').first().innerText()).replace(/\s+/g, ' ');
+    if (await v.page.locator('input[type=password]').count()) {
+      await v.page.locator('input[type=text], input[type=email], input:not([type])').first().fill(account.login);
+      await v.page.locator('input[type=password]').fill(account.password);
+      await v.page.locator('form button[type=submit]').last().click();
+    } else if (p('choose.title').test(h1)) await v.page.locator('ul.cards a, ul.cards button').first().click();
+    else if (p('consent.title').test(h1)) await v.button(text('identity', 'consent.agree', v.lang)).click();
+    else if (p('info.title').test(h1)) {
+      const name = text('identity', 'info.continue', v.lang);
+      await v.page.getByRole('link', { name }).or(v.page.getByRole('button', { name })).first().click();
+    } else return;
+    await v.page.waitForLoadState();
+  }
+  assert.fail('the sign-in does not end');
 }

@@ -116,6 +116,16 @@ enum err identity_call_provider_look(struct ctx *c, const json_t *args, json_t *
     return ERR_OK;
 }
 
+/* A trial sees the metadata as they are now: its body has just mended them. */
+static void meta_refresh(struct ctx *c, struct provider *p)
+{
+    json_t *meta;
+    const char *problem;
+    if (!json_get_str(p->conf, "authorization_endpoint").n &&
+        provider_meta_now(c, p, &meta, &problem) == ERR_OK)
+        p->meta = meta;
+}
+
 /* ---- one sign-in --------------------------------------------------------------------------------
  */
 /* args: id, redirect; answers url, and test: what the caller keeps for the way back. */
@@ -128,6 +138,7 @@ enum err identity_call_provider_try(struct ctx *c, const json_t *args, json_t **
     enum err e = provider_get_any(c, json_get_str(args, "id"), &p);
     if (e != ERR_OK)
         return e;
+    meta_refresh(c, p);
     struct str url = provider_endpoint(c, p, "authorization_endpoint");
     if (!str_starts(url, STR("https://")) && !str_starts(url, STR("http://")))
         return ERR_UNAVAILABLE;
@@ -241,6 +252,7 @@ enum err identity_call_provider_tried(struct ctx *c, const json_t *args, json_t 
     json_t *list = json_array();
     *out = json_pack("{s:o}", "items", list);
     p->redirect = json_get_str(args, "redirect");
+    meta_refresh(c, p);
     flow_secrets(c, json_get_str(args, "test"), p->id, &s);
     bool state_fits = str_eq_secret(json_get_str(args, "state"), s.state);
     if (!state_fits || !code.n || error.n) {
