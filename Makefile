@@ -9,10 +9,10 @@ VERSION := 0.1.0
 SRC   := $(sort $(wildcard src/*/*.c src/core/*/*.c src/commons/*/*.c services/*/*.c demo/*.c))
 UNITS := $(filter %_test.c,$(SRC))
 FUZZ  := $(filter %_fuzz.c,$(SRC))
-LIB   := $(filter-out $(UNITS) $(FUZZ),$(SRC)) $(BUILD)/gen/assets.c $(BUILD)/gen/services.c
+LIB   := $(filter-out $(UNITS) $(FUZZ),$(SRC)) $(BUILD)/gen/assets.c $(BUILD)/gen/services.c $(BUILD)/gen/faults.c
 MAIN  := src/main.c
 
-LIBS  := -lcurl -lssl -lcrypto -lsqlite3 -lpq -ljansson -lyaml -largon2 -lcares -lseccomp -lxml2 -lz -lpthread -lm
+LIBS  := -lcurl -lssl -lcrypto -lsqlite3 -lpq -ljansson -lyaml -largon2 -lcares -lseccomp -lxml2 -loath -lqrencode -lz -lpthread -lm
 CSTD  := -std=c11 -D_GNU_SOURCE -DSOCLE_VERSION='"$(VERSION)"' -Isrc -I. -I/usr/include/libxml2 \
          -I/usr/include/postgresql -include src/base/banned.h
 WARN  := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith
@@ -56,6 +56,10 @@ $(BUILD)/gen/assets.c: tools/assets.sh $(ASSETS)
 $(BUILD)/gen/services.c: tools/services.sh $(SRC)
 	@mkdir -p $(@D)
 	sh tools/services.sh > $@.tmp && mv $@.tmp $@
+
+$(BUILD)/gen/faults.c: tools/faults.sh $(SRC)
+	@mkdir -p $(@D)
+	sh tools/faults.sh $(SRC) > $@.tmp && mv $@.tmp $@
 
 $(BUILD)/libsocle-san.a: $(SAN_O)
 	@rm -f $@; ar rcs $@ $^

@@ -1,6 +1,10 @@
 /* A load generator for HTTP/1.1 over loopback: one thread, one epoll, connections kept alive.
  *
- *   load -c 64 -d 4 [-w 1] [-r RATE] [-H 'Name: value']... [-s STATUS] http://127.0.0.1:8080/path
+ *   load -c 64 -d 4 [-w 1] [-r RATE] [-H 'Name: value']... [-s STATUS] [-C CERT] [-L FILE]
+ *        http[s]://127.0.0.1:8080/path
+ *
+ * https is TLS 1.3 on kept connections; -C shows a client certificate (PEM with its key). -L takes
+ * headers that change with each request, a line a request and tabs between headers, in rotation.
  *
  * Without -r each connection sends again as soon as it was answered: that measures throughput. With
  * -r requests leave at fixed times whatever the answers do, and latency counts from the time a
@@ -11,6 +15,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <openssl/ssl.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -31,6 +36,7 @@ enum {
 
 struct conn {
     int fd;
+    SSL *ssl; /* NULL: plain */
     bool busy;
     int64_t due_ns;
     int status;
@@ -48,13 +54,18 @@ static struct {
     char host[128];
     int port;
     char path[2048];
+    const char *certificate, *lines;
+    bool tls;
 } opt = {.conns = 64, .seconds = 4, .warm_seconds = 1, .status = 200};
 
 static struct conn *conns;
 static struct conn *idle[CONNS_MAX];
 static int n_idle, epoll_fd;
-static char request[16 * 1024];
+static char request[64 * 1024];
 static size_t request_n;
+static SSL_CTX *tls;
+static char **lines;
+static size_t n_lines, next_line;
 static uint64_t hist[HIST_ROWS], n_good, n_other, n_errors, bytes_in;
 static int64_t max_ns;
 static bool counting;
@@ -130,6 +141,11 @@ static void conn_open(struct conn *c)
     if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&addr, sizeof addr) != 0)
         die("connect");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    if (opt.tls) {
+        c->ssl = SSL_new(tls);
+        if (!c->ssl || !SSL_set_fd(c->ssl, c->fd) || SSL_connect(c->ssl) != 1)
+            die("tls");
+    }
     if (fcntl(c->fd, F_SETFL, O_NONBLOCK) != 0)
         die("fcntl");
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
@@ -144,6 +160,8 @@ static void conn_again(struct conn *c)
 {
     if (counting)
         n_errors++;
+    SSL_free(c->ssl);
+    c->ssl = NULL;
     close(c->fd);
     conn_open(c);
     idle[n_idle++] = c;
@@ -153,8 +171,16 @@ static void conn_send(struct conn *c, int64_t due_ns)
 {
     c->busy = true;
     c->due_ns = due_ns;
-    ssize_t n = send(c->fd, request, request_n, MSG_NOSIGNAL);
-    if (n != (ssize_t)request_n) /* a request fits a socket's buffer: anything else is a failure */
+    size_t size = request_n;
+    if (n_lines) {
+        const char *line = lines[next_line++ % n_lines];
+        size_t more = strlen(line);
+        memcpy(request + size, line, more + 1);
+        size += more;
+    }
+    ssize_t n =
+        c->ssl ? SSL_write(c->ssl, request, (int)size) : send(c->fd, request, size, MSG_NOSIGNAL);
+    if (n != (ssize_t)size) /* a request fits a socket's buffer: anything else is a failure */
         conn_again(c);
 }
 
@@ -207,9 +233,20 @@ static int conn_read(struct conn *c)
     return 1;
 }
 
+static ssize_t conn_recv(struct conn *c)
+{
+    if (!c->ssl)
+        return recv(c->fd, c->in + c->in_n, IN_MAX - c->in_n, 0);
+    int n = SSL_read(c->ssl, c->in + c->in_n, (int)(IN_MAX - c->in_n));
+    if (n > 0)
+        return n;
+    errno = EAGAIN;
+    return SSL_get_error(c->ssl, n) == SSL_ERROR_WANT_READ ? -1 : 0;
+}
+
 static void conn_event(struct conn *c)
 {
-    ssize_t n = recv(c->fd, c->in + c->in_n, IN_MAX - c->in_n, 0);
+    ssize_t n = conn_recv(c);
     if (n < 0 && (errno == EAGAIN || errno == EINTR))
         return;
     if (n <= 0) {
@@ -225,8 +262,11 @@ static void conn_event(struct conn *c)
         bytes_in += (uint64_t)n;
     c->in_n += (size_t)n;
     int whole = conn_read(c);
-    if (whole == 0)
+    if (whole == 0) {
+        if (c->ssl)
+            conn_event(c); /* what lies in the session is not seen by epoll */
         return;
+    }
     if (whole < 0 || !c->busy) {
         conn_again(c);
         return;
@@ -275,7 +315,7 @@ static void run(void)
 static void usage(void)
 {
     fputs("usage: load [-c CONNECTIONS] [-d SECONDS] [-w WARM_UP] [-r RATE] [-H HEADER]... "
-          "[-s STATUS] http://ADDRESS:PORT/PATH\n",
+          "[-s STATUS] [-C CERTIFICATE] [-L FILE] http[s]://ADDRESS:PORT/PATH\n",
           stderr);
     exit(2);
 }
@@ -283,7 +323,7 @@ static void usage(void)
 static void read_options(int argc, char **argv)
 {
     int o;
-    while ((o = getopt(argc, argv, "c:d:w:r:H:s:")) != -1) {
+    while ((o = getopt(argc, argv, "c:d:w:r:H:s:C:L:")) != -1) {
         switch (o) {
         case 'c':
             opt.conns = (int)strtol(optarg, NULL, 10);
@@ -300,6 +340,12 @@ static void read_options(int argc, char **argv)
         case 's':
             opt.status = (int)strtol(optarg, NULL, 10);
             break;
+        case 'C':
+            opt.certificate = optarg;
+            break;
+        case 'L':
+            opt.lines = optarg;
+            break;
         case 'H':
             if (opt.n_headers == HEADERS_MAX)
                 usage();
@@ -313,7 +359,10 @@ static void read_options(int argc, char **argv)
         usage();
     opt.port = 80;
     opt.path[0] = '/';
-    if (sscanf(argv[optind], "http://%127[0-9.]:%d%2047s", opt.host, &opt.port, opt.path) < 2)
+    const char *url = argv[optind];
+    opt.tls = strncmp(url, "https", 5) == 0;
+    if (sscanf(url, opt.tls ? "https://%127[0-9.]:%d%2047s" : "http://%127[0-9.]:%d%2047s",
+               opt.host, &opt.port, opt.path) < 2)
         usage();
 }
 
@@ -330,14 +379,68 @@ static void request_make(void)
     if (!has_host)
         n += snprintf(request + n, sizeof request - (size_t)n, "Host: %s:%d\r\n", opt.host,
                       opt.port);
-    n += snprintf(request + n, sizeof request - (size_t)n, "\r\n");
+    if (!n_lines)
+        n += snprintf(request + n, sizeof request - (size_t)n, "\r\n");
     request_n = (size_t)n;
+}
+
+/* "A: b<tab>C: d" to "A: b\r\nC: d\r\n\r\n". */
+static char *line_make(char *line)
+{
+    size_t n = 0;
+    char *out = malloc(2 * strlen(line) + 8);
+    for (char *part = strsep(&line, "\t"); out && part; part = strsep(&line, "\t"))
+        n += (size_t)snprintf(out + n, strlen(part) + 3, "%s\r\n", part);
+    if (!out || n > sizeof request / 2)
+        die("a line");
+    memcpy(out + n, "\r\n", 3);
+    return out;
+}
+
+static void lines_read(void)
+{
+    FILE *f = opt.lines ? fopen(opt.lines, "r") : NULL;
+    char *line = NULL;
+    size_t room = 0, cap = 0;
+    ssize_t n;
+    if (!opt.lines)
+        return;
+    if (!f)
+        die(opt.lines);
+    while ((n = getline(&line, &room, f)) > 0) {
+        if (line[n - 1] == '\n')
+            line[n - 1] = '\0';
+        if (n_lines == cap) {
+            cap = cap ? 2 * cap : 1024;
+            lines = realloc(lines, cap * sizeof *lines);
+            if (!lines)
+                die("memory");
+        }
+        lines[n_lines++] = line_make(line);
+    }
+    free(line);
+    fclose(f);
+}
+
+static void tls_start(void)
+{
+    tls = SSL_CTX_new(TLS_client_method());
+    if (!tls || !SSL_CTX_set_min_proto_version(tls, TLS1_3_VERSION))
+        die("tls");
+    SSL_CTX_set_read_ahead(tls, 1);
+    if (opt.certificate &&
+        (SSL_CTX_use_certificate_chain_file(tls, opt.certificate) != 1 ||
+         SSL_CTX_use_PrivateKey_file(tls, opt.certificate, SSL_FILETYPE_PEM) != 1))
+        die(opt.certificate);
 }
 
 int main(int argc, char **argv)
 {
     read_options(argc, argv);
+    lines_read();
     request_make();
+    if (opt.tls)
+        tls_start();
     epoll_fd = epoll_create1(EPOLL_CLOEXEC);
     conns = calloc((size_t)opt.conns, sizeof *conns);
     if (epoll_fd < 0 || !conns)

@@ -14,11 +14,12 @@
 
 /* The body's own file: demo/data/people.json, {"people":[{family_name, birthdate, famille{},
  * adresse{}}]}. */
-static json_t *people;
+static json_t *people, *registered;
 
 static enum err people_open(void)
 {
-    return json_read(asset_get("demo/data/people.json"), &people, NULL);
+    enum err e = json_read(asset_get("demo/data/people.json"), &people, NULL);
+    return e == ERR_OK ? json_read(asset_get("demo/data/register.json"), &registered, NULL) : e;
 }
 
 static const json_t *person_find(struct arena *a, struct str family_name, struct str birthdate)
@@ -48,12 +49,40 @@ static void unknown(struct web_response *rs)
     demo_json(rs, 404, STR("{\"title\":\"Personne inconnue de cet organisme\",\"status\":404}"));
 }
 
+/* ---- civil register: POST /etat-civil/v1 (docs/formats/civil-register.md)
+ * ------------------------
+ */
+/* demo/data/register.json names who is found otherwise than exactly; whoever else there is, is. */
+static void civil_register(struct web_request *rq, struct web_response *rs)
+{
+    json_t *q = NULL, *p;
+    size_t i;
+    json_t *said = json_pack("{s:i,s:i,s:b}", "v", 1, "code", 2, "deceased", 0);
+    if (json_read(rq->body, &q, NULL) != ERR_OK)
+        json_object_set_new(said, "code", json_integer(9));
+    json_array_foreach(json_get(registered, "persons"), i, p)
+    {
+        if (!str_eq(json_get_str(q, "family_name"), json_get_str(p, "family_name")) ||
+            !str_eq(json_get_str(q, "birthdate"), json_get_str(p, "birthdate")))
+            continue;
+        json_object_set(said, "code", json_get(p, "code"));
+        json_object_set(said, "deceased", json_get(p, "deceased"));
+    }
+    demo_json(rs, 200, json_text(rq->arena, said));
+    json_decref(said);
+    json_decref(q);
+}
+
 /* ---- family fund: GET /v1/foyer ----------------------------------------------------------------
  */
 static void family(struct web_request *rq, struct web_response *rs, void *arg)
 {
     json_t *pivot = NULL;
     (void)arg;
+    if (str_eq_z(rq->path, "/etat-civil/v1") && rq->method == HTTP_POST) {
+        civil_register(rq, rs);
+        return;
+    }
     if (!str_eq_z(rq->path, "/v1/foyer") || rq->method != HTTP_GET) {
         demo_json(rs, 404, STR("{\"title\":\"Pas de telle ressource\",\"status\":404}"));
         return;

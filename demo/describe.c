@@ -39,6 +39,18 @@ static json_t *accounts_json(void)
     return list;
 }
 
+static json_t *own_accounts_json(void)
+{
+    json_t *list = json_array(), *own;
+    size_t i;
+    json_array_foreach(json_get(demo_accounts(), "own_accounts"), i, own)
+        json_array_append_new(
+            list, json_pack("{s:O, s:O, s:b, s:O}", "email", json_get(own, "email"), "password",
+                            json_get(own, "password"), "verified", json_get(own, "login") != NULL,
+                            "note", json_get(own, "note")));
+    return list;
+}
+
 static json_t *providers_json(struct ctx *c)
 {
     json_t *list = json_array();
@@ -143,6 +155,7 @@ static enum err describe(struct ctx *c, json_t *d)
     json_object_set_new(d, "sites", sites_json(c));
     json_object_set_new(d, "providers", providers_json(c));
     json_object_set_new(d, "accounts", accounts_json());
+    json_object_set_new(d, "own_accounts", own_accounts_json());
     json_object_set_new(d, "clients", clients);
     json_object_set_new(d, "apis", apis);
     json_object_set_new(d, "contracts", contracts);
@@ -179,6 +192,12 @@ static void print_world(struct ctx *c, const json_t *d)
     printf("\n");
     print_accounts(json_get(d, "accounts"), "citizens", "Citoyens (identifiant, mot de passe)");
     print_accounts(json_get(d, "accounts"), "agents", "\nAgents");
+    printf("\nComptes de la plateforme (adresse, mot de passe)\n");
+    json_array_foreach(json_get(d, "own_accounts"), i, v)
+    {
+        printf("  %-26s %-18s %s\n", json_get_z(v, "email", ""), json_get_z(v, "password", ""),
+               json_get_z(json_get(v, "note"), "fr", ""));
+    }
     printf("\nClients\n");
     json_array_foreach(json_get(d, "clients"), i, v)
     {

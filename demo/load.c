@@ -18,7 +18,7 @@
 #include "web/assets.h"
 
 /* Counts up when what is loaded changes. */
-static const char VERSION[] = "1";
+static const char VERSION[] = "2";
 
 /* ---- organisations, providers, clients, sites --------------------------------------------------
  */
@@ -45,6 +45,16 @@ static enum err told(enum err e, const char *what, const char *id, const char *w
     return e;
 }
 
+/* One of the two asks the civil register, so that both ways can be seen. */
+static const char *provider_conf(struct ctx *c, const struct demo_provider *p)
+{
+    if (strcmp(p->id, "sante-demo") != 0)
+        return NULL;
+    return arena_printf(c->arena, "{\"civil_register\": \"http://127.0.0.1:%d/etat-civil/v1\"}",
+                        (int)c->pf->settings->port + DEMO_PORT_FAMILY)
+        .p;
+}
+
 static enum err load_providers(struct ctx *c)
 {
     enum err e = ERR_OK;
@@ -65,6 +75,7 @@ static enum err load_providers(struct ctx *c)
                                         .secret = secret.p,
                                         .issuer =
                                             demo_provider_issuer(c->arena, c->pf->settings, p).p,
+                                        .conf = provider_conf(c, p),
                                         .position = (int)i};
         e = told(identity_provider_put(c, &put, &why), "provider", p->id, why);
     }
@@ -179,6 +190,30 @@ static enum err load_systems(struct ctx *c)
                                        systems[i][1], "api", systems[i][2]);
         e = platform_call(c, "catalogue.system_put", args, &out);
         json_decref(args);
+    }
+    return e;
+}
+
+/* ---- accounts of the platform's own -------------------------------------------------------------
+ */
+/* One whose holder showed her papers, one whose holder did not. */
+static enum err load_own_accounts(struct ctx *c)
+{
+    enum err e = ERR_OK;
+    json_t *own, *account, *out;
+    size_t i, k;
+    json_array_foreach(json_get(demo_accounts(), "own_accounts"), i, own)
+    {
+        json_t *args =
+            json_own(&c->pool, json_pack("{s:O, s:O}", "email", json_get(own, "email"),
+                                         "password_hash", json_get(own, "argon2id")));
+        json_array_foreach(json_get(demo_accounts(), "accounts"), k, account)
+        {
+            if (str_eq(json_get_str(account, "login"), json_get_str(own, "login")))
+                json_object_set(args, "pivot", json_get(account, "claims"));
+        }
+        if (e == ERR_OK)
+            e = platform_call(c, "accounts.put", args, &out);
     }
     return e;
 }
@@ -380,7 +415,7 @@ static enum err load_all(struct ctx *c)
 {
     static enum err (*const steps[])(struct ctx * c) = {
         load_orgs,      load_providers, load_clients,  load_site_scopes,   load_apis,
-        load_contracts, load_systems,   load_communes, write_registrations};
+        load_contracts, load_own_accounts, load_systems,   load_communes, write_registrations};
     enum err e = ERR_OK;
     for (size_t i = 0; i < COUNT_OF(steps) && e == ERR_OK; i++) {
         e = steps[i](c);

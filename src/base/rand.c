@@ -1,14 +1,15 @@
 #include "base/rand.h"
 
 #include <errno.h>
+#include <pthread.h>
+#include <stdatomic.h>
 #include <stdlib.h>
 #include <sys/random.h>
 #include "base/buf.h"
 #include "base/clock.h"
 
-void rand_bytes(void *out, size_t n)
+static void from_kernel(unsigned char *p, size_t n)
 {
-    unsigned char *p = out;
     while (n) {
         ssize_t got = getrandom(p, n, 0);
         if (got < 0 && errno == EINTR)
@@ -18,6 +19,49 @@ void rand_bytes(void *out, size_t n)
         p += got;
         n -= (size_t)got;
     }
+}
+
+/* Short ones come out of a store of this thread, filled by one call to the kernel for dozens of
+ * them; what was given is wiped there. A child process empties the store: two must never draw the
+ * same. */
+enum { STORE = 1024, SHORT = 64 };
+static _Thread_local struct {
+    unsigned char bytes[STORE];
+    size_t left;
+    unsigned generation;
+} store;
+static atomic_uint generation;
+
+static void on_fork(void)
+{
+    atomic_fetch_add(&generation, 1);
+}
+
+static void watch_forks(void)
+{
+    if (pthread_atfork(NULL, NULL, on_fork) != 0)
+        abort();
+}
+
+void rand_bytes(void *out, size_t n)
+{
+    static pthread_once_t watched = PTHREAD_ONCE_INIT;
+    if (n == 0)
+        return;
+    if (n > SHORT) {
+        from_kernel(out, n);
+        return;
+    }
+    unsigned now = atomic_load_explicit(&generation, memory_order_relaxed);
+    if (store.left < n || store.generation != now) {
+        pthread_once(&watched, watch_forks);
+        from_kernel(store.bytes, STORE);
+        store.left = STORE;
+        store.generation = now;
+    }
+    store.left -= n;
+    memcpy(out, store.bytes + store.left, n);
+    mem_wipe(store.bytes + store.left, n);
 }
 
 static const char crockford[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
@@ -48,6 +92,16 @@ bool id_is_valid(struct str s)
         if (!s.p[i] || !strchr(crockford, s.p[i]))
             return false;
     return true;
+}
+
+int64_t id_time_ms(struct str s)
+{
+    int64_t ms = 0;
+    if (!id_is_valid(s))
+        return -1;
+    for (size_t i = 0; i < 10; i++)
+        ms = ms << 5 | (strchr(crockford, s.p[i]) - crockford);
+    return ms;
 }
 
 void secret_new(char out[SECRET_LEN + 1])

@@ -11,6 +11,8 @@ void rand_bytes(void *out, size_t n);
 enum { ID_LEN = 26 };
 void id_new(char out[ID_LEN + 1]);
 bool id_is_valid(struct str s);
+/* When it was drawn, in milliseconds since 1970; -1: not formed. */
+int64_t id_time_ms(struct str s);
 
 /* A secret of 256 bits as 43 characters of base64url and a NUL. */
 enum { SECRET_LEN = 43 };

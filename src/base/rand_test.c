@@ -5,6 +5,7 @@
 #include <stdint.h>
 #include <cmocka.h>
 
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/rand.h"
@@ -56,6 +57,28 @@ static void secrets_are_256_bits_of_text(void **state)
     assert_string_not_equal(a, b);
 }
 
+/* Short ones come out of a store: a child process must not draw what its parent draws. */
+static void a_child_process_draws_other_bytes(void **state)
+{
+    (void)state;
+    unsigned char mine[16], theirs[16], next[16];
+    int ends[2], status;
+    rand_bytes(mine, sizeof mine);
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    if (pid == 0) {
+        rand_bytes(theirs, sizeof theirs);
+        _exit(write(ends[1], theirs, sizeof theirs) == sizeof theirs ? 0 : 1);
+    }
+    assert_int_equal(read(ends[0], theirs, sizeof theirs), sizeof theirs);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    rand_bytes(next, sizeof next);
+    assert_memory_not_equal(theirs, next, sizeof next);
+    assert_memory_not_equal(mine, next, sizeof next);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void random_bytes_fill_their_place_and_no_more(void **state)
 {
     (void)state;
@@ -76,6 +99,7 @@ int main(void)
         cmocka_unit_test(identifiers_sort_by_time_and_differ),
         cmocka_unit_test(what_is_no_identifier_is_refused),
         cmocka_unit_test(secrets_are_256_bits_of_text),
+        cmocka_unit_test(a_child_process_draws_other_bytes),
         cmocka_unit_test(random_bytes_fill_their_place_and_no_more),
     };
     return cmocka_run_group_tests_name("rand", tests, NULL, NULL);

@@ -146,9 +146,24 @@ size_t str_utf8_len(const char *z, size_t n)
     return 0;
 }
 
+/* How many bytes from the first on are ASCII, counted in eights. */
+static size_t ascii_eights(struct str s)
+{
+    size_t i = 0;
+    for (uint64_t v; i + sizeof v <= s.n; i += sizeof v) {
+        memcpy(&v, s.p + i, sizeof v);
+        if (v & 0x8080808080808080u)
+            break;
+    }
+    return i;
+}
+
 bool str_is_utf8(struct str s)
 {
     for (size_t i = 0; i < s.n;) {
+        i += ascii_eights(str_after(s, i));
+        if (i == s.n)
+            break;
         size_t len = str_utf8_len(s.p + i, s.n - i);
         if (len == 0)
             return false;

@@ -3,9 +3,6 @@
 #include "crypto/digest.h"
 
 #include <assert.h>
-#include <openssl/core_names.h>
-#include <openssl/kdf.h>
-#include <openssl/params.h>
 #include "crypto/evp.h"
 
 void sha256(const void *p, size_t n, uint8_t out[SHA256_LEN])
@@ -23,6 +20,14 @@ void sha256_many(const struct str *parts, size_t n, uint8_t out[SHA256_LEN])
     evp_must(EVP_DigestFinal_ex(c, out, NULL), "sha256");
 }
 
+void sha512(const void *p, size_t n, uint8_t out[SHA512_LEN])
+{
+    EVP_MD_CTX *c = evp_thread()->digest;
+    evp_must(EVP_DigestInit_ex2(c, evp()->sha512, NULL), "sha512");
+    evp_must(EVP_DigestUpdate(c, p, n), "sha512");
+    evp_must(EVP_DigestFinal_ex(c, out, NULL), "sha512");
+}
+
 void hmac_sha256(struct str key, struct str data, uint8_t out[SHA256_LEN])
 {
     EVP_MAC_CTX *c = evp_thread()->hmac;
@@ -33,21 +38,29 @@ void hmac_sha256(struct str key, struct str data, uint8_t out[SHA256_LEN])
     evp_must(EVP_MAC_final(c, out, &n, SHA256_LEN), "hmac");
 }
 
+/* RFC 5869 on the MAC above: OpenSSL's own looks its digest up by name at each call. */
 void hkdf_sha256(struct str key, struct str salt, struct str info, uint8_t *out, size_t n)
 {
-    char name[] = "SHA256";
-    OSSL_PARAM p[5], *at = p;
+    uint8_t prk[SHA256_LEN], block[SHA256_LEN];
     assert(n > 0 && n <= 255 * SHA256_LEN && key.n > 0);
-    *at++ = OSSL_PARAM_construct_utf8_string(OSSL_KDF_PARAM_DIGEST, name, 0);
-    *at++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_KEY, (void *)key.p, key.n);
-    if (salt.n)
-        *at++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_SALT, (void *)salt.p, salt.n);
-    if (info.n)
-        *at++ = OSSL_PARAM_construct_octet_string(OSSL_KDF_PARAM_INFO, (void *)info.p, info.n);
-    *at = OSSL_PARAM_construct_end();
-    EVP_KDF_CTX *c = EVP_KDF_CTX_new(evp()->hkdf);
-    evp_must(c && EVP_KDF_derive(c, out, n, p), "hkdf");
-    EVP_KDF_CTX_free(c);
+    hmac_sha256(salt, key, prk);
+    EVP_MAC_CTX *c = evp_thread()->hmac;
+    size_t got, before = 0;
+    for (uint8_t i = 1; n > 0; i++) {
+        evp_must(EVP_MAC_init(c, prk, sizeof prk, NULL), "hkdf");
+        evp_must(EVP_MAC_update(c, block, before), "hkdf");
+        if (info.n)
+            evp_must(EVP_MAC_update(c, (const unsigned char *)info.p, info.n), "hkdf");
+        evp_must(EVP_MAC_update(c, &i, 1), "hkdf");
+        evp_must(EVP_MAC_final(c, block, &got, sizeof block), "hkdf");
+        before = sizeof block;
+        size_t take = n < sizeof block ? n : sizeof block;
+        memcpy(out, block, take);
+        out += take;
+        n -= take;
+    }
+    mem_wipe(prk, sizeof prk);
+    mem_wipe(block, sizeof block);
 }
 
 struct sha256 {

@@ -4,8 +4,9 @@
 
 #include "base/arena.h"
 
-enum { SHA256_LEN = 32 };
+enum { SHA256_LEN = 32, SHA512_LEN = 64 };
 void sha256(const void *p, size_t n, uint8_t out[SHA256_LEN]);
+void sha512(const void *p, size_t n, uint8_t out[SHA512_LEN]);
 /* Of the concatenation of up to n slices. */
 void sha256_many(const struct str *parts, size_t n, uint8_t out[SHA256_LEN]);
 void hmac_sha256(struct str key, struct str data, uint8_t out[SHA256_LEN]);

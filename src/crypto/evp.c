@@ -25,6 +25,7 @@ static void thread_end(void *p)
     EVP_MD_CTX_free(t->digest);
     EVP_MAC_CTX_free(t->hmac);
     EVP_CIPHER_CTX_free(t->cipher);
+    EVP_PKEY_CTX_free(t->sign);
     free(t);
     mine = NULL;
 }
@@ -38,9 +39,9 @@ static void shared_start(void)
     };
     EVP_MAC *hmac = EVP_MAC_fetch(NULL, "HMAC", NULL);
     shared.sha256 = EVP_MD_fetch(NULL, "SHA256", NULL);
+    shared.sha512 = EVP_MD_fetch(NULL, "SHA512", NULL);
     shared.aes_256_gcm = EVP_CIPHER_fetch(NULL, "AES-256-GCM", NULL);
-    shared.hkdf = EVP_KDF_fetch(NULL, "HKDF", NULL);
-    evp_must(hmac && shared.sha256 && shared.aes_256_gcm && shared.hkdf, "fetch");
+    evp_must(hmac && shared.sha256 && shared.sha512 && shared.aes_256_gcm, "fetch");
     shared.hmac_sha256 = EVP_MAC_CTX_new(hmac);
     EVP_MAC_free(hmac);
     evp_must(shared.hmac_sha256 && EVP_MAC_CTX_set_params(shared.hmac_sha256, digest), "hmac");

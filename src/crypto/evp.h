@@ -5,13 +5,11 @@
 #define CRYPTO_EVP_H
 
 #include <openssl/evp.h>
-#include <openssl/kdf.h>
 
 struct evp {
-    const EVP_MD *sha256;
+    const EVP_MD *sha256, *sha512;
     const EVP_CIPHER *aes_256_gcm;
     EVP_MAC_CTX *hmac_sha256; /* the model that threads copy */
-    EVP_KDF *hkdf;
 };
 const struct evp *evp(void);
 
@@ -20,6 +18,9 @@ struct evp_thread {
     EVP_MD_CTX *digest;
     EVP_MAC_CTX *hmac;
     EVP_CIPHER_CTX *cipher;
+    EVP_PKEY_CTX *sign; /* NULL, or ready to sign with this key and enum jose_alg */
+    const EVP_PKEY *sign_key;
+    int sign_alg;
 };
 struct evp_thread *evp_thread(void);
 

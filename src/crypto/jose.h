@@ -24,8 +24,10 @@ struct str jwk_thumbprint(struct arena *a, const json_t *jwk);
 struct jwks {
     struct jwk **keys;
     size_t n;
+    int refs; /* counted atomically: jwks_share, jwks_free */
 };
 enum err jwks_read(struct str json, struct jwks **out) MUST_CHECK;
+struct jwks *jwks_share(struct jwks *ks); /* one reference more */
 void jwks_free(struct jwks *ks);
 
 /* A compact JWS, split and decoded; nothing is believed yet. */

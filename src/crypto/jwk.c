@@ -246,13 +246,20 @@ enum err jwks_read(struct str json, struct jwks **out)
     evp_must(ks && (ks->keys = calloc(n + 1, sizeof *ks->keys)) != NULL, "memory");
     json_array_foreach(list, i, one) if (jwk_read(one, &ks->keys[ks->n]) == ERR_OK) ks->n++;
     json_decref(doc);
+    ks->refs = 1;
     *out = ks;
     return ERR_OK;
 }
 
+struct jwks *jwks_share(struct jwks *ks)
+{
+    __atomic_add_fetch(&ks->refs, 1, __ATOMIC_RELAXED);
+    return ks;
+}
+
 void jwks_free(struct jwks *ks)
 {
-    if (!ks)
+    if (!ks || __atomic_sub_fetch(&ks->refs, 1, __ATOMIC_ACQ_REL) > 0)
         return;
     for (size_t i = 0; i < ks->n; i++)
         jwk_free(ks->keys[i]);

@@ -29,16 +29,18 @@
 #include "crypto/digest.h"
 #include "crypto/keystore.h"
 #include "crypto/seal.h"
+#include "crypto/tlsstore.h"
 #include "sys/sandbox.h"
 
-enum { FIELDS_MAX = 4, FRAME_MAX = CHAN_MAX - CHAN_HEAD };
+enum { FIELDS_MAX = 7, FRAME_MAX = CHAN_MAX - CHAN_HEAD };
 
 /* Who may ask: the callers of a door are the channels with its label. */
-enum door_kind { DOOR_LOCAL = 1, DOOR_WEB = 2, DOOR_JOURNAL = 4 };
+enum door_kind { DOOR_LOCAL = 1, DOOR_WEB = 2, DOOR_JOURNAL = 4, DOOR_TLS = 8 };
 enum { DOOR_ANY = DOOR_LOCAL | DOOR_WEB | DOOR_JOURNAL };
 
 struct vault {
     struct keystore *store;
+    struct tlsstore *tls;
     pthread_mutex_t lock;
     bool journal_apart; /* the journal has a channel of its own */
 };
@@ -98,8 +100,8 @@ static enum err op_sign(struct door *d, const struct str *in, struct arena *a, s
     return ERR_OK;
 }
 
-/* purpose, alg, typ, payload -> compact JWS */
-static enum err op_sign_jws(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+/* in: purpose, alg, typ, payload */
+static enum err compact(struct door *d, const struct str *in, struct arena *a, struct str *out)
 {
     const struct keystore_key *key;
     enum jose_alg alg;
@@ -118,12 +120,45 @@ static enum err op_sign_jws(struct door *d, const struct str *in, struct arena *
     if (!e) {
         struct str input = jws_input(a, buf_str(&h), in[3]);
         struct str sig = pkey_sign(a, key->pkey, alg, input);
-        buf_add_str(out, input);
-        buf_add_char(out, '.');
-        buf_add_base64url(out, sig.p, sig.n);
+        struct str text = codec_to_base64url(a, sig.p, sig.n);
+        *out = arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(input), STR_ARG(text));
     }
     buf_free(&h);
     return e;
+}
+
+/* purpose, alg, typ, payload -> compact JWS */
+static enum err op_sign_jws(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    struct str jws;
+    enum err e = compact(d, in, a, &jws);
+    if (!e)
+        buf_add_str(out, jws);
+    return e;
+}
+
+/* purpose, alg, typ, payload of an access token; alg, typ, payload of the ID token that goes with
+ * it, open at its end -> both. The second names the first by its digest (OpenID Connect Core
+ * 3.1.3.6), so one message makes what two would. */
+static enum err op_sign_tokens(struct door *d, const struct str *in, struct arena *a,
+                               struct buf *out)
+{
+    struct str access, id;
+    uint8_t hash[SHA256_LEN];
+    enum err e = compact(d, in, a, &access);
+    if (e)
+        return e;
+    sha256(access.p, access.n, hash);
+    struct str half = codec_to_base64url(a, hash, SHA256_LEN / 2);
+    struct str whole =
+        arena_printf(a, STR_FMT ",\"at_hash\":\"" STR_FMT "\"}", STR_ARG(in[6]), STR_ARG(half));
+    struct str second[] = {in[0], in[4], in[5], whole};
+    e = compact(d, second, a, &id);
+    if (e)
+        return e;
+    field_add(out, access);
+    field_add(out, id);
+    return ERR_OK;
 }
 
 /* purpose -> JWKS */
@@ -228,6 +263,57 @@ static enum err op_rotate(struct door *d, const struct str *in, struct arena *a,
     return keystore_rotate(d->vault->store, in[0]);
 }
 
+/* id -> */
+static enum err op_tls_has(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    EVP_PKEY *pkey;
+    (void)a, (void)out;
+    enum err e = tlsstore_find(d->vault->tls, in[0], &pkey);
+    if (!e)
+        EVP_PKEY_free(pkey);
+    return e;
+}
+
+/* id, digest, padding ("pss" or ""), data -> signature. RSA takes half a millisecond: without the
+ * lock, so that others sign meanwhile. */
+static enum err op_tls_sign(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    EVP_PKEY *pkey;
+    struct str sig;
+    enum err e = tlsstore_find(d->vault->tls, in[0], &pkey);
+    if (e)
+        return e;
+    pthread_mutex_unlock(&d->vault->lock);
+    e = tlsstore_sign(pkey, in[1], in[2].n > 0, in[3], a, &sig);
+    pthread_mutex_lock(&d->vault->lock);
+    EVP_PKEY_free(pkey);
+    if (!e)
+        buf_add_str(out, sig);
+    return e;
+}
+
+/* name, alg, hosts, days -> PEM */
+static enum err op_tls_certify(struct door *d, const struct str *in, struct arena *a,
+                               struct buf *out)
+{
+    struct str pem;
+    uint64_t days;
+    if (!str_to_u64(in[3], &days) || days > 3650)
+        return ERR_INVALID;
+    enum err e = tlsstore_certify(d->vault->tls, in[0], in[1], in[2], (unsigned)days, a, &pem);
+    if (!e)
+        buf_add_str(out, pem);
+    return e;
+}
+
+/* name, PEM -> */
+static enum err op_tls_import(struct door *d, const struct str *in, struct arena *a,
+                              struct buf *out)
+{
+    (void)out;
+    return tlsstore_import(d->vault->tls, in[0], in[1], a);
+}
+
 enum keys_op {
     OP_SIGN = 16, /* below are the channel's own */
     OP_SIGN_JWS,
@@ -238,7 +324,12 @@ enum keys_op {
     OP_UNWRAP,
     OP_SHARED,
     OP_ROTATE,
-    OP_PAIRWISE_V1
+    OP_PAIRWISE_V1,
+    OP_SIGN_TOKENS,
+    OP_TLS_HAS,
+    OP_TLS_SIGN,
+    OP_TLS_CERTIFY,
+    OP_TLS_IMPORT
 };
 
 static const struct operation {
@@ -257,7 +348,12 @@ static const struct operation {
     {OP_UNWRAP, "unwrap", op_unwrap, 3, DOOR_LOCAL | DOOR_WEB},
     {OP_SHARED, "shared", op_shared, 1, DOOR_LOCAL | DOOR_WEB},
     {OP_ROTATE, "rotate", op_rotate, 1, DOOR_LOCAL},
+    {OP_SIGN_TOKENS, "sign_tokens", op_sign_tokens, 7, DOOR_LOCAL | DOOR_WEB},
     {OP_PAIRWISE_V1, "pairwise_v1", op_pairwise_v1, 1, DOOR_LOCAL | DOOR_WEB},
+    {OP_TLS_HAS, "tls_has", op_tls_has, 1, DOOR_LOCAL | DOOR_TLS},
+    {OP_TLS_SIGN, "tls_sign", op_tls_sign, 4, DOOR_LOCAL | DOOR_TLS},
+    {OP_TLS_CERTIFY, "tls_certify", op_tls_certify, 4, DOOR_LOCAL},
+    {OP_TLS_IMPORT, "tls_import", op_tls_import, 2, DOOR_LOCAL},
 };
 
 /* One request, whichever way it came: a chan_handler. */
@@ -295,7 +391,10 @@ struct keys {
 static enum err vault_open(const char *folder, struct vault *v)
 {
     *v = (struct vault){.lock = PTHREAD_MUTEX_INITIALIZER};
-    return keystore_open(folder, &v->store);
+    enum err e = keystore_open(folder, &v->store);
+    if (!e)
+        v->tls = tlsstore_new(folder);
+    return e;
 }
 
 enum err keys_open_local(const char *folder, struct keys **out)
@@ -328,6 +427,7 @@ void keys_close(struct keys *k)
     if (k->chan)
         chan_client_free(k->chan);
     keystore_close(k->vault.store);
+    tlsstore_free(k->vault.tls);
     free(k);
 }
 
@@ -402,11 +502,85 @@ enum err keys_sign(struct keys *k, const char *purpose, enum jose_alg alg, struc
     return ERR_OK;
 }
 
+static void job_take(struct keys_job *j, enum err status, struct str answer)
+{
+    struct str out[2];
+    j->err = status;
+    if (!status &&
+        (!fields_read(answer, out, 2) || out[0].n > sizeof j->sig || out[1].n >= sizeof j->kid))
+        j->err = ERR_INTERNAL;
+    if (j->err)
+        return;
+    memcpy(j->sig, out[0].p, out[0].n);
+    j->sig_n = out[0].n;
+    memcpy(j->kid, out[1].p, out[1].n);
+    j->kid[out[1].n] = '\0';
+}
+
+static void job_end(struct loop_job *post)
+{
+    struct keys_job *j = (struct keys_job *)((char *)post - offsetof(struct keys_job, post));
+    buf_free(&j->request);
+    j->done(j);
+}
+
+static void job_answered(struct chan_async *call, enum err status, struct str answer)
+{
+    struct keys_job *j = (struct keys_job *)((char *)call - offsetof(struct keys_job, call));
+    job_take(j, status, answer);
+    loop_post(j->loop, &j->post);
+}
+
+void keys_sign_start(struct keys *k, struct keys_job *j, struct loop *l, const char *purpose,
+                     enum jose_alg alg, struct str data)
+{
+    struct arena a;
+    struct str answer;
+    buf_init(&j->request, FRAME_MAX);
+    field_add(&j->request, str_from(purpose));
+    field_add(&j->request, str_from(jose_alg_name(alg)));
+    field_add(&j->request, data);
+    j->loop = l;
+    j->post = (struct loop_job){.fn = job_end};
+    j->call =
+        (struct chan_async){.done = job_answered, .op = OP_SIGN, .payload = buf_str(&j->request)};
+    if (j->request.err) {
+        job_answered(&j->call, ERR_LIMIT, STR_NONE);
+    } else if (k->chan) {
+        chan_call_async(k->chan, &j->call);
+    } else {
+        arena_init(&a);
+        enum err e = ask_local(k, OP_SIGN, buf_str(&j->request), &a, &answer);
+        job_answered(&j->call, e, answer);
+        arena_free(&a);
+    }
+}
+
 enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, const char *typ,
                        struct str payload, struct arena *a, struct str *compact)
 {
     struct str in[] = {str_from(purpose), str_from(jose_alg_name(alg)), str_from(typ), payload};
     return payload.n > KEYS_DATA_MAX ? ERR_LIMIT : ask(k, OP_SIGN_JWS, in, 4, a, compact);
+}
+
+enum err keys_sign_tokens(struct keys *k, struct str access, enum jose_alg id_alg,
+                          struct str id_open, struct arena *a, struct str *access_out,
+                          struct str *id_out)
+{
+    struct str answer, out[2],
+        in[] = {STR("issuer"), str_from(jose_alg_name(JOSE_ES256)), STR("at+jwt"),
+                access,        str_from(jose_alg_name(id_alg)),     STR("JWT"),
+                id_open};
+    if (access.n + id_open.n > KEYS_DATA_MAX)
+        return ERR_LIMIT;
+    enum err e = ask(k, OP_SIGN_TOKENS, in, COUNT_OF(in), a, &answer);
+    if (e)
+        return e;
+    if (!fields_read(answer, out, 2))
+        return ERR_INTERNAL;
+    *access_out = out[0];
+    *id_out = out[1];
+    return ERR_OK;
 }
 
 enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a, struct str *json)
@@ -463,32 +637,75 @@ enum err keys_rotate(struct keys *k, const char *purpose)
     return e;
 }
 
+enum err keys_tls_has(struct keys *k, const uint8_t id[KEYS_TLS_ID_LEN])
+{
+    struct arena a;
+    struct str in[] = {str_of(id, KEYS_TLS_ID_LEN)}, none;
+    arena_init(&a);
+    enum err e = ask(k, OP_TLS_HAS, in, 1, &a, &none);
+    arena_free(&a);
+    return e;
+}
+
+enum err keys_tls_sign(struct keys *k, const uint8_t id[KEYS_TLS_ID_LEN], const char *digest,
+                       bool pss, struct str data, struct arena *a, struct str *sig)
+{
+    struct str in[] = {str_of(id, KEYS_TLS_ID_LEN), str_from(digest), str_from(pss ? "pss" : ""),
+                       data};
+    return data.n > KEYS_DATA_MAX ? ERR_LIMIT : ask(k, OP_TLS_SIGN, in, 4, a, sig);
+}
+
+enum err keys_tls_certify(struct keys *k, struct str name, const char *alg, struct str hosts,
+                          unsigned days, struct arena *a, struct str *pem)
+{
+    struct str in[] = {name, str_from(alg), hosts, arena_printf(a, "%u", days)};
+    return ask(k, OP_TLS_CERTIFY, in, 4, a, pem);
+}
+
+enum err keys_tls_import(struct keys *k, struct str name, struct str pem)
+{
+    struct arena a;
+    struct str in[] = {name, pem}, none;
+    arena_init_secret(&a);
+    enum err e = ask(k, OP_TLS_IMPORT, in, 2, &a, &none);
+    arena_free(&a);
+    return e;
+}
+
 /* --- the process ------------------------------------------------------------------------------ */
 
-struct journal_server {
+/* A kind of callers with a thread of its own: what they ask holds up nobody else. */
+struct own_server {
     struct door door;
     int fds[PROC_MAX_FDS];
     size_t n;
+    pthread_t thread;
 };
 
-static void *journal_serve(void *arg)
+static void *own_serve(void *arg)
 {
-    struct journal_server *s = arg;
+    struct own_server *s = arg;
     chan_serve(s->fds, s->n, serve, &s->door, &proc_stopping);
     return NULL;
+}
+
+static bool own_start(struct own_server *s)
+{
+    return s->n == 0 || pthread_create(&s->thread, NULL, own_serve, s) == 0;
 }
 
 int keys_main(struct proc *self, void *keys_conf)
 {
     struct vault vault;
-    struct journal_server journal = {.door = {&vault, DOOR_JOURNAL}};
+    struct own_server journal = {.door = {&vault, DOOR_JOURNAL}},
+                      tls = {.door = {&vault, DOOR_TLS}};
     struct door door = {&vault, DOOR_WEB};
     const struct keys_conf *conf = keys_conf;
     const char *paths[] = {conf->folder, NULL};
     int fds[PROC_MAX_FDS];
     size_t n = proc_fds(self, "keys", fds, COUNT_OF(fds));
-    pthread_t thread;
     journal.n = proc_fds(self, "keys.journal", journal.fds, COUNT_OF(journal.fds));
+    tls.n = proc_fds(self, "keys.tls", tls.fds, COUNT_OF(tls.fds));
     if (vault_open(conf->folder, &vault) != ERR_OK)
         return 1;
     vault.journal_apart = journal.n > 0;
@@ -498,12 +715,15 @@ int keys_main(struct proc *self, void *keys_conf)
         log_error("keys_sandbox_failed");
         return 1;
     }
-    if (journal.n && pthread_create(&thread, NULL, journal_serve, &journal) != 0)
+    if (!own_start(&journal) || !own_start(&tls))
         return 1;
     proc_ready(self);
     chan_serve(fds, n, serve, &door, &proc_stopping);
     if (journal.n)
-        pthread_join(thread, NULL);
+        pthread_join(journal.thread, NULL);
+    if (tls.n)
+        pthread_join(tls.thread, NULL);
     keystore_close(vault.store);
+    tlsstore_free(vault.tls);
     return 0;
 }

@@ -6,6 +6,7 @@
  *   "journal"    Ed25519: checkpoints of this node
  *   "witness"    Ed25519: cosignatures of other logs' checkpoints; made at its first use
  *   "client"     ES256: this platform as a client elsewhere (private_key_jwt)
+ *   "message"    ES256: HTTP messages of this platform (RFC 9421)
  * Secrets, never leaving the process: MAC keys "pairwise", "blind", "client_secret"; wrapping key
  * "subject". Secrets handed to web at its start: "token-seal", "cookie" (shared by nodes).
  *
@@ -16,9 +17,11 @@
 #define CRYPTO_KEYS_H
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/err.h"
 #include "crypto/jose.h"
 #include "sys/chan.h"
+#include "sys/loop.h"
 #include "sys/proc.h"
 
 struct keys_conf {
@@ -27,7 +30,8 @@ struct keys_conf {
 enum { KEYS_DATA_MAX = 64 * 1024, KEYS_TIMEOUT_MS = 5000 };
 
 /* Serves the channels labelled "keys" and, by one of its own, "keys.journal": where that one
- * exists, it alone may sign checkpoints, and may do nothing else but read public keys. */
+ * exists, it alone may sign checkpoints, and may do nothing else but read public keys. "keys.tls",
+ * a thread of its own too, signs with TLS keys alone. */
 int keys_main(struct proc *self, void *keys_conf);
 
 /* In one process without channels, for units and `socle` commands: the same operations, direct. */
@@ -41,9 +45,31 @@ void keys_close(struct keys *k);
  * may be NULL. */
 enum err keys_sign(struct keys *k, const char *purpose, enum jose_alg alg, struct str data,
                    struct arena *a, struct str *sig, struct str *kid_out) MUST_CHECK;
+/* The same from an event loop, without blocking: `done` is called in the loop's thread, once. The
+ * struct is the caller's and stays until then. */
+struct keys_job {
+    void (*done)(struct keys_job *j);
+    enum err err;
+    uint8_t sig[512];
+    size_t sig_n;
+    char kid[44];
+    /* Its own. */
+    struct loop *loop;
+    struct loop_job post;
+    struct chan_async call;
+    struct buf request;
+};
+void keys_sign_start(struct keys *k, struct keys_job *j, struct loop *l, const char *purpose,
+                     enum jose_alg alg, struct str data);
 /* A whole compact JWS: the header is {"alg","kid","typ"} with typ as given ("at+jwt", "JWT"). */
 enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, const char *typ,
                        struct str payload, struct arena *a, struct str *compact) MUST_CHECK;
+/* An access token (ES256, "at+jwt") and the ID token that goes with it, in one message: id_open is
+ * the ID token's payload without its closing brace, to which at_hash is added (SHA-256: id_alg is
+ * one of the 256 family). */
+enum err keys_sign_tokens(struct keys *k, struct str access, enum jose_alg id_alg,
+                          struct str id_open, struct arena *a, struct str *access_out,
+                          struct str *id_out) MUST_CHECK;
 /* Public keys of a purpose, as a JWKS document. For "journal" also see keys_public_raw. */
 enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a,
                    struct str *json) MUST_CHECK;
@@ -63,9 +89,22 @@ enum err keys_unwrap(struct keys *k, const char *name, struct str context, struc
                      struct arena *a, struct str *plain) MUST_CHECK;
 /* "token-seal" or "cookie". */
 enum err keys_shared_secret(struct keys *k, const char *name, uint8_t out[32]) MUST_CHECK;
-/* New keys for "issuer" or "client": the published next one signs from now on, the old one stays
- * published until the next rotation. Local only: an operator's act (ERR_DENIED over a channel). A
- * running keys process sees it when it starts again. */
+/* --- TLS keys (tlskey.h): over the channel labelled "keys.tls", which may do nothing else --------
+ * A key is named by the SHA-256 of its SubjectPublicKeyInfo. */
+enum { KEYS_TLS_ID_LEN = 32 };
+enum err keys_tls_has(struct keys *k, const uint8_t id[KEYS_TLS_ID_LEN]) MUST_CHECK;
+/* digest "SHA256", "SHA384" or "SHA512"; the signature as X.509 has it (DER). */
+enum err keys_tls_sign(struct keys *k, const uint8_t id[KEYS_TLS_ID_LEN], const char *digest,
+                       bool pss, struct str data, struct arena *a, struct str *sig) MUST_CHECK;
+/* An operator's acts, local only. The key "ec" or "rsa" of that name is made where there is none;
+ * hosts has commas between. days 0: a request (PKCS#10), else a certificate signed by itself. */
+enum err keys_tls_certify(struct keys *k, struct str name, const char *alg, struct str hosts,
+                          unsigned days, struct arena *a, struct str *pem) MUST_CHECK;
+enum err keys_tls_import(struct keys *k, struct str name, struct str pem) MUST_CHECK;
+
+/* New keys for "issuer", "client" or "message": the published next one signs from now on, the old
+ * one stays published until the next rotation. Local only: an operator's act (ERR_DENIED over a
+ * channel). A running keys process sees it when it starts again. */
 enum err keys_rotate(struct keys *k, const char *purpose) MUST_CHECK;
 
 #endif

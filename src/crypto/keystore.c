@@ -33,6 +33,7 @@ static const struct kind {
     {"journal", JOSE_EDDSA, "journal.ed25519", true, false},
     {"witness", JOSE_EDDSA, "witness.ed25519", false, false},
     {"client", JOSE_ES256, "client.es256", true, true},
+    {"message", JOSE_ES256, "message.es256", true, true},
 };
 static const char *const slot_suffix[SLOT_COUNT] = {".pem", ".next.pem", ".old.pem"};
 

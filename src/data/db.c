@@ -96,8 +96,33 @@ struct db_conn *db_read(struct db *db)
     return c;
 }
 
+static void snapshot_close(struct db *db, bool wants)
+{
+    struct db_conn *c = db->ops->snapshot_end ? pthread_getspecific(db->key) : NULL;
+    if (!c)
+        return;
+    c->wants_snapshot = wants;
+    if (c->in_snapshot)
+        db->ops->snapshot_end(c);
+}
+
+void db_snapshot_begin(struct db *db)
+{
+    struct db_conn *c = db->ops->snapshot_end ? db_read(db) : NULL;
+    if (c)
+        c->wants_snapshot = true;
+}
+
+void db_snapshot_end(struct db *db)
+{
+    snapshot_close(db, false);
+}
+
 enum err db_write(struct db *db, db_closure *fn, void *arg)
 {
+    struct db_conn *mine = pthread_getspecific(db->key);
+    if (mine && mine->in_snapshot)
+        snapshot_close(db, true);
     return db->ops->write(db, fn, arg);
 }
 

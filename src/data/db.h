@@ -33,6 +33,13 @@ enum db_engine db_engine(const struct db *db);
  * ERR_UNAVAILABLE. Reads see what was committed before they start. */
 struct db_conn *db_read(struct db *db);
 
+/* From here to db_snapshot_end, or this thread's next db_write, its reads may be of one moment:
+ * what a request reads piece by piece is read at the price of one look. Not around a wait for
+ * anybody: a snapshot that stays open keeps the database from tidying up. (PostgreSQL: nothing
+ * changes.) */
+void db_snapshot_begin(struct db *db);
+void db_snapshot_end(struct db *db);
+
 /* Runs fn in a transaction and waits for its commit. Returns fn's error (rolled back) or the
  * commit's: ERR_FULL (disk), ERR_UNAVAILABLE (gone or locked too long), ERR_CONFLICT (gave up). */
 typedef enum err db_closure(struct db_conn *c, void *arg);
@@ -81,7 +88,7 @@ bool db_null(const struct db_result *r, size_t row, size_t col);
 /* --- migrations: numbered per module, applied in order, once, each in a transaction ----------- */
 struct db_migration {
     const char *module; /* "identity" */
-    int number;         /* 1, 2, 3 ... without holes */
+    int number;         /* rising; gaps are allowed */
     const char *sql;    /* several statements; DDL of the common dialect */
 };
 /* ERR_CONFLICT when the database was made by a newer program. *applied may be NULL. */

@@ -19,8 +19,9 @@ struct db_conn {
     void *handle;     /* sqlite3 * or struct pg_conn * */
     void *statements; /* the engine's cache */
     bool in_closure;
-    unsigned running; /* statements under way, one inside the other's sink */
-    enum err failed;  /* in a closure: the first statement's error, which is then its own */
+    bool wants_snapshot, in_snapshot; /* db_snapshot_begin; its transaction is open */
+    unsigned running;                 /* statements under way, one inside the other's sink */
+    enum err failed; /* in a closure: the first statement's error, which is then its own */
     struct db_conn *next;
 };
 
@@ -41,6 +42,7 @@ struct db_engine_ops {
     enum err (*run)(struct db_conn *c, const struct db_statement *s, db_row_sink *row, void *arg,
                     int64_t *changed);
     enum err (*script)(struct db_conn *c, const char *sql); /* several statements, no time limit */
+    void (*snapshot_end)(struct db_conn *c);                /* NULL: this engine has none */
     enum err (*write)(struct db *db, db_closure *fn, void *arg);
     enum err (*start)(struct db *db);
     void (*stop)(struct db *db);

@@ -13,7 +13,7 @@
 #include "base/map.h"
 #include "sys/file.h"
 
-enum { GROUP_MAX = 256 };
+enum { GROUP_MAX = 256, MAPPED_BYTES = 256 * 1024 * 1024 };
 
 /* A file at its size limit is a full disk for whoever wants to write. */
 static enum err err_of_errno(int e)
@@ -77,6 +77,10 @@ static enum err handle_open(const char *path, bool writes, bool create, sqlite3 
         e = run_text(h, writes ? "PRAGMA foreign_keys=ON" : "PRAGMA query_only=ON");
     if (e == ERR_OK)
         e = run_text(h, "PRAGMA cache_size=-2000");
+    if (e == ERR_OK) {
+        sqlite3_int64 size = MAPPED_BYTES; /* pages are read where they are, not copied */
+        sqlite3_file_control(h, "main", SQLITE_FCNTL_MMAP_SIZE, &size);
+    }
     if (e == ERR_OK)
         *out = h;
     else
@@ -225,12 +229,45 @@ static enum err step_all(struct db_conn *c, sqlite3_stmt *s, const struct db_sta
     return err_of(c->handle, rc, st->sql);
 }
 
+/* One of a connection's own statements, from the cache. */
+static enum err run_own(struct db_conn *c, const char *sql)
+{
+    sqlite3_stmt *s;
+    bool once;
+    enum err e = prepare(c, sql, &s, &once);
+    if (e != ERR_OK)
+        return e;
+    e = err_of(c->handle, sqlite3_step(s), sql);
+    sqlite3_reset(s);
+    if (once)
+        sqlite3_finalize(s);
+    return e;
+}
+
+/* Reads of one snapshot take the file's lock, and look what changed, once. */
+static enum err begin_read(struct db_conn *c)
+{
+    enum err e = still_there(c, false);
+    if (e == ERR_OK && c->wants_snapshot) {
+        e = run_own(c, "BEGIN");
+        c->in_snapshot = e == ERR_OK;
+    }
+    return e;
+}
+
+static void sqlite_snapshot_end(struct db_conn *c)
+{
+    c->in_snapshot = false;
+    if (!sqlite3_get_autocommit(c->handle) && run_own(c, "COMMIT") != ERR_OK)
+        sqlite3_exec(c->handle, "ROLLBACK", NULL, NULL, NULL);
+}
+
 static enum err sqlite_run(struct db_conn *c, const struct db_statement *st, db_row_sink *sink,
                            void *arg, int64_t *changed)
 {
     sqlite3_stmt *s;
     bool once;
-    enum err e = c->in_closure || c->running > 1 ? ERR_OK : still_there(c, false);
+    enum err e = c->in_closure || c->running > 1 || c->in_snapshot ? ERR_OK : begin_read(c);
     if (e == ERR_OK)
         e = prepare(c, st->sql, &s, &once);
     if (e != ERR_OK)
@@ -256,31 +293,17 @@ struct job {
     void *arg;
     enum err result;
     bool done;
+    pthread_cond_t finished; /* its own: one commit wakes those it concerns, and nobody else */
     struct job *next;
 };
 struct writer {
     pthread_t thread;
     pthread_mutex_t lock;
-    pthread_cond_t more, finished;
+    pthread_cond_t more;
     struct job *head, *tail;
     struct db_conn *conn;
-    bool stopping;
+    bool stopping, waiting;
 };
-
-/* One of the writer's own statements, from the cache. */
-static enum err run_own(struct db_conn *c, const char *sql)
-{
-    sqlite3_stmt *s;
-    bool once;
-    enum err e = prepare(c, sql, &s, &once);
-    if (e != ERR_OK)
-        return e;
-    e = err_of(c->handle, sqlite3_step(s), sql);
-    sqlite3_reset(s);
-    if (once)
-        sqlite3_finalize(s);
-    return e;
-}
 
 static enum err run_in_savepoint(struct db_conn *c, struct job *j)
 {
@@ -336,7 +359,9 @@ static void *writer_run(void *arg)
     pthread_mutex_lock(&w->lock);
     while (!w->stopping || w->head) {
         if (!w->head) {
+            w->waiting = true;
             pthread_cond_wait(&w->more, &w->lock);
+            w->waiting = false;
             continue;
         }
         struct job *list = w->head, *last = list;
@@ -350,10 +375,10 @@ static void *writer_run(void *arg)
         run_group(w->conn, list);
         pthread_mutex_lock(&w->lock);
         for (struct job *j = list, *next; j; j = next) {
-            next = j->next; /* j is its caller's again as soon as it is done */
-            j->done = true;
+            next = j->next;
+            j->done = true; /* the lock is ours: it is its caller's again when we let go */
+            pthread_cond_signal(&j->finished);
         }
-        pthread_cond_broadcast(&w->finished);
     }
     pthread_mutex_unlock(&w->lock);
     return NULL;
@@ -362,17 +387,19 @@ static void *writer_run(void *arg)
 static enum err sqlite_write(struct db *db, db_closure *fn, void *arg)
 {
     struct writer *w = db->writer;
-    struct job j = {.fn = fn, .arg = arg};
+    struct job j = {.fn = fn, .arg = arg, .finished = PTHREAD_COND_INITIALIZER};
     pthread_mutex_lock(&w->lock);
     if (w->tail)
         w->tail->next = &j;
     else
         w->head = &j;
     w->tail = &j;
-    pthread_cond_signal(&w->more);
+    if (w->waiting)
+        pthread_cond_signal(&w->more);
     while (!j.done)
-        pthread_cond_wait(&w->finished, &w->lock);
+        pthread_cond_wait(&j.finished, &w->lock);
     pthread_mutex_unlock(&w->lock);
+    pthread_cond_destroy(&j.finished);
     return j.result;
 }
 
@@ -404,7 +431,6 @@ static enum err sqlite_start(struct db *db)
     }
     pthread_mutex_init(&w->lock, NULL);
     pthread_cond_init(&w->more, NULL);
-    pthread_cond_init(&w->finished, NULL);
     if (pthread_create(&w->thread, NULL, writer_run, w) != 0)
         abort();
     db->writer = w;
@@ -425,7 +451,6 @@ static void sqlite_stop(struct db *db)
     free(w->conn);
     pthread_mutex_destroy(&w->lock);
     pthread_cond_destroy(&w->more);
-    pthread_cond_destroy(&w->finished);
     free(w);
     db->writer = NULL;
 }
@@ -469,6 +494,7 @@ const struct db_engine_ops db_sqlite_ops = {.connect = sqlite_connect,
                                             .disconnect = sqlite_disconnect,
                                             .run = sqlite_run,
                                             .script = sqlite_script,
+                                            .snapshot_end = sqlite_snapshot_end,
                                             .write = sqlite_write,
                                             .start = sqlite_start,
                                             .stop = sqlite_stop};

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { DEPTH_MAX = 64 };
+enum { DEPTH_MAX = 64, WRITE_DEPTH_MAX = 2048 };
 
 /* jansson recurses: depth is counted before it is let near the text. */
 static bool too_deep(struct str text)
@@ -94,9 +94,67 @@ static int dump(const char *p, size_t n, void *b)
     return 0;
 }
 
+/* What nearly all documents are made of is written by hand: jansson asks for each character what it
+ * is. It writes the rest (real numbers). */
+static void write_value(struct buf *b, const json_t *v, unsigned depth)
+{
+    const char *key;
+    json_t *one;
+    bool first = true;
+    if (depth > WRITE_DEPTH_MAX) {
+        b->err = b->err == ERR_OK ? ERR_INVALID : b->err;
+        return;
+    }
+    switch (json_typeof(v)) {
+    case JSON_OBJECT:
+        buf_add_char(b, '{');
+        json_object_foreach((json_t *)(uintptr_t)v, key, one)
+        {
+            if (!first)
+                buf_add_char(b, ',');
+            first = false;
+            buf_add_json(b, str_from(key));
+            buf_add_char(b, ':');
+            write_value(b, one, depth + 1);
+        }
+        buf_add_char(b, '}');
+        return;
+    case JSON_ARRAY:
+        buf_add_char(b, '[');
+        for (size_t i = 0; i < json_array_size(v); i++) {
+            if (i)
+                buf_add_char(b, ',');
+            write_value(b, json_array_get(v, i), depth + 1);
+        }
+        buf_add_char(b, ']');
+        return;
+    case JSON_STRING:
+        buf_add_json(b, str_of(json_string_value(v), json_string_length(v)));
+        return;
+    case JSON_INTEGER:
+        buf_printf(b, "%" JSON_INTEGER_FORMAT, json_integer_value(v));
+        return;
+    case JSON_TRUE:
+        buf_add_z(b, "true");
+        return;
+    case JSON_FALSE:
+        buf_add_z(b, "false");
+        return;
+    case JSON_NULL:
+        buf_add_z(b, "null");
+        return;
+    case JSON_REAL:
+        if (json_dump_callback(v, dump, b, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+            b->err = b->err == ERR_OK ? ERR_INVALID : b->err;
+        return;
+    }
+}
+
 void json_write(struct buf *b, const json_t *v)
 {
-    if (json_dump_callback(v, dump, b, JSON_COMPACT | JSON_ENCODE_ANY) != 0)
+    if (v)
+        write_value(b, v, 0);
+    else
         b->err = b->err == ERR_OK ? ERR_INVALID : b->err;
 }
 

@@ -8,6 +8,7 @@
 #include "journal/runs.h"
 #include "journal/state.h"
 #include "sys/file.h"
+#include "sys/turn.h"
 
 enum { RETRY_MS = 200 };
 
@@ -71,6 +72,7 @@ static bool gives_up(struct durable *d)
 static void *durable_main(void *arg)
 {
     struct durable *d = arg;
+    turn_set(TURN_BEHIND);
     pthread_mutex_lock(&d->lock);
     while (!d->stop) {
         if (!d->busy) {

@@ -13,11 +13,13 @@
 #include "journal/disk.h"
 #include "journal/wire.h"
 #include "sys/file.h"
+#include "sys/turn.h"
 
 enum {
     GATHER_MS = 40, /* after the first entry of a quiet time */
     CYCLE_MS = 100, /* from one publication to the next */
     APPLY_MS = 60,  /* at most, in one of them */
+    PASS_RECORDS = 16,
     RETRY_MS = 200,
     DURABLE_MS = 3000,
     DURABLE_BYTES = 2 * WAL_SEGMENT,
@@ -358,6 +360,8 @@ static enum err apply_batch(struct sealer *s, const struct wal_batch *b)
         e = wire_read(&rest, &r) == ERR_OK ? ERR_OK : ERR_CORRUPT;
         if (e == ERR_OK)
             e = r.type == WIRE_ENTRY ? apply_entry(s, &r) : apply_erasure(s, r.subject);
+        if (i % PASS_RECORDS == PASS_RECORDS - 1)
+            turn_pass();
     }
     return e;
 }
@@ -428,6 +432,7 @@ void *sealer_main(void *sealer)
     struct sealer *s = sealer;
     enum err e = ERR_OK;
     bool stopping = false;
+    turn_set(TURN_BEHIND);
     while (e == ERR_OK && !(stopping && s->log.position == s->wal->end)) {
         int64_t now_ms = clock_mono_ms();
         stopping = s->shared->stop;

@@ -30,6 +30,7 @@
 #include "journal/wire.h"
 #include "sys/file.h"
 #include "sys/sandbox.h"
+#include "sys/turn.h"
 
 enum {
     BATCH_MESSAGES = 4096,
@@ -521,6 +522,7 @@ static enum err run(struct proc *self, struct committer *c, struct sealer *s,
     if (durable_start(&s->durable, &c->wal) != ERR_OK ||
         pthread_create(&thread, NULL, sealer_main, s) != 0)
         return ERR_INTERNAL;
+    turn_set(TURN_QUICK);
     proc_ready(self);
     enum err e = serve(c, o->opening);
     pthread_mutex_lock(&c->shared.lock);

@@ -22,6 +22,10 @@ enum err issuer_jws(struct ctx *c, struct str compact, const char *typ /* NULL: 
 enum err access_token_read(struct ctx *c, struct str token, json_t **claims, json_t **identity,
                            const char **why) MUST_CHECK;
 
+/* The issuer made it a moment ago: its signature need not be verified here. Both are kept, shared.
+ */
+void access_token_made(struct ctx *c, struct str token, json_t *claims, json_t *identity);
+
 /* A JWT of this platform's own issuer: signature (the keys are asked of `keys`, and kept), type,
  * issuer, audience, time. *why says what is wrong (static). *claims is the context's. */
 enum err issuer_jwt(struct ctx *c, struct str compact, const char *typ /* NULL: any */,

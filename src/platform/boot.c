@@ -5,6 +5,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -23,7 +24,14 @@
 #include "web/client.h"
 #include "web/pages.h"
 
-enum { LOOPS_MAX = 16, LISTEN_MAX = 4, GRACE_MS = 5000 };
+enum {
+    LOOPS_MAX = 16,
+    LISTEN_MAX = 4,
+    SOCKETS_MAX = LISTEN_MAX * TLS_KINDS,
+    GRACE_MS = 5000,
+    CERTIFICATES_EVERY_MS = 1000,
+};
+static const char *const socket_labels[TLS_KINDS] = {"http", "https", "https.clients"};
 
 static unsigned n_loops_of(const struct settings *s)
 {
@@ -120,6 +128,7 @@ static enum err confine(struct arena *a, const struct settings *s)
                                       "/dev/urandom",
                                       "/proc/self",
                                       arena_printf(a, "%s/journal", s->data).p,
+                                      s->tls_certificates,
                                       NULL};
     const char *const write_paths[] = {arena_printf(a, "%s/spool", s->data).p, "/dev/null",
                                        "/run/postgresql", db_folder(a, s), NULL};
@@ -158,11 +167,42 @@ static enum err services_start(struct platform *pf)
     return e;
 }
 
+/* The sockets of each kind, one after another. */
+static size_t listeners(struct proc *self, int fds[SOCKETS_MAX], enum tls_kind kinds[SOCKETS_MAX])
+{
+    size_t n = 0;
+    for (int k = TLS_NONE; k < TLS_KINDS; k++) {
+        size_t more = proc_fds(self, socket_labels[k], fds + n, SOCKETS_MAX - n);
+        for (size_t i = 0; i < more; i++)
+            kinds[n + i] = (enum tls_kind)k;
+        n += more;
+    }
+    return n;
+}
+
+static struct tls *tls_start(struct platform *pf)
+{
+    const struct settings *s = pf->settings;
+    struct tls_conf conf = {.keys = pf->tls_keys,
+                            .folder = s->tls_certificates,
+                            .client_authorities = s->mtls_authorities_text};
+    if (!s->tls_port && !s->mtls_port)
+        return NULL;
+    struct tls *tls = tls_open(&conf);
+    if (tls_count(tls) == 0)
+        log_error("no_certificate", "folder", s->tls_certificates, "see", "socle tls --help");
+    return tls;
+}
+
 static void serve_until_stopped(struct proc *self, struct platform *pf)
 {
     const struct settings *s = pf->settings;
-    int listen_fds[LISTEN_MAX];
+    int listen_fds[SOCKETS_MAX];
+    enum tls_kind kinds[SOCKETS_MAX];
+    struct tls *tls = tls_start(pf);
     struct web_server_conf conf = {.listen_fds = listen_fds,
+                                   .listen_kinds = kinds,
+                                   .tls = tls,
                                    .n_loops = n_loops_of(s),
                                    .n_handlers = (unsigned)s->handlers,
                                    .limits = web_limits_default,
@@ -173,18 +213,29 @@ static void serve_until_stopped(struct proc *self, struct platform *pf)
                                    .fast = fast,
                                    .trusted_proxies = str_from(s->trusted_proxies)};
     conf.limits.body_max = (uint64_t)s->body_max;
-    conf.n_listen_fds = proc_fds(self, "http", listen_fds, COUNT_OF(listen_fds));
+    conf.n_listen_fds = listeners(self, listen_fds, kinds);
     struct web_server *server = web_server_start(&conf);
     metrics_set_server(server);
     proc_ready(self);
     log_info("web_ready", "sandbox", sandbox_state(), "loops", LOG_NUM(conf.n_loops));
-    while (!proc_wait_stop(-1))
-        ;
+    while (!proc_wait_stop(tls ? CERTIFICATES_EVERY_MS : -1))
+        if (tls)
+            tls_reload(tls);
     web_server_stop(server, GRACE_MS);
+    tls_close(tls);
+}
+
+/* Requests take and give back the same few hundred kilobytes all day: given back to the system
+ * after each, they would be asked for again by the next. */
+static void keep_memory(void)
+{
+    mallopt(M_TRIM_THRESHOLD, 8 * 1024 * 1024);
+    mallopt(M_TOP_PAD, 256 * 1024);
 }
 
 int boot_web_main(struct proc *self, void *settings)
 {
+    keep_memory();
     struct platform pf = {.settings = settings, .syslog_fd = -1};
     log_set_process("web");
     arena_init(&pf.arena);
@@ -194,6 +245,8 @@ int boot_web_main(struct proc *self, void *settings)
         e = pages_load();
     if (e == ERR_OK)
         e = open_in_process(self, settings, &pf);
+    if (e == ERR_OK)
+        pf.tls_keys = keys_connect(proc_fd(self, "keys.tls"));
     if (e == ERR_OK)
         e = route_table_start(&pf.arena);
     vault_start(&pf);
@@ -231,6 +284,8 @@ int boot_jobs_main(struct proc *self, void *settings)
     proc_ready(self);
     for (int64_t turn = 0; !proc_stopping; turn++) {
         int64_t now_ms = clock_now_ms();
+        if (turn % 60 == 0 && site_table_read(&pf) != ERR_OK)
+            log_warn("sites_read_failed");
         for (size_t i = 0; (s = boot_service(i)) != NULL; i++)
             if (s->tick)
                 s->tick(&pf, now_ms);
@@ -299,23 +354,23 @@ static bool may_be_missing(const char *text)
 }
 
 /* Returns how many sockets; 0: none, or one of them cannot be had (said on stderr). */
-static size_t listen_all(struct arena *a, const struct settings *s, int fds[LISTEN_MAX])
+static size_t listen_all(struct arena *a, const char *addresses, int64_t port, int fds[LISTEN_MAX])
 {
-    struct str rest = str_from(s->listen), part;
+    struct str rest = str_from(addresses), part;
     size_t n = 0;
     while (rest.n && n < LISTEN_MAX && str_split(&rest, ',', &part)) {
         const char *text = arena_dupz(a, str_trim(part));
-        int fd = listen_on(text, (unsigned)s->port);
+        int fd = listen_on(text, (unsigned)port);
         if (fd >= 0) {
             fds[n++] = fd;
         } else if (!may_be_missing(text)) {
-            fprintf(stderr, "socle: cannot listen on %s port %d: %s\n", text, (int)s->port,
+            fprintf(stderr, "socle: cannot listen on %s port %d: %s\n", text, (int)port,
                     strerror(errno));
             return 0;
         }
     }
     if (n == 0)
-        fprintf(stderr, "socle: no address to listen on in \"%s\"\n", s->listen);
+        fprintf(stderr, "socle: no address to listen on in \"%s\"\n", addresses);
     return n;
 }
 
@@ -340,6 +395,30 @@ static int listen_syslog(struct arena *a, const char *where)
     return fd;
 }
 
+struct sockets {
+    int fds[LISTEN_MAX];
+    size_t n;
+};
+
+/* false: said on stderr. */
+static bool sockets_open(struct arena *a, const struct settings *s, struct sockets out[TLS_KINDS])
+{
+    const struct {
+        const char *addresses;
+        int64_t port;
+    } wanted[TLS_KINDS] = {
+        {s->listen, s->port}, {s->tls_listen, s->tls_port}, {s->tls_listen, s->mtls_port}};
+    for (int k = TLS_NONE; k < TLS_KINDS; k++) {
+        out[k] = (struct sockets){0};
+        if (k != TLS_NONE && !wanted[k].port)
+            continue;
+        out[k].n = listen_all(a, wanted[k].addresses, wanted[k].port, out[k].fds);
+        if (out[k].n == 0)
+            return false;
+    }
+    return true;
+}
+
 /* One supervisor per folder: two journals on one log would be a fork of it. The descriptor stays
  * open, and the lock with it, until the process ends. */
 static bool folder_lock(const char *data)
@@ -361,7 +440,7 @@ static bool folder_lock(const char *data)
 
 static bool folder_make(const struct settings *s)
 {
-    static const char *const inside[] = {"", "/db", "/spool", "/journal"};
+    static const char *const inside[] = {"", "/db", "/spool", "/journal", "/tls"};
     char path[4096];
     for (size_t i = 0; i < COUNT_OF(inside); i++) {
         snprintf(path, sizeof path, "%s%s", s->data, inside[i]);
@@ -407,14 +486,13 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
                const struct boot_hooks *hooks)
 {
     struct arena a;
-    int fds[LISTEN_MAX];
+    struct sockets sockets[TLS_KINDS];
     if (!folder_make(s) || !folder_lock(s->data))
         return 1;
     arena_init(&a);
-    size_t n_fds = listen_all(&a, s, fds);
-    int syslog_fd = n_fds ? listen_syslog(&a, s->syslog_listen) : -1;
-    if (n_fds == 0 || syslog_fd == -1 || !prepare(s, hooks) ||
-        settings_note_served(&a, s) != ERR_OK) {
+    bool open = sockets_open(&a, s, sockets);
+    int syslog_fd = open ? listen_syslog(&a, s->syslog_listen) : -1;
+    if (!open || syslog_fd == -1 || !prepare(s, hooks) || settings_note_served(&a, s) != ERR_OK) {
         arena_free(&a);
         return 1;
     }
@@ -439,8 +517,10 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
     for (unsigned i = 0; i < n_loops_of(s) + 1; i++)
         proc_plan_channel(plan, web_at, journal_at, "journal");
     proc_plan_channel(plan, jobs_at, journal_at, "journal");
-    for (size_t i = 0; i < n_fds; i++)
-        proc_plan_socket(plan, web_at, fds[i], "http");
+    proc_plan_channel(plan, web_at, keys_at, "keys.tls");
+    for (int k = TLS_NONE; k < TLS_KINDS; k++)
+        for (size_t i = 0; i < sockets[k].n; i++)
+            proc_plan_socket(plan, web_at, sockets[k].fds[i], socket_labels[k]);
     if (syslog_fd >= 0)
         proc_plan_socket(plan, web_at, syslog_fd, "syslog");
     log_set_process("supervisor");

@@ -45,6 +45,8 @@ const struct route *route_find(enum site_kind kind, struct str method, struct st
 enum err route_table_start(struct arena *a) MUST_CHECK;
 void dispatch(struct web_request *rq, struct web_response *rs, void *platform);
 enum err site_table_start(struct platform *pf) MUST_CHECK;
+/* Reads it anew: jobs does, which hears no changes. */
+enum err site_table_read(struct platform *pf) MUST_CHECK;
 struct site *site_find(struct platform *pf, struct arena *a, struct str host);
 
 /* Outbox: sends what was not confirmed. all: also the young rows (start-up). */

@@ -2,8 +2,11 @@
 #include "platform/ctx.h"
 
 #include <stdlib.h>
+#include "base/clock.h"
 #include "platform/boot.h"
 #include "web/pages.h"
+
+enum { LATER_MAX_MS = 8000 };
 
 struct ctx *ctx_make(struct platform *pf, struct arena *a)
 {
@@ -110,6 +113,12 @@ void ctx_cookie(struct ctx *c, const char *name, struct str value, int64_t max_a
 struct str ctx_cookie_get(const struct ctx *c, const char *name)
 {
     return cookie_get(ctx_header(c, "Cookie"), cookie_name(c->arena, name, is_secure(c)));
+}
+
+bool ctx_later(struct ctx *c)
+{
+    c->rs->later = clock_mono_ms() - c->rq->came_ms < LATER_MAX_MS;
+    return c->rs->later;
 }
 
 enum err ctx_fail(struct ctx *c, const struct fault *f, enum err e, struct str detail)

@@ -50,10 +50,12 @@ struct ctx {
     char trace_id[33];
     struct fault fault;
     struct str fault_detail;
-    json_t *fault_extra; /* more members for the problem+json */
+    json_t *fault_extra; /* more members for the problem+json; the context lets go of it */
+    unsigned retry_after_s; /* 0: the status' own */
     struct str path_value[8];
     const char *page; /* set by ctx_page, drawn by the RENDER stage */
     json_t *page_data;
+    bool script;            /* the page has a script of ours: passkeys only */
     struct buf form_action; /* more origins for the CSP's form-action */
 };
 
@@ -76,6 +78,10 @@ enum err ctx_json(struct ctx *c, int status, json_t *body /* stolen */) MUST_CHE
 enum err ctx_text(struct ctx *c, int status, const char *content_type, struct str body) MUST_CHECK;
 /* 303 See Other. Only to a path of this site, or to an address the caller validated. */
 enum err ctx_redirect(struct ctx *c, struct str location) MUST_CHECK;
+/* There is no room for this request now: true when it waits its turn and comes again (then return
+ * ERR_AGAIN, with nothing written), false when it has waited long enough. Only where others that
+ * are under way hold the room. */
+bool ctx_later(struct ctx *c);
 /* Lets the page's form be redirected there by its POST: adds the origin to form-action of the CSP.
  */
 void ctx_form_action(struct ctx *c, struct str url);

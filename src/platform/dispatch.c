@@ -9,6 +9,7 @@
 #include "platform/explain.h"
 #include "platform/render.h"
 #include "platform/session.h"
+#include "platform/throttle.h"
 
 /* Handlers that call this platform again may not fill the pool: the calls need threads too. */
 static _Atomic int self_calls_under_way;
@@ -16,6 +17,7 @@ static _Atomic int self_calls_under_way;
 static const struct fault f_not_found = {"SOC-404", 404, "platform", "Not Found"};
 static const struct fault f_method = {"SOC-405", 405, "platform", "Method Not Allowed"};
 static const struct fault f_misdirected = {"SOC-421", 421, "platform", "Misdirected Request"};
+static const struct fault f_clear = {"SOC-403-CLEAR", 403, "platform", "Only Over TLS"};
 static const struct fault f_csrf = {"SOC-403-FORM", 403, "platform", "Form Not From This Site"};
 static const struct fault f_role = {"SOC-403-ROLE", 403, "platform", "Forbidden"};
 static const struct fault f_busy = {"SOC-503-BUSY", 503, "platform", "Busy"};
@@ -33,16 +35,44 @@ static enum err stage_limit(struct ctx *c)
     return ERR_OK;
 }
 
+/* Where this program ends TLS itself and its address is https, what comes in clear is sent there:
+ * reads by a redirection, all else refused, since it was said in clear already. Machines that look
+ * whether it lives may ask in clear. */
+static enum err in_clear(struct ctx *c)
+{
+    const struct settings *s = c->pf->settings;
+    struct str base = c->site->kind == SITE_PORTAL ? str_from(s->base_url) : c->site->base_url;
+    bool reads = c->rq->method == HTTP_GET || c->rq->method == HTTP_HEAD;
+    if (!str_starts(base, STR("https://")))
+        return ERR_OK;
+    if (c->rq->secure) {
+        web_header(c->rs, "Strict-Transport-Security", STR("max-age=31536000"));
+        return ERR_OK;
+    }
+    if (s->tls_port == 0 || str_eq_z(c->rq->path, "/healthz") || str_eq_z(c->rq->path, "/readyz"))
+        return ERR_OK;
+    if (!reads)
+        return ctx_fail(c, &f_clear, ERR_DENIED, STR_NONE);
+    web_header(
+        c->rs, "Location",
+        arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(base), STR_ARG(c->rq->head->target)));
+    c->rs->status = 308;
+    return ERR_AGAIN;
+}
+
 static enum err stage_route(struct ctx *c)
 {
     bool other_method;
     c->site = site_find(c->pf, c->arena, c->rq->host);
     if (!c->site)
         return ctx_fail(c, &f_misdirected, ERR_NOT_FOUND, c->rq->host);
+    enum err e = in_clear(c);
+    if (e != ERR_OK)
+        return e;
     struct str method = str_from(http_method_name(c->rq->method));
     c->route = route_find(c->site->kind, method, c->rq->path, c->path_value, &other_method);
     if (c->route)
-        return ERR_OK;
+        return c->route->flags & ROUTE_THROTTLED ? throttle_hold_address(c) : ERR_OK;
     return ctx_fail(c, other_method ? &f_method : &f_not_found, ERR_NOT_FOUND, c->rq->path);
 }
 
@@ -108,10 +138,11 @@ static enum err stage_handler(struct ctx *c)
 {
     bool calls_self = c->route->flags & ROUTE_CALLS_SELF;
     if (calls_self) {
+        db_snapshot_end(c->pf->db); /* it waits for others */
         int room = (int)(c->pf->settings->handlers + 1) / 2;
         if (atomic_fetch_add(&self_calls_under_way, 1) >= room) {
             atomic_fetch_sub(&self_calls_under_way, 1);
-            return ctx_fail(c, &f_busy, ERR_UNAVAILABLE, STR_NONE);
+            return ctx_later(c) ? ERR_AGAIN : ctx_fail(c, &f_busy, ERR_UNAVAILABLE, STR_NONE);
         }
     }
     enum err e = c->route->handler(c);
@@ -134,7 +165,8 @@ static enum err stage_journal(struct ctx *c)
     }
 static const struct stage_row stages[] = {
     STAGE("LIMIT", stage_limit, "query and form are well-formed and within limits"),
-    STAGE("ROUTE", stage_route, "host names a site, method and path name a route"),
+    STAGE("ROUTE", stage_route,
+          "host names a site, method and path name a route; not too often an address"),
     STAGE("SESSION", stage_session, "cookie names a session of this site"),
     STAGE("CSRF", stage_csrf, "a POST comes from a page of this site"),
     STAGE("POLICY", stage_policy, "the session's role may"),
@@ -170,10 +202,12 @@ void dispatch(struct web_request *rq, struct web_response *rs, void *platform)
     c->rs = rs;
     memcpy(c->trace_id, rq->trace_id, sizeof c->trace_id);
     render_language(c);
+    db_snapshot_begin(c->pf->db);
     for (size_t i = 0; i < COUNT_OF(stages) && e == ERR_OK; i++)
         e = stages[i].fn(c);
     if (e != ERR_OK && e != ERR_AGAIN) /* ERR_AGAIN: answered already (a redirection) */
         render_fault(c, e);
+    db_snapshot_end(c->pf->db);
     log_request(c, e, started_us);
     ctx_free(c);
 }

@@ -21,7 +21,9 @@ struct mail_sealed {
     struct str data;
 };
 enum err mail_seal(struct ctx *c, const struct mail *m, struct mail_sealed *out) MUST_CHECK;
-/* Inside the closure of a transaction. Without a relay in the settings nothing is queued. */
+bool mail_address_ok(struct str to);
+/* Inside the closure of a transaction. Without a relay in the settings nothing is queued: mail_seal
+ * leaves `data` empty. owner and kind must live until then. */
 enum err mail_queue(struct db_conn *db, const struct mail_sealed *m, int64_t now_ms) MUST_CHECK;
 /* In jobs, every second: sends what is due in a thread of its own; tries again after 1, 2, 4 ...
  * minutes, gives up after 12 tries and logs it without the address. */

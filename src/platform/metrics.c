@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include "base/clock.h"
 #include "platform/change.h"
+#include "platform/mail_inner.h"
 #include "sys/resolve.h"
 
 static const struct web_server *server;
@@ -47,6 +48,7 @@ enum err metrics_page(struct ctx *c)
                    (unsigned long long)n.by_status[i]);
     line(b, "socle_change_age_ms", "gauge", "Age of the last confirmed change poll.",
          (uint64_t)(clock_mono_ms() - change_confirmed_ms()));
+    mail_metrics(c, b);
     web_header(c->rs, "Content-Type", STR("text/plain; version=0.0.4"));
     return ERR_OK;
 }

@@ -82,12 +82,26 @@ static json_t *responses(const struct route *r)
     return list;
 }
 
+/* Who may ask, in words. */
+static const char *description(const struct route *r)
+{
+    static const char *const who[ROLE_COUNT] = {
+        [ROLE_PUBLIC] = "For everybody.",
+        [ROLE_USER] = "For a person signed in: with a session on the page, with an access token "
+                      "where the operation is an API's.",
+        [ROLE_AGENT] = "For an agent of the site's organisation: with a session on the page, with "
+                       "an access token where the operation is an API's.",
+        [ROLE_ADMIN] = "For the platform's operator.",
+        [ROLE_CLIENT] = "For a program, which the operation itself authenticates."};
+    return who[r->role];
+}
+
 static json_t *operation(struct arena *a, const char *service, const struct route *r)
 {
-    json_t *op =
-        json_pack("{s:o, s:s, s:[s], s:o, s:o, s:o}", "operationId", operation_id(a, service, r),
-                  "summary", r->help, "tags", service, "parameters", parameters(r->path),
-                  "security", security(r), "responses", responses(r));
+    json_t *op = json_pack("{s:o, s:s, s:s, s:[s], s:o, s:o, s:o}", "operationId",
+                           operation_id(a, service, r), "summary", r->help, "description",
+                           description(r), "tags", service, "parameters", parameters(r->path),
+                           "security", security(r), "responses", responses(r));
     if (strcmp(r->method, "POST") == 0)
         json_object_set_new(
             op, "requestBody",
@@ -141,13 +155,17 @@ static void add_gateway(struct ctx *c, json_t *paths)
     {
         const char *id = json_get_z(api, "id", ""), *version = json_get_z(api, "version", "");
         const char *path = arena_printf(c->arena, "/gw/%s/%s/{path}", id, version).p;
-        json_t *op = json_pack(
-            "{s:s, s:s, s:[s], s:[o], s:[{s:[s]}], s:{s:{s:s}, s:{s:s}}}", "operationId",
-            arena_printf(c->arena, "gateway.get_%s_%s", id, version).p, "summary",
-            json_get_z(json_get(api, "title"), "en", id), "tags", "gateway", "parameters",
-            parameter("path", 4, "path"), "security", "accessToken", json_get_z(api, "scope", ""),
-            "responses", "200", "description", "The provider's answer, cut down to the contract.",
-            "default", "$ref", "#/components/responses/Problem");
+        json_t *op =
+            json_pack("{s:s, s:s, s:s, s:[s], s:[o], s:[{s:[]}], s:{s:{s:s}, s:{s:s}}}",
+                      "operationId", arena_printf(c->arena, "gateway.get_%s_%s", id, version).p,
+                      "summary", json_get_z(json_get(api, "title"), "en", id), "description",
+                      arena_printf(c->arena, "For a program with an access token of the scope %s.",
+                                   json_get_z(api, "scope", ""))
+                          .p,
+                      "tags", "gateway", "parameters", parameter("path", 4, "path"), "security",
+                      "accessToken", "responses", "200", "description",
+                      "The provider's answer, cut down to the contract.", "default", "$ref",
+                      "#/components/responses/Problem");
         if (op)
             json_object_set_new(path_item(paths, path), "get", op);
     }
@@ -173,6 +191,16 @@ static const char components[] =
     "\"content\":{\"application/problem+json\":{\"schema\":{\"$ref\":"
     "\"#/components/schemas/Problem\"}}}}}}";
 
+static json_t *tags(void)
+{
+    json_t *list = json_array();
+    const struct service *s;
+    for (size_t i = 0; (s = boot_service(i)) != NULL; i++)
+        json_array_append_new(list, two_words("name", s->name));
+    json_array_append_new(list, two_words("name", "gateway"));
+    return list;
+}
+
 enum err openapi_page(struct ctx *c)
 {
     json_t *shared, *paths = json_object();
@@ -185,11 +213,13 @@ enum err openapi_page(struct ctx *c)
     add_gateway(c, paths);
     const struct str name = strcmp(c->lang, "en") == 0 ? c->site->name_en : c->site->name_fr;
     return ctx_json(c, 200,
-                    json_pack("{s:s, s:{s:s#, s:s, s:s}, s:[{s:s#}], s:o, s:o}", "openapi", "3.0.3",
-                              "info", "title", name.p, (int)name.n, "version", SOCLE_VERSION,
-                              "description",
+                    json_pack("{s:s, s:{s:s#, s:s, s:s, s:{s:s, s:o}}, s:[{s:s#}], s:o, s:o, s:o}",
+                              "openapi", "3.0.3", "info", "title", name.p, (int)name.n, "version",
+                              SOCLE_VERSION, "description",
                               "Every operation of this site, generated from the "
                               "table that serves it.",
-                              "servers", "url", c->site->base_url.p, (int)c->site->base_url.n,
+                              "contact", "name", c->pf->settings->brand_name, "url",
+                              json_string(portal_url(c, "/legal").p), "servers", "url",
+                              c->site->base_url.p, (int)c->site->base_url.n, "tags", tags(),
                               "paths", paths, "components", shared));
 }

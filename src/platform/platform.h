@@ -18,10 +18,11 @@ struct platform {
     const struct settings *settings;
     struct db *db;
     struct keys *keys;
+    struct keys *tls_keys; /* signs with TLS keys alone; in web */
     struct journal *journal;     /* blocking client for handlers */
     const int *loop_journal_fds; /* one channel per loop, for the fast lane; NULL elsewhere */
     size_t n_loop_journal_fds;
-    int syslog_fd; /* listening, in web; -1: none */
+    int syslog_fd;          /* listening, in web; -1: none */
     uint8_t token_seal[32]; /* shared secrets handed out by keys at start */
     uint8_t cookie_secret[32];
     struct arena arena; /* process lifetime */
@@ -45,6 +46,7 @@ enum {
     ROUTE_API = 1, /* errors as problem+json, no cookie, no CSRF; for ROLE_USER and ROLE_AGENT
                       the caller shows an access token (api.c), and a JSON body is its form */
     ROUTE_CROSS_SITE = 2, /* POST allowed from other origins (OpenID authorize) */
+    ROUTE_THROTTLED = 8,  /* an address may ask so often (setting throttle_address) */
     ROUTE_CALLS_SELF = 4, /* its handler calls this platform over HTTP: such handlers never take the
                              last half of the pool, so the calls they make find a thread */
 };

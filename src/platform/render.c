@@ -33,9 +33,9 @@ static void headers(struct ctx *c)
 {
     struct str csp = arena_printf(
         c->arena,
-        "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'" STR_FMT
+        "default-src 'none'; %sstyle-src 'self'; img-src 'self'; form-action 'self'" STR_FMT
         "; frame-ancestors 'none'; base-uri 'none'",
-        STR_ARG(buf_str(&c->form_action)));
+        c->script ? "script-src 'self'; " : "", STR_ARG(buf_str(&c->form_action)));
     web_header(c->rs, "Content-Type", STR("text/html; charset=utf-8"));
     web_header(c->rs, "Content-Security-Policy", csp);
     web_header(c->rs, "X-Content-Type-Options", STR("nosniff"));
@@ -242,8 +242,12 @@ void render_fault(struct ctx *c, enum err e)
     c->rs->status = c->fault.status;
     c->rs->n_headers = 0;
     buf_reset(&c->rs->body);
-    if (c->fault.status == 503)
-        web_header(c->rs, "Retry-After", STR("2"));
+    unsigned wait_s = c->retry_after_s         ? c->retry_after_s
+                      : c->fault.status == 503 ? 2
+                      : c->fault.status == 429 ? 60
+                                               : 0;
+    if (wait_s)
+        web_header(c->rs, "Retry-After", arena_printf(c->arena, "%u", wait_s));
     if (c->fault.status == 401) /* RFC 6750 3 */
         web_header(c->rs, "WWW-Authenticate",
                    ctx_header(c, "Authorization").p ? STR("Bearer error=\"invalid_token\"")

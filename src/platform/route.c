@@ -7,12 +7,16 @@
 #include "base/map.h"
 #include "platform/change.h"
 #include "platform/ctx.h"
+#include "platform/mail_inner.h"
+#include "platform/throttle.h"
 
 const struct service *boot_service(size_t i)
 {
-    if (i == 0)
-        return &service_platform;
-    return i - 1 < services_n ? services[i - 1] : NULL;
+    static const struct service *const own[] = {&service_platform, &service_mail,
+                                                &service_throttle};
+    if (i < COUNT_OF(own))
+        return own[i];
+    return i - COUNT_OF(own) < services_n ? services[i - COUNT_OF(own)] : NULL;
 }
 
 /* Routes by their first segment; those that start with a name in braces under "{". */
@@ -181,6 +185,11 @@ static void on_change(struct platform *pf, const struct change *list, size_t n, 
 enum err site_table_start(struct platform *pf)
 {
     change_subscribe(pf, on_change, NULL);
+    return sites_read(pf);
+}
+
+enum err site_table_read(struct platform *pf)
+{
     return sites_read(pf);
 }
 

@@ -5,13 +5,17 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "platform/ctx.h"
+#include "platform/errors.h"
 #include "platform/health.h"
+#include "platform/hook.h"
+#include "platform/hook_pages.h"
 #include "platform/kept.h"
 #include "platform/metrics.h"
 #include "platform/openapi.h"
 #include "platform/org_cli.h"
 #include "platform/render.h"
 #include "platform/rp.h"
+#include "platform/tls_cli.h"
 #include "web/assets.h"
 #include "web/pages.h"
 
@@ -47,6 +51,19 @@ static const struct db_migration migrations[] = {
      " data BLOB NOT NULL, created_at BIGINT NOT NULL);"
      "CREATE INDEX kept_form_subject ON kept_form(host, subject);"
      "CREATE INDEX kept_form_created ON kept_form(created_at);"},
+    {"platform", 40,
+     "CREATE TABLE hook("
+     " org TEXT PRIMARY KEY, url TEXT NOT NULL, secret BLOB NOT NULL, at_ms BIGINT NOT NULL);"
+     "CREATE TABLE hook_delivery("
+     " id TEXT PRIMARY KEY, org TEXT NOT NULL, event TEXT NOT NULL, body TEXT NOT NULL,"
+     " state TEXT NOT NULL, tries BIGINT NOT NULL, next_at BIGINT NOT NULL,"
+     " status BIGINT NOT NULL, at_ms BIGINT NOT NULL);"
+     "CREATE INDEX hook_delivery_next ON hook_delivery(state, next_at);"
+     "CREATE INDEX hook_delivery_org ON hook_delivery(org, id);"
+     "CREATE INDEX hook_delivery_at ON hook_delivery(at_ms);"},
+    {"platform", 41,
+     "CREATE TABLE org_mail("
+     " org TEXT PRIMARY KEY, address BLOB NOT NULL, at_ms BIGINT NOT NULL);"},
 };
 
 static enum err static_file(struct ctx *c)
@@ -139,10 +156,12 @@ static enum err security_txt(struct ctx *c)
     return ctx_text(c, 200, "text/plain; charset=utf-8", text);
 }
 
-/* Where password managers send people (W3C, change-password URL): there is no password here to
- * change, and the page says where there is. */
+/* Where password managers send people (W3C, change-password URL): to her account where there are
+ * accounts of our own; else there is no password here, and the page says where there is. */
 static enum err change_password(struct ctx *c)
 {
+    if (c->pf->settings->own_accounts)
+        return ctx_redirect(c, portal_url(c, "/compte"));
     return ctx_page(c, "platform/change_password", NULL);
 }
 
@@ -163,6 +182,9 @@ static const struct route routes[] = {
     ROUTE("GET", "/security", SITE_ANY, ROLE_PUBLIC, 0, security, "How to report a weakness."),
     ROUTE("GET", "/sitemap", SITE_ANY, ROLE_PUBLIC, 0, sitemap, "Site map."),
     ROUTE("GET", "/status", SITE_ANY, ROLE_PUBLIC, 0, status, "Status of the service."),
+    ROUTE("GET", "/erreurs", SITE_ANY, ROLE_PUBLIC, 0, error_list, "Every code of a refusal."),
+    ROUTE("GET", "/erreurs/{code}", SITE_ANY, ROLE_PUBLIC, 0, error_page,
+          "What one code means, and what to do."),
     ROUTE("GET", "/healthz", SITE_ANY, ROLE_PUBLIC, ROUTE_API, health_live,
           "200 as long as the process serves."),
     ROUTE("GET", "/readyz", SITE_ANY, ROLE_PUBLIC, ROUTE_API, health_ready,
@@ -185,12 +207,33 @@ static const struct route routes[] = {
     ROUTE_TWIN("POST", "/deconnexion", SITE_ORG, ROLE_PUBLIC, 0, rp_sign_out,
                "Ends the session here and at the issuer.",
                "-: ends a browser's session; a program forgets its token or has it revoked"),
+    ROUTE_TWIN("GET", "/agent/evenements", SITE_ORG, ROLE_AGENT, 0, hook_page,
+               "Where this body is told of events, and what it was told.", "GET /api/hooks"),
+    ROUTE_TWIN("POST", "/agent/evenements", SITE_ORG, ROLE_AGENT, 0, hook_page_post,
+               "Sets that address.", "POST /api/hooks"),
+    ROUTE_TWIN("POST", "/agent/evenements/courriel", SITE_ORG, ROLE_AGENT, 0, hook_page_mail,
+               "Sets where this body is written to.", "POST /api/hooks/mail"),
+    ROUTE_TWIN("POST", "/agent/evenements/{id}/rejouer", SITE_ORG, ROLE_AGENT, 0, hook_page_replay,
+               "Sends an event again.", "POST /api/hooks/deliveries/{id}/replay"),
+    ROUTE("GET", "/api/hooks", SITE_ORG, ROLE_AGENT, ROUTE_API, hook_api_get,
+          "Where this body is told of events."),
+    ROUTE("POST", "/api/hooks", SITE_ORG, ROLE_AGENT, ROUTE_API, hook_api_set,
+          "Sets that \"url\" (empty: none); the secret comes back once."),
+    ROUTE("GET", "/api/hooks/mail", SITE_ORG, ROLE_AGENT, ROUTE_API, hook_api_mail,
+          "Where this body is written to."),
+    ROUTE("POST", "/api/hooks/mail", SITE_ORG, ROLE_AGENT, ROUTE_API, hook_api_mail_set,
+          "Sets that \"address\" (empty: none)."),
+    ROUTE("GET", "/api/hooks/deliveries", SITE_ORG, ROLE_AGENT, ROUTE_API, hook_api_deliveries,
+          "What this body was told, newest first."),
+    ROUTE("POST", "/api/hooks/deliveries/{id}/replay", SITE_ORG, ROLE_AGENT, ROUTE_API,
+          hook_api_replay, "Sends an event again."),
     ROUTE_TWIN("GET", "/reprendre/{id}", SITE_ANY, ROLE_PUBLIC, 0, kept_page,
                "What was typed before the session ended, to be sent again.",
                "-: a program still has what it sent"),
 };
 
 static const struct command commands[] = {
+    {"tls", "certificates: make, request, install, import", tls_cli},
     {"org", "list and put organisations, give one its site", org_cli},
 };
 
@@ -202,4 +245,5 @@ const struct service service_platform = {
     .n_migrations = COUNT_OF(migrations),
     .commands = commands,
     .n_commands = COUNT_OF(commands),
+    .tick = hook_tick,
 };

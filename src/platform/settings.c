@@ -3,8 +3,10 @@
  * a stopped one. */
 #include "platform/settings.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include "base/buf.h"
 #include "base/log.h"
 #include "sys/file.h"
 
@@ -25,6 +27,14 @@ static const struct setting table[] = {
     S(database, TEXT, "", "sqlite:FILE or postgresql://... ; empty: sqlite:<data>/db/socle.db"),
     S(listen, TEXT, "127.0.0.1,::1", "Addresses to listen on, at most 4, with commas between."),
     S(port, NUMBER, "8080", "Port to listen on."),
+    S(tls_listen, TEXT, "", "Addresses to listen on with TLS; empty: as listen."),
+    S(tls_port, NUMBER, "0", "Port for TLS; 0: none, TLS is ended by a proxy."),
+    S(mtls_port, NUMBER, "0",
+      "Port for TLS where each client shows a certificate (RFC 8705); 0: none."),
+    S(tls_certificates, TEXT, "",
+      "Folder of certificates, NAME.pem with its chain; empty: <data>/tls. Keys: socle tls --help"),
+    S(mtls_authorities, TEXT, "",
+      "File of the authorities of client certificates; empty: certificates that sign themselves."),
     S(base_url, TEXT, "",
       "Public address of the portal and the issuer; empty: http://localhost:PORT"),
     S(journal_origin, TEXT, "",
@@ -33,9 +43,15 @@ static const struct setting table[] = {
     S(witness_logs, TEXT, "", "File of the logs it watches and cosigns: a verifier key a line."),
     S(witnesses, TEXT, "", "File of the witnesses of its log: a verifier key and a URL a line."),
     S(loops, NUMBER, "0", "Event loops; 0: one per core."),
-    S(handlers, NUMBER, "16", "Threads that run handlers."),
+    S(handlers, NUMBER, "32", "Threads that run handlers."),
     S(trusted_proxies, TEXT, "", "Addresses whose X-Forwarded-* and Forwarded headers count."),
+    S(own_accounts, YES_NO, "no", "Citizens may open an account of this platform's own."),
+    S(desk_orgs, TEXT, "",
+      "Organisations whose agents check papers at a desk: ids, blanks between."),
+    S(passkey_anchors, TEXT, "",
+      "Folder of PEM certificates of makers of passkeys that count for the high level."),
     S(allow_inside, YES_NO, "no", "Outgoing calls may reach loopback and private addresses."),
+    S(ping_seconds, NUMBER, "60", "Seconds between two looks at each provider; 0: none."),
     S(demo, YES_NO, "no", "Load the demonstration world and run its processes."),
     S(sandbox_providers, TEXT, "",
       "Identity providers whose people a sandbox client may meet, with blanks between; empty: all "
@@ -55,6 +71,20 @@ static const struct setting table[] = {
     S(syslog_listen, TEXT, "",
       "ADDRESS:PORT for syslog in clear (RFC 5424); loopback only; empty: none."),
     S(alert_mail, TEXT, "", "Address that alerts are mailed to; empty: none."),
+    S(mail_relay, TEXT, "",
+      "Relay of outgoing mail: smtp://HOST:PORT (STARTTLS, unless it is on this machine) or "
+      "smtps://HOST:PORT; empty: no mail is sent."),
+    S(mail_from, TEXT, "", "Address that mails come from; needed with mail_relay."),
+    S(mail_login_file, TEXT, "",
+      "File with the login on its first line and the password on its second; empty: none."),
+    S(civil_register, TEXT, "",
+      "Address of the civil register's adapter, asked at each citizen's sign-in; empty: none."),
+    S(civil_register_down_pass, YES_NO, "no", "Who signs in while it is down passes unchecked."),
+    S(throttle_address, NUMBER, "600",
+      "Sign-in pages an address may ask for in a minute; the loopback is not counted; 0: no "
+      "limit."),
+    S(throttle_client, NUMBER, "0",
+      "Sign-ins a client may begin in a minute on each node; 0: no limit."),
     S(log_level, TEXT, "info", "debug, info, warn or error."),
     S(session_idle_s, NUMBER, "1800", "Seconds without a request that end a session."),
     S(session_max_s, NUMBER, "43200", "Seconds after which a session ends in any case."),
@@ -214,24 +244,79 @@ static const char *served_base_url(struct arena *a, const struct settings *s)
     return web && str_is_utf8(text) ? arena_dupz(a, text) : "";
 }
 
+/* All the .pem files of a folder, one behind the other. */
+static enum err read_folder(struct arena *a, const char *path, struct str *out)
+{
+    enum { FILE_MAX = 64 * 1024, ALL_MAX = 1024 * 1024 };
+    struct str text;
+    struct buf all;
+    *out = STR("");
+    if (!*path)
+        return ERR_OK;
+    DIR *d = opendir(path);
+    enum err e = d ? ERR_OK : ERR_IO;
+    buf_init(&all, ALL_MAX);
+    for (struct dirent *f; e == ERR_OK && (f = readdir(d)) != NULL;) {
+        if (!str_ends(str_from(f->d_name), STR(".pem")))
+            continue;
+        e = file_read(a, arena_printf(a, "%s/%s", path, f->d_name).p, FILE_MAX, &text);
+        if (e == ERR_OK) {
+            buf_add_str(&all, text);
+            buf_add_char(&all, '\n');
+        }
+    }
+    if (d)
+        closedir(d);
+    e = e == ERR_OK ? all.err : e;
+    *out = arena_dup(a, buf_str(&all));
+    buf_free(&all);
+    if (e != ERR_OK)
+        fprintf(stderr, "socle: %s: cannot be read (%s)\n", path, err_name(e));
+    return e == ERR_OK ? ERR_OK : ERR_INVALID;
+}
+
 /* Settings whose default depends on others. */
 static enum err complete(struct arena *a, struct settings *out, bool serves)
 {
     if (!*out->database) /* in a folder of its own: processes are let into it, not into the keys */
         out->database = arena_printf(a, "sqlite:%s/db/socle.db", out->data).p;
-    if (out->demo) /* its bodies live on the loopback */
-        out->allow_inside = true;
+    if (out->demo) {
+        out->allow_inside = true; /* its bodies live on the loopback */
+        out->own_accounts = true;
+        if (!*out->desk_orgs)
+            out->desk_orgs = "ville-de-nantes-demo";
+    }
     if (!*out->base_url && !serves)
         out->base_url = served_base_url(a, out);
     if (!*out->base_url)
         out->base_url = arena_printf(a, "http://localhost:%d", (int)out->port).p;
+    if (!*out->tls_certificates)
+        out->tls_certificates = arena_printf(a, "%s/tls", out->data).p;
+    if (!*out->tls_listen)
+        out->tls_listen = out->listen;
     struct str host = host_of(str_from(out->base_url));
     if (!*out->journal_origin)
         out->journal_origin = arena_printf(a, STR_FMT "/journal", STR_ARG(host)).p;
     if (!*out->witness_name)
         out->witness_name = arena_printf(a, STR_FMT "/witness", STR_ARG(host)).p;
-    enum err e = read_named(a, out->witness_logs, &out->witness_logs_text);
-    return e == ERR_OK ? read_named(a, out->witnesses, &out->witnesses_text) : e;
+    enum err e = read_named(a, out->mtls_authorities, &out->mtls_authorities_text);
+    if (e == ERR_OK)
+        e = read_named(a, out->witness_logs, &out->witness_logs_text);
+    if (e == ERR_OK)
+        e = read_named(a, out->witnesses, &out->witnesses_text);
+    if (e == ERR_OK)
+        e = read_folder(a, out->passkey_anchors, &out->passkey_anchors_text);
+    if (e == ERR_OK)
+        e = read_named(a, out->mail_login_file, &out->mail_login_text);
+    bool relay = str_starts(str_from(out->mail_relay), STR("smtp://")) ||
+                 str_starts(str_from(out->mail_relay), STR("smtps://"));
+    bool from = str_find_char(str_from(out->mail_from), '@') > 0;
+    if (e == ERR_OK && *out->mail_relay && (!relay || !from)) {
+        fprintf(stderr, "socle: mail_relay is smtp://HOST:PORT or smtps://HOST:PORT, with "
+                        "mail_from an address\n");
+        return ERR_INVALID;
+    }
+    return e;
 }
 
 enum err settings_load(struct arena *a, int *argc, char **argv, struct settings *out)

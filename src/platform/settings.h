@@ -11,10 +11,16 @@
 #include "base/str.h"
 
 struct settings {
-    const char *data;     /* folder of everything that is kept */
-    const char *database; /* "sqlite:<data>/db/socle.db" or "postgresql://..." */
-    const char *listen;   /* "127.0.0.1,::1" */
-    int64_t port;         /* 8080 */
+    const char *data;             /* folder of everything that is kept */
+    const char *database;         /* "sqlite:<data>/db/socle.db" or "postgresql://..." */
+    const char *listen;           /* "127.0.0.1,::1" */
+    int64_t port;                 /* 8080 */
+    const char *tls_listen;       /* "" : as `listen` */
+    int64_t tls_port;             /* 0: no TLS here */
+    int64_t mtls_port;            /* 0: no listener for client certificates */
+    const char *tls_certificates; /* folder: "<data>/tls" */
+    const char *mtls_authorities; /* file; read once: see mtls_authorities_text */
+    struct str mtls_authorities_text;
     const char *base_url; /* "http://localhost:8080": the portal and the issuer; no final '/' */
     const char *journal_origin; /* "localhost/socle-journal": the log's name in its checkpoints */
     const char *witness_name;   /* this platform's name as a witness: "localhost/witness" */
@@ -24,6 +30,11 @@ struct settings {
     int64_t loops;                                /* 0: one per core */
     int64_t handlers;                             /* 16 */
     const char *trusted_proxies;
+    bool own_accounts;           /* citizens may have an account of ours */
+    const char *desk_orgs;       /* whose agents check papers; blank-separated ids */
+    const char *passkey_anchors; /* folder of makers' certificates; read once: */
+    struct str passkey_anchors_text;
+    int64_t ping_seconds;
     bool allow_inside;             /* outgoing calls to loopback and private addresses */
     bool demo;                     /* the demonstration world is loaded and its processes run */
     const char *sandbox_providers; /* "" all in the demonstration, none elsewhere */
@@ -32,10 +43,15 @@ struct settings {
     const char *help_line;                                    /* whom to call */
     const char *publisher, *publication_director, *site_host; /* legal mentions; "" not set */
     const char *security_contact;                             /* an address; "" none */
-    int64_t trace_days;        /* technical traces are kept so long */
-    const char *trace_rules;   /* thresholds: src/core/traces/rules.c */
-    const char *syslog_listen; /* "127.0.0.1:1514"; "" none */
-    const char *alert_mail;    /* "" none */
+    int64_t trace_days;                                   /* technical traces are kept so long */
+    const char *trace_rules;                              /* thresholds: src/core/traces/rules.c */
+    const char *syslog_listen;                            /* "127.0.0.1:1514"; "" none */
+    const char *alert_mail;                               /* "" none */
+    const char *mail_relay, *mail_from, *mail_login_file; /* relay "": no mail is sent */
+    struct str mail_login_text;                           /* what is in the file */
+    const char *civil_register; /* adapter of the civil register; "" none */
+    bool civil_register_down_pass;
+    int64_t throttle_address, throttle_client; /* requests a minute; 0: no limit */
     const char *log_level;
     int64_t session_idle_s, session_max_s;
     int64_t body_max;

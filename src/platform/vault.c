@@ -11,7 +11,7 @@
 #include "platform/boot.h"
 #include "platform/change.h"
 
-enum { CACHE_N = 1024 };
+enum { CACHE_N = 8192 };
 static struct cached {
     char subject[160];
     uint8_t key[SEAL_KEY_LEN];

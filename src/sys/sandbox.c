@@ -265,7 +265,8 @@ static const struct judged {
     {CALL(prctl), 0, ALWAYS, 0, AN_INT, PR_SET_NAME, 0, 0, 0},
     {CALL(prctl), 0, ALWAYS, 0, AN_INT, PR_GET_NAME, 0, 0, 0},
     {CALL(prctl), EPERM, ALWAYS, 0, AN_INT, PR_SET_VMA_NAME, 0, 0, 0},
-    {CALL(prlimit64), 0, ALWAYS, 2, POINTER, 0, 0, 0, 0}, /* reading */
+    {CALL(sched_setattr), 0, ALWAYS, 0, AN_INT, 0, 0, 0, 0}, /* of itself: sys/turn.h */
+    {CALL(prlimit64), 0, ALWAYS, 2, POINTER, 0, 0, 0, 0},    /* reading */
     /* not F_SETOWN and F_SETSIG, which send signals */
     {CALL(fcntl), 0, ALWAYS, 1, AN_INT, F_DUPFD, 0, 0, 0},
     {CALL(fcntl), 0, ALWAYS, 1, AN_INT, F_DUPFD_CLOEXEC, 0, 0, 0},

@@ -13,11 +13,11 @@
 #include "base/log.h"
 #include "sys/resolve.h"
 #include "web/authorities.h"
+#include "web/client_target.h"
 
 enum {
     TIMEOUT_MS = 5000,
     ANSWER_MAX = 1024 * 1024,
-    ADDRESSES_MAX = 4,
     CONNECTIONS_MAX = 8, /* kept by each thread */
 };
 
@@ -70,78 +70,6 @@ static CURL *handle_of_thread(bool inside)
     if (!*h)
         abort();
     return *h;
-}
-
-/* --- where to ----------------------------------------------------------------------------- */
-
-struct target {
-    const char *url, *host; /* host without brackets */
-    unsigned port;
-    struct resolved addrs[ADDRESSES_MAX];
-    size_t n;
-};
-
-static enum err url_part(struct arena *a, CURLU *u, CURLUPart part, const char **out)
-{
-    char *z;
-    if (curl_url_get(u, part, &z, CURLU_DEFAULT_PORT) != CURLUE_OK)
-        return ERR_INVALID;
-    *out = arena_dupz(a, str_from(z));
-    curl_free(z);
-    return ERR_OK;
-}
-
-static enum err url_read(struct arena *a, struct str url, struct target *t)
-{
-    const char *scheme, *port;
-    uint64_t n;
-    if (url.n == 0 || url.n > HTTP_TARGET_MAX)
-        return ERR_INVALID;
-    for (size_t i = 0; i < url.n; i++)
-        if (url.p[i] <= ' ' || url.p[i] >= 127)
-            return ERR_INVALID;
-    CURLU *u = curl_url();
-    if (!u)
-        abort();
-    t->url = arena_dupz(a, url);
-    enum err e = curl_url_set(u, CURLUPART_URL, t->url, CURLU_DISALLOW_USER) ? ERR_INVALID : ERR_OK;
-    if (!e)
-        e = url_part(a, u, CURLUPART_SCHEME, &scheme);
-    if (!e)
-        e = url_part(a, u, CURLUPART_HOST, &t->host);
-    if (!e)
-        e = url_part(a, u, CURLUPART_PORT, &port);
-    curl_url_cleanup(u);
-    if (e || (strcmp(scheme, "http") != 0 && strcmp(scheme, "https") != 0))
-        return ERR_INVALID;
-    if (!str_to_u64(str_from(port), &n) || n == 0 || n > 65535)
-        return ERR_INVALID;
-    t->port = (unsigned)n;
-    size_t len = strlen(t->host);
-    if (len > 2 && t->host[0] == '[')
-        t->host = arena_dupz(a, str_of(t->host + 1, len - 2));
-    return ERR_OK;
-}
-
-/* "host:port:address,address": libcurl then looks nothing up. */
-static const char *pin_of(struct arena *a, const struct target *t)
-{
-    char text[INET6_ADDRSTRLEN];
-    struct buf b;
-    buf_init(&b, 1024);
-    buf_printf(&b, "%s:%u", t->host, t->port);
-    for (size_t i = 0; i < t->n; i++) {
-        const struct sockaddr_storage *s = &t->addrs[i].addr;
-        bool six = s->ss_family == AF_INET6;
-        const void *raw = six ? (const void *)&((const struct sockaddr_in6 *)s)->sin6_addr
-                              : (const void *)&((const struct sockaddr_in *)s)->sin_addr;
-        if (!inet_ntop(s->ss_family, raw, text, sizeof text))
-            continue;
-        buf_printf(&b, six ? "%c[%s]" : "%c%s", i ? ',' : ':', text);
-    }
-    const char *z = b.err ? NULL : arena_dupz(a, buf_str(&b));
-    buf_free(&b);
-    return z;
 }
 
 /* --- one call ----------------------------------------------------------------------------- */
@@ -263,7 +191,7 @@ static void method_set(CURL *h, const struct client_call *call)
     curl_easy_setopt(h, CURLOPT_CUSTOMREQUEST, method);
 }
 
-static void options_set(CURL *h, const struct target *t, struct exchange *x)
+static void options_set(CURL *h, const struct client_target *t, struct exchange *x)
 {
     long timeout_ms = x->call->timeout_ms > 0 ? x->call->timeout_ms : TIMEOUT_MS;
     curl_easy_setopt(h, CURLOPT_URL, t->url);
@@ -295,10 +223,10 @@ static enum err err_of(CURLcode c, const struct exchange *x)
     return c == CURLE_OK ? ERR_OK : c == CURLE_OPERATION_TIMEDOUT ? ERR_TIMEOUT : ERR_UNAVAILABLE;
 }
 
-static enum err exchange_run(struct exchange *x, const struct target *t)
+static enum err exchange_run(struct exchange *x, const struct client_target *t)
 {
     struct curl_slist *headers = NULL, *pins = NULL;
-    const char *pin = pin_of(x->a, t);
+    const char *pin = client_target_pin(x->a, t);
     CURL *h = handle_of_thread(x->call->allow_inside);
     long status = 0;
     enum err e = pin ? headers_of(x->a, x->call, &headers) : ERR_INVALID;
@@ -323,13 +251,12 @@ static enum err exchange_run(struct exchange *x, const struct target *t)
 
 enum err client_send(struct arena *a, const struct client_call *call, struct client_answer *out)
 {
-    struct target t = {0};
+    struct client_target t = {0};
     struct exchange x = {.a = a, .call = call, .answer = out};
     *out = (struct client_answer){0};
-    enum err e = url_read(a, call->url, &t);
+    enum err e = client_target_read(a, call->url, "http https", &t);
     if (!e)
-        e = resolve_host(str_from(t.host), t.port, call->allow_inside, t.addrs, ADDRESSES_MAX,
-                         &t.n);
+        e = client_target_resolve(&t, call->allow_inside);
     if (e)
         return e == ERR_NOT_FOUND ? ERR_UNAVAILABLE : e;
     buf_init(&x.body, call->answer_max ? call->answer_max : ANSWER_MAX);

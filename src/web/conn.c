@@ -70,6 +70,8 @@ void conn_spare_free(struct web_loop *wl)
     wl->n_spare = 0;
 }
 
+static void conn_read(struct conn *c);
+
 /* ---- lists ----------------------------------------------------------------------------------- */
 static void idle_add(struct conn *c)
 {
@@ -114,6 +116,8 @@ void conn_soon_run(struct loop_timer *t)
     for (; c; c = next) {
         next = c->soon_next;
         c->soon = false;
+        if (c->tls && !c->tls->drained && c->state != CONN_CLOSED)
+            conn_read(c);
         if (c->state != CONN_CLOSED)
             conn_run(c);
         else if (!c->held)
@@ -130,6 +134,8 @@ void conn_free(struct conn *c)
         arena_reset(&c->w->arena);
         work_give(c);
     }
+    if (c->tls) /* its thread has ended, and the loop too */
+        conn_tls_end(c, false);
     *c->at = c->next;
     if (c->next)
         c->next->at = c->at;
@@ -144,7 +150,12 @@ void conn_close(struct conn *c)
     c->state = CONN_CLOSED;
     idle_del(c);
     loop_io_del(c->wl->loop, &c->io);
-    close(c->io.fd);
+    if (!c->tls)
+        close(c->io.fd);
+    else if (!c->tls->busy)
+        conn_tls_end(c, !c->broken);
+    else /* the thread's step fails, and comes back */
+        (void)shutdown(c->io.fd, SHUT_RDWR);
     loop_closed_one(c->wl);
     if (was_fast)
         fast_lost(c);
@@ -173,6 +184,8 @@ static void last_sent(struct conn *c)
         conn_close(c);
         return;
     }
+    if (c->tls)
+        conn_tls_say_last(c);
     (void)shutdown(c->io.fd, SHUT_WR);
     w->in_at = w->in_n = w->in_base = 0;
     c->state = CONN_LINGER;
@@ -263,6 +276,19 @@ enum err conn_body(struct conn *c, struct str *piece, bool *last)
 }
 
 /* ---- steps: true when the state may go on ---------------------------------------------------- */
+/* What a trusted proxy would say of the certificate it saw, we say of the one we saw; and believe
+ * nobody else. */
+static bool certificate_add(struct conn *c)
+{
+    struct http_head *h = &c->w->head;
+    proxy_strip(h);
+    if (h->n_headers == HTTP_HEADERS_MAX)
+        return false;
+    h->headers[h->n_headers++] = (struct http_header){
+        STR("Client-Cert"), str_of(c->tls->client_cert, c->tls->client_cert_n)};
+    return true;
+}
+
 static void request_begin(struct conn *c)
 {
     struct work *w = c->w;
@@ -271,8 +297,13 @@ static void request_begin(struct conn *c)
     count(c->wl, COUNT_REQUESTS, 1);
     body_frame(w);
     w->remote = STR_NONE;
-    w->secure = false;
-    if (!c->trusted)
+    w->secure = c->tls != NULL;
+    if (c->tls && c->tls->client_cert) {
+        if (!certificate_add(c)) {
+            conn_fail(c, 431, false);
+            return;
+        }
+    } else if (!c->trusted)
         proxy_strip(&w->head);
     else if (proxy_client(&c->wl->s->trusted, &w->head, &ip, &w->secure))
         w->remote = arena_dup(&w->arena, str_of(text, ip_text(&ip, text)));
@@ -338,9 +369,9 @@ static bool step_none(struct conn *c)
 }
 
 static bool (*const steps[CONN_STATES])(struct conn *c) = {
-    [CONN_HEAD] = step_head,     [CONN_BODY] = wide_step,   [CONN_HANDLER] = step_none,
-    [CONN_FAST] = fast_step,     [CONN_SEND] = step_none,   [CONN_DISCARD] = step_discard,
-    [CONN_LINGER] = step_linger, [CONN_CLOSED] = step_none,
+    [CONN_GREET] = step_none,      [CONN_HEAD] = step_head,     [CONN_BODY] = wide_step,
+    [CONN_HANDLER] = step_none,    [CONN_FAST] = fast_step,     [CONN_SEND] = step_none,
+    [CONN_DISCARD] = step_discard, [CONN_LINGER] = step_linger, [CONN_CLOSED] = step_none,
 };
 
 /* ---- reading --------------------------------------------------------------------------------- */
@@ -361,6 +392,32 @@ static bool wants_input(struct conn *c)
     return !c->eof && c->state != CONN_CLOSED && (!c->w || room(c->w) > 0);
 }
 
+static void took(struct conn *c, size_t n)
+{
+    c->w->in_n += n;
+    count(c->wl, COUNT_IN, (uint64_t)n);
+    if (c->wait == WAIT_BODY) {
+        c->since_ms = loop_now_ms(c->wl->loop);
+        c->body_got += (uint64_t)n;
+    }
+}
+
+/* Until nothing is left inside the session: the socket says nothing of what lies there. */
+static void tls_read(struct conn *c)
+{
+    size_t n;
+    c->tls->drained = false;
+    while (!c->tls->drained && wants_input(c)) {
+        struct work *w = c->w ? c->w : work_take(c);
+        enum err e = conn_tls_recv(c, w->in + w->in_n, IN_BYTES - w->in_n, &n);
+        c->eof = e == ERR_OK && n == 0;
+        c->broken = e == ERR_IO;
+        if (n == 0)
+            return;
+        took(c, n);
+    }
+}
+
 /* One read a turn: the loop is level-triggered, what is left comes back. Input nobody wants now is
  * found here and only then costs a call to the kernel. */
 static void conn_read(struct conn *c)
@@ -369,13 +426,14 @@ static void conn_read(struct conn *c)
         loop_io_set(c->wl->loop, &c->io, c->io.events & ~(unsigned)LOOP_READ);
         return;
     }
+    if (c->tls) {
+        tls_read(c);
+        return;
+    }
     struct work *w = c->w ? c->w : work_take(c);
     ssize_t n = recv(c->io.fd, w->in + w->in_n, IN_BYTES - w->in_n, 0);
     if (n > 0) {
-        w->in_n += (size_t)n;
-        count(c->wl, COUNT_IN, (uint64_t)n);
-        if (c->wait == WAIT_BODY)
-            c->since_ms = loop_now_ms(c->wl->loop);
+        took(c, (size_t)n);
     } else if (n == 0) {
         c->eof = true;
     } else if (errno != EAGAIN && errno != EINTR) {
@@ -408,8 +466,10 @@ static void settle(struct conn *c)
     unsigned events = c->io.events & LOOP_READ;
     if (wants_input(c))
         events |= LOOP_READ;
-    if (pending)
+    if (pending || (c->tls && c->tls->wants_write))
         events |= LOOP_WRITE;
+    if (c->tls && !c->tls->drained && !c->tls->wants_write && wants_input(c))
+        conn_soon(c);
     loop_io_set(c->wl->loop, &c->io, events);
     if (c->state == CONN_HEAD || c->state == CONN_LINGER) {
         idle_add(c);
@@ -419,7 +479,8 @@ static void settle(struct conn *c)
     enum conn_wait wait = wait_of(c, pending);
     if (wait != c->wait) {
         c->wait = wait;
-        c->since_ms = loop_now_ms(c->wl->loop);
+        c->since_ms = c->body_from_ms = loop_now_ms(c->wl->loop);
+        c->body_got = 0;
         if (wait == WAIT_SEND)
             out_mark(c);
     }
@@ -469,32 +530,47 @@ void conn_run(struct conn *c)
 static void on_io(struct loop_io *io, unsigned events)
 {
     struct conn *c = (struct conn *)io;
+    bool greets = c->state == CONN_GREET;
     if (events & LOOP_HUP) { /* reset, or both sides have said they are through */
         conn_close(c);
         return;
     }
-    if (events & LOOP_READ)
+    if (greets) {
+        conn_greet(c);
+        return;
+    }
+    if (events & LOOP_READ || (c->tls && c->tls->wants_write))
         conn_read(c);
+    conn_run(c);
+}
+
+void conn_greeted(struct conn *c)
+{
+    c->state = CONN_HEAD;
+    c->wait = WAIT_IDLE;
+    c->since_ms = loop_now_ms(c->wl->loop);
+    loop_io_set(c->wl->loop, &c->io, LOOP_READ);
+    conn_read(c); /* the first request may have come with the last of the handshake */
     conn_run(c);
 }
 
 void conn_expire(struct conn *c)
 {
-    bool answers = c->wait == WAIT_HEAD || c->state == CONN_BODY ||
+    bool answers = (c->wait == WAIT_HEAD && c->state != CONN_GREET) || c->state == CONN_BODY ||
                    (c->wait == WAIT_BODY && fast_unanswered(c));
     if (c->wait == WAIT_SEND && out_moved(c))
         return;
     if (answers) {
         conn_fail(c, 408, false);
         conn_run(c);
-    } else if (c->wait == WAIT_IDLE || c->wait == WAIT_LINGER) {
+    } else if (c->wait == WAIT_IDLE || c->wait == WAIT_LINGER || c->state == CONN_GREET) {
         conn_close(c);
     } else {
         conn_reset(c);
     }
 }
 
-void conn_new(struct web_loop *wl, int fd, const struct sockaddr *from)
+void conn_new(struct web_loop *wl, int fd, const struct sockaddr *from, enum tls_kind kind)
 {
     struct conn *c = calloc(1, sizeof *c);
     struct ip ip;
@@ -502,10 +578,15 @@ void conn_new(struct web_loop *wl, int fd, const struct sockaddr *from)
         abort();
     *c = (struct conn){.io = {.fn = on_io, .fd = fd, .events = LOOP_READ},
                        .wl = wl,
+                       .state = CONN_HEAD,
                        .wait = WAIT_IDLE,
                        .since_ms = loop_now_ms(wl->loop)};
-    if (loop_io_add(wl->loop, &c->io) != ERR_OK) {
-        close(fd);
+    bool good = kind == TLS_NONE || conn_tls_begin(c, kind);
+    if (!good || loop_io_add(wl->loop, &c->io) != ERR_OK) {
+        if (c->tls)
+            conn_tls_end(c, false);
+        else
+            close(fd);
         free(c);
         loop_closed_one(wl);
         return;

@@ -122,7 +122,26 @@ struct work {
     char in[IN_BYTES];
 };
 
+/* TLS on a connection (greet.c). While `busy` a thread has it: the loop looks at nothing in it. */
+enum greet_result { GREET_DONE, GREET_READ, GREET_WRITE, GREET_FAILED };
+struct conn_tls {
+    SSL *ssl;
+    struct conn *c;
+    enum tls_kind kind;
+    enum greet_result result;
+    bool busy;
+    bool drained;      /* nothing more is to be had before the socket is readable */
+    bool wants_write;  /* reading waits for the socket to take something */
+    bool broken;       /* nothing more may be said */
+    char *client_cert; /* as a header has it (RFC 9440); NULL none */
+    size_t client_cert_n;
+    char x5t[TLS_X5T_LEN + 1];
+    struct loop_job back;
+    struct conn_tls *next;
+};
+
 enum conn_state {
+    CONN_GREET,   /* the TLS handshake */
     CONN_HEAD,    /* between requests, or in a head */
     CONN_BODY,    /* gathers a body for a handler */
     CONN_HANDLER, /* a handler has it */
@@ -142,18 +161,22 @@ struct conn {
     struct work *w; /* NULL: nothing under way */
     enum conn_state state;
     enum conn_wait wait;
-    int64_t since_ms;      /* of what it waits for; moved by progress where that counts */
+    int64_t since_ms;     /* of what it waits for; moved by progress where that counts */
+    int64_t body_from_ms; /* since when body_got bytes of a body came */
+    uint64_t body_got;
     uint64_t acknowledged; /* bytes the client's side had taken then */
     bool running, soon, eof, broken, idle, held, trusted, seen_sending;
     struct conn *next, **at;            /* all of the loop's */
     struct conn *idle_next, *idle_prev; /* those without an exchange, oldest first */
     struct conn *soon_next;
+    struct conn_tls *tls; /* NULL: plain */
     struct str remote;
     char remote_text[ADDRESS_TEXT];
 };
 
 /* conn.c */
-void conn_new(struct web_loop *wl, int fd, const struct sockaddr *from);
+void conn_new(struct web_loop *wl, int fd, const struct sockaddr *from, enum tls_kind kind);
+void conn_greeted(struct conn *c); /* the handshake is over */
 /* Ends it at once; the memory goes at the end of the turn. */
 void conn_close(struct conn *c);
 void conn_reset(struct conn *c); /* the same with RST: what was sent was not the whole */
@@ -173,6 +196,19 @@ void conn_spare_free(struct web_loop *wl);
 /* The next piece of the request's body out of what was read. ERR_AGAIN: nothing now. */
 enum err conn_body(struct conn *c, struct str *piece, bool *last) MUST_CHECK;
 void conn_continue(struct conn *c); /* 100 Continue, where it is owed */
+
+/* greet.c */
+enum { GREETERS_MAX = 8 };
+struct greeters;
+struct greeters *greeters_start(unsigned n_threads);
+void greeters_stop(struct greeters *g);
+bool conn_tls_begin(struct conn *c, enum tls_kind kind) MUST_CHECK; /* false: no certificate */
+void conn_greet(struct conn *c); /* a step of the handshake, elsewhere */
+void conn_tls_end(struct conn *c, bool goodbye);
+void conn_tls_say_last(struct conn *c);
+/* ERR_OK with *n 0: the end that the other side said. ERR_AGAIN, ERR_IO. */
+enum err conn_tls_recv(struct conn *c, char *room, size_t size, size_t *n) MUST_CHECK;
+enum err conn_tls_send(struct conn *c, const char *p, size_t n, size_t *taken) MUST_CHECK;
 
 /* out.c */
 void out_init(struct out *o);
@@ -234,6 +270,7 @@ enum counter {
 
 struct listener {
     struct loop_io io;
+    enum tls_kind kind;
     struct web_loop *wl;
     bool armed;
 };
@@ -247,7 +284,8 @@ struct web_loop {
     struct work *spare;
     unsigned n_spare;
     bool stopping;
-    char date[40]; /* "Date: ...\r\n" */
+    struct loop_timer idle_end; /* of the time a last request may still come in */
+    char date[40];              /* "Date: ...\r\n" */
     size_t date_n;
     int64_t date_at_ms;
     unsigned char noise[1024];
@@ -266,6 +304,7 @@ struct web_server {
     struct trusted trusted;
     int sweep_ms;
     struct pool *pool;
+    struct greeters *greeters; /* NULL: no TLS */
     struct web_loop *loops;
     pthread_mutex_t lock;
     pthread_cond_t stopped;

@@ -109,6 +109,17 @@ struct str fast_remote(const struct fast *x)
     return x->c->w->remote.p ? x->c->w->remote : x->c->remote;
 }
 
+bool fast_secure(const struct fast *x)
+{
+    return x->c->w->secure;
+}
+
+struct str fast_x5t(const struct fast *x)
+{
+    const struct conn_tls *t = x->c->tls;
+    return t && t->client_cert ? str_of(t->x5t, TLS_X5T_LEN) : STR_NONE;
+}
+
 const char *fast_trace_id(struct fast *x)
 {
     if (!x->trace_id[0] && !request_trace_id(&x->c->w->head, x->trace_id))

@@ -13,6 +13,8 @@
 #include "base/log.h"
 #include "sys/file.h"
 
+enum { TLS_RECORD = 16 * 1024 };
+
 void out_init(struct out *o)
 {
     *o = (struct out){.file_fd = -1};
@@ -91,8 +93,59 @@ static enum err sent(struct conn *c, ssize_t n)
     return ERR_OK;
 }
 
+/* Both buffers' bytes in one record, so that a small answer is one. Asked again after a refusal it
+ * gathers the same bytes, and perhaps more behind them: what OpenSSL wants of a second try. */
+static enum err send_records(struct conn *c, size_t *n)
+{
+    struct out *o = &c->w->out;
+    char room[TLS_RECORD];
+    const char *p = o->head.p + o->head_at;
+    size_t head = o->head.n - o->head_at, body = o->body.n - o->body_at;
+    size_t size = head + body < sizeof room ? head + body : sizeof room;
+    size_t of_head = head < size ? head : size;
+    if (of_head < size) {
+        if (of_head)
+            memcpy(room, p, of_head);
+        memcpy(room + of_head, o->body.p + o->body_at, size - of_head);
+        p = room;
+    }
+    enum err e = conn_tls_send(c, p, size, n);
+    if (e != ERR_OK)
+        return e;
+    count(c->wl, COUNT_OUT, (uint64_t)*n);
+    if (c->wait == WAIT_SEND)
+        out_mark(c);
+    of_head = *n < head ? *n : head;
+    head_sent(o, of_head);
+    o->body_at += *n - of_head;
+    return ERR_OK;
+}
+
+static enum err send_file_records(struct conn *c, size_t *n)
+{
+    struct out *o = &c->w->out;
+    char room[TLS_RECORD];
+    size_t most = o->file_left < sizeof room ? (size_t)o->file_left : sizeof room;
+    ssize_t r = pread(o->file_fd, room, most, o->file_at);
+    if (r < (ssize_t)most) { /* the file became shorter than was promised */
+        c->broken = true;
+        return ERR_IO;
+    }
+    enum err e = conn_tls_send(c, room, most, n);
+    if (e != ERR_OK)
+        return e;
+    count(c->wl, COUNT_OUT, (uint64_t)*n);
+    if (c->wait == WAIT_SEND)
+        out_mark(c);
+    o->file_at += (off_t)*n;
+    o->file_left -= *n;
+    return ERR_OK;
+}
+
 static enum err send_bytes(struct conn *c, size_t *n)
 {
+    if (c->tls)
+        return send_records(c, n);
     struct out *o = &c->w->out;
     struct iovec iov[2] = {{o->head.p + o->head_at, o->head.n - o->head_at},
                            {o->body.p + o->body_at, o->body.n - o->body_at}};
@@ -114,6 +167,8 @@ static enum err send_bytes(struct conn *c, size_t *n)
 
 static enum err send_file(struct conn *c, size_t *n)
 {
+    if (c->tls)
+        return send_file_records(c, n);
     struct out *o = &c->w->out;
     size_t most = o->file_left < OUT_TURN ? (size_t)o->file_left : OUT_TURN;
     ssize_t r = sendfile(c->io.fd, o->file_fd, &o->file_at, most);
@@ -136,6 +191,7 @@ enum err out_flush(struct conn *c)
     while (out_pending(o)) {
         size_t n = 0;
         enum err e = c->broken ? ERR_IO : out_queued(o) ? send_bytes(c, &n) : send_file(c, &n);
+        c->broken |= e == ERR_IO;
         if (e != ERR_OK)
             return e;
         total += n;
@@ -169,7 +225,7 @@ void out_add(struct conn *c, struct str before, struct str piece, struct str aft
     size_t gone = 0;
     if (c->broken)
         return;
-    if (piece.n >= OUT_DIRECT && !(c->io.events & LOOP_WRITE))
+    if (piece.n >= OUT_DIRECT && !c->tls && !(c->io.events & LOOP_WRITE))
         gone = send_direct(c, part);
     for (int i = 0; i < 3; i++) {
         size_t skip = gone < part[i].n ? gone : part[i].n;

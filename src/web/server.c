@@ -10,6 +10,7 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -23,7 +24,8 @@ enum {
     REARM_MS = 100,     /* no descriptors: when to try again */
     SWEEP_MAX_MS = 500, /* how late a time limit may be noticed */
     SWEEP_MIN_MS = 5,
-    DATE_MS = 200, /* how old the cached date may be */
+    DATE_MS = 200,         /* how old the cached date may be */
+    LAST_REQUEST_MS = 100, /* when stopping */
 };
 
 const struct web_limits web_limits_default = {
@@ -31,6 +33,8 @@ const struct web_limits web_limits_default = {
     .connections_max = 10000,
     .head_timeout_ms = 10000,
     .body_timeout_ms = 30000,
+    .body_rate_ms = 8000,
+    .body_rate_bytes = 4000,
     .idle_timeout_ms = 65000,
     .send_timeout_ms = 30000,
     .queue_max = 1000,
@@ -104,10 +108,11 @@ struct parcel {
     struct loop_job job;
     struct web_loop *to;
     int fd;
+    enum tls_kind kind;
     struct sockaddr_storage from;
 };
 
-static void welcome(struct web_loop *wl, int fd, const struct sockaddr *from)
+static void welcome(struct web_loop *wl, int fd, const struct sockaddr *from, enum tls_kind kind)
 {
     bool full = atomic_load(&wl->open) > wl->s->conf.limits.connections_max;
     if (full && wl->idle_first) {
@@ -119,13 +124,13 @@ static void welcome(struct web_loop *wl, int fd, const struct sockaddr *from)
         return;
     }
     count(wl, COUNT_ACCEPTED, 1);
-    conn_new(wl, fd, from);
+    conn_new(wl, fd, from, kind);
 }
 
 static void on_parcel(struct loop_job *job)
 {
     struct parcel *p = (struct parcel *)job;
-    welcome(p->to, p->fd, (const struct sockaddr *)&p->from);
+    welcome(p->to, p->fd, (const struct sockaddr *)&p->from, p->kind);
     free(p);
 }
 
@@ -143,18 +148,19 @@ static struct web_loop *least_loaded(struct web_loop *wl)
     return best;
 }
 
-static void accepted(struct web_loop *wl, int fd, const struct sockaddr_storage *from)
+static void accepted(struct web_loop *wl, int fd, const struct sockaddr_storage *from,
+                     enum tls_kind kind)
 {
     struct web_loop *to = wl->stopping ? wl : least_loaded(wl);
     atomic_fetch_add(&to->open, 1);
     if (to == wl) {
-        welcome(wl, fd, (const struct sockaddr *)from);
+        welcome(wl, fd, (const struct sockaddr *)from, kind);
         return;
     }
     struct parcel *p = malloc(sizeof *p);
     if (!p)
         abort();
-    *p = (struct parcel){.job = {.fn = on_parcel}, .to = to, .fd = fd, .from = *from};
+    *p = (struct parcel){.job = {.fn = on_parcel}, .to = to, .fd = fd, .kind = kind, .from = *from};
     loop_post(to->loop, &p->job);
 }
 
@@ -186,7 +192,7 @@ static void on_listen(struct loop_io *io, unsigned events)
         socklen_t len = sizeof from;
         int fd = accept4(io->fd, (struct sockaddr *)&from, &len, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
-            accepted(wl, fd, &from);
+            accepted(wl, fd, &from, ((struct listener *)io)->kind);
             continue;
         }
         int why = errno;
@@ -202,6 +208,17 @@ static void on_listen(struct loop_io *io, unsigned events)
 }
 
 /* ---- time limits ----------------------------------------------------------------------------- */
+/* A body that comes drop by drop holds its place as long as one that does not come at all. */
+static bool drips(struct conn *c, const struct web_limits *l, int64_t now_ms)
+{
+    if (c->wait != WAIT_BODY || !l->body_rate_bytes || now_ms - c->body_from_ms < l->body_rate_ms)
+        return false;
+    bool too_slow = c->body_got < l->body_rate_bytes;
+    c->body_from_ms = now_ms;
+    c->body_got = 0;
+    return too_slow;
+}
+
 /* One look at all connections now and then costs less than a timer moved with every request. */
 static void on_sweep(struct loop_timer *t)
 {
@@ -216,7 +233,7 @@ static void on_sweep(struct loop_timer *t)
         next = c->next;
         if (c->state == CONN_CLOSED)
             continue;
-        if (now_ms - c->since_ms >= limit_ms[c->wait])
+        if (now_ms - c->since_ms >= limit_ms[c->wait] || drips(c, l, now_ms))
             conn_expire(c);
         else if (c->state == CONN_SEND && c->seen_sending)
             out_spool(c);
@@ -266,10 +283,12 @@ static void loop_prepare(struct web_server *s, unsigned index)
     if (!wl->listeners && s->conf.n_listen_fds)
         abort();
     for (size_t i = 0; i < s->conf.n_listen_fds; i++)
-        wl->listeners[i] = (struct listener){.io = {.fn = on_listen,
-                                                    .fd = s->conf.listen_fds[i],
-                                                    .events = LOOP_READ | LOOP_EXCLUSIVE},
-                                             .wl = wl};
+        wl->listeners[i] =
+            (struct listener){.io = {.fn = on_listen,
+                                     .fd = s->conf.listen_fds[i],
+                                     .events = LOOP_READ | LOOP_EXCLUSIVE},
+                              .kind = s->conf.listen_kinds ? s->conf.listen_kinds[i] : TLS_NONE,
+                              .wl = wl};
 }
 
 static void loop_discard(struct web_loop *wl)
@@ -316,6 +335,7 @@ struct web_server *web_server_start(const struct web_server_conf *conf)
     sigfillset(&all);
     pthread_sigmask(SIG_SETMASK, &all, &before);
     s->pool = pool_start(s);
+    s->greeters = conf->tls ? greeters_start(conf->n_loops) : NULL;
     for (unsigned i = 0; i < conf->n_loops; i++)
         if (pthread_create(&loops[i].thread, NULL, loop_main, &loops[i]) != 0)
             abort();
@@ -344,15 +364,36 @@ static void on_grace_over(struct loop_timer *t)
     loop_stop(wl->loop);
 }
 
+/* Closing a connection whose request is on its way would lose it: those with something to read are
+ * served, and those that moved a moment ago may still send one. */
+static void idle_close(struct web_loop *wl, int64_t since_ms)
+{
+    char byte;
+    int64_t now_ms = loop_now_ms(wl->loop);
+    for (struct conn *c = wl->all; c; c = c->next) {
+        bool idle = c->state == CONN_GREET || (c->state == CONN_HEAD && !c->w);
+        if (idle && now_ms - c->since_ms >= since_ms &&
+            recv(c->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) <= 0)
+            conn_close(c);
+    }
+}
+
+static void on_idle_end(struct loop_timer *t)
+{
+    struct web_loop *wl = (struct web_loop *)((char *)t - offsetof(struct web_loop, idle_end));
+    idle_close(wl, 0);
+    maybe_stopped(wl);
+}
+
 static void on_stop(struct loop_job *job)
 {
     struct web_loop *wl = (struct web_loop *)((char *)job - offsetof(struct web_loop, stop));
     wl->stopping = true;
     wl->grace.fn = on_grace_over;
     loop_timer_set(wl->loop, &wl->grace, wl->s->grace_ms);
-    for (struct conn *c = wl->all; c; c = c->next)
-        if (c->state == CONN_HEAD && !c->w)
-            conn_close(c);
+    wl->idle_end.fn = on_idle_end;
+    idle_close(wl, LAST_REQUEST_MS);
+    loop_timer_set(wl->loop, &wl->idle_end, LAST_REQUEST_MS);
     maybe_stopped(wl);
 }
 
@@ -375,6 +416,7 @@ void web_server_stop(struct web_server *s, int grace_ms)
     }
     for (unsigned i = 0; i < s->conf.n_loops; i++)
         pthread_join(s->loops[i].thread, NULL);
+    greeters_stop(s->greeters);
     pool_stop(s->pool); /* its threads may still hold requests of connections that are gone */
     for (unsigned i = 0; i < s->conf.n_loops; i++)
         loop_discard(&s->loops[i]);

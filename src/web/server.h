@@ -7,6 +7,7 @@
 #include "base/buf.h"
 #include "sys/loop.h"
 #include "web/http.h"
+#include "web/tls.h"
 
 /* ---- wide lane: what a handler gets and gives ------------------------------------------------ */
 struct web_request {
@@ -23,6 +24,7 @@ struct web_request {
     struct str remote; /* address of the client as text, after trusted proxies */
     bool secure;       /* came over TLS, here or at a trusted proxy */
     char trace_id[33]; /* W3C trace-id: the caller's, or a new one */
+    int64_t came_ms;   /* monotonic */
 };
 
 struct web_response {
@@ -33,6 +35,10 @@ struct web_response {
     struct buf body; /* ceiling 8 MB */
     int file_fd;     /* when >= 0, this file is the body (sent from its start) and then closed */
     uint64_t file_size;
+    /* The handler gives the request back, as it came, for what it needs has no room: it comes again
+     * when another has ended. Only while some other handler holds that room, or it waits for
+     * ever. */
+    bool later;
 };
 /* Copies nothing: name and value must live in the response's arena or be literals. Adds; for
  * Set-Cookie several times. CR, LF and NUL in a value make it a 500. */
@@ -57,6 +63,10 @@ struct arena *fast_arena(struct fast *x);
 struct loop *fast_loop(struct fast *x);
 void *fast_loop_state(struct fast *x); /* what loop_start returned */
 struct str fast_remote(const struct fast *x);
+bool fast_secure(const struct fast *x); /* came over TLS, here or at a trusted proxy */
+/* Thumbprint (x5t#S256) of the client certificate seen here; .p NULL: none was. One that a trusted
+ * proxy saw is in the header Client-Cert. */
+struct str fast_x5t(const struct fast *x);
 const char *fast_trace_id(struct fast *x);
 void *fast_get(const struct fast *x); /* the exchange's own state */
 void fast_take(struct fast *x, const struct fast_ops *ops, void *state);
@@ -79,6 +89,8 @@ struct web_limits {
     unsigned connections_max; /* per loop, 10,000: over that the oldest idle is closed */
     int head_timeout_ms;      /* 10,000: from first byte to whole head */
     int body_timeout_ms;      /* 30,000 without a byte */
+    int body_rate_ms;         /* 8,000: over so long a body that is waited for must bring */
+    size_t body_rate_bytes;   /* 4,000 bytes, or be whole; 0: no such rule */
     int idle_timeout_ms;      /* 65,000 between requests */
     int send_timeout_ms;      /* 30,000 without progress */
     unsigned queue_max;       /* 1,000 requests waiting for a handler: over that 503 */
@@ -87,7 +99,9 @@ extern const struct web_limits web_limits_default;
 
 struct web_server_conf {
     const int *listen_fds;
+    const enum tls_kind *listen_kinds; /* of each; NULL: all in clear */
     size_t n_listen_fds;
+    struct tls *tls; /* NULL: none */
     unsigned n_loops, n_handlers;
     struct web_limits limits;
     const char *spool_folder; /* made when missing; bodies over 64 KB, unlinked at once */

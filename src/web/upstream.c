@@ -293,6 +293,14 @@ struct upstream_call *upstream_send(struct upstreams *u, const struct upstream_o
     return call;
 }
 
+void upstream_hurry(struct upstream_call *call)
+{
+    if (link_empty(&call->queue))
+        return;
+    link_del(&call->queue);
+    link_add_first(&call->pool->queue, &call->queue);
+}
+
 void *upstream_state(const struct upstream_call *c)
 {
     return c->state;

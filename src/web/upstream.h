@@ -8,11 +8,13 @@
 #include "web/http.h"
 
 /* Where to: resolved beforehand (never in a loop). Immutable; shared by loops. */
+struct wire_identity;
 struct upstream_origin {
     struct str host_header; /* "data.example:8443" */
     struct resolved addr;
     bool tls;
     struct str tls_name;
+    const struct wire_identity *identity;      /* shown to an origin that asks; NULL: none */
     int connect_timeout_ms, answer_timeout_ms; /* to the first byte of the answer */
     uint64_t body_max;
 };
@@ -37,6 +39,8 @@ struct upstream_call *upstream_send(struct upstreams *u, const struct upstream_o
                                     enum http_method m, struct str target,
                                     const struct http_header *headers, size_t n, struct str body,
                                     const struct upstream_ops *ops, void *state);
+/* A call that waits for a connection waits before all others. */
+void upstream_hurry(struct upstream_call *c);
 void *upstream_state(const struct upstream_call *c);
 void upstream_pause(struct upstream_call *c, bool pause); /* stop reading the answer */
 void upstream_cancel(struct upstream_call *c);            /* on_end is not called */

@@ -79,6 +79,9 @@ struct pool {
     struct resolved addr;
     bool tls;
     struct str key, host;
+    struct ssl_session_st *session; /* to resume; NULL none. Keeps the pool for a while */
+    int64_t unused_since_ms;
+    const struct wire_identity *identity;
     const char *tls_name; /* in key's memory, ended by a NUL */
 };
 

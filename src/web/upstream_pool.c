@@ -3,9 +3,10 @@
 #include "web/upstream_inner.h"
 
 #include <netinet/in.h>
+#include <openssl/ssl.h>
 #include <stdlib.h>
 
-enum { IDLE_MS = 50000, SWEEP_MS = 5000, KEY_MAX = 1024 };
+enum { IDLE_MS = 50000, SESSION_MS = 600000, SWEEP_MS = 5000, KEY_MAX = 1024 };
 
 /* ---- pools ----------------------------------------------------------------------------------- */
 static size_t address_bytes(const struct sockaddr_storage *s, char out[24])
@@ -31,7 +32,7 @@ static size_t key_write(char *key, const struct upstream_origin *o)
     if (o->host_header.n + o->tls_name.n > KEY_MAX - 32 ||
         (o->addr.addr.ss_family != AF_INET && o->addr.addr.ss_family != AF_INET6))
         return 0;
-    key[n++] = o->tls ? 's' : 'p';
+    key[n++] = !o->tls ? 'p' : o->identity ? 'i' : 's';
     n += address_bytes(&o->addr.addr, key + n);
     memcpy(key + n, o->host_header.p, o->host_header.n);
     n += o->host_header.n;
@@ -54,6 +55,7 @@ static struct pool *pool_new(struct upstreams *u, const struct upstream_origin *
     p->key = str_of(copy, key.n);
     p->addr = o->addr;
     p->tls = o->tls;
+    p->identity = o->identity;
     p->tls_name = copy + key.n - (o->tls ? o->tls_name.n : 0);
     p->host = str_of(p->tls_name - 1 - o->host_header.n, o->host_header.n);
     link_init(&p->idle);
@@ -81,6 +83,12 @@ static void pool_free_unused(struct pool *p)
 {
     if (p->n_conns || p->n_calls)
         return;
+    if (p->session) {
+        p->unused_since_ms = loop_now_ms(p->u->loop);
+        if (!p->u->sweep.heap_at)
+            loop_timer_set(p->u->loop, &p->u->sweep, SWEEP_MS);
+        return;
+    }
     map_del(&p->u->pools_by_key, p->key);
     link_del(&p->link);
     free(p);
@@ -110,6 +118,8 @@ struct upstream_conn *upstream_conn_new(struct pool *p, const char **why)
     if (!c)
         abort();
     c->wire.io.fn = upstream_conn_event;
+    c->wire.session = &p->session;
+    c->wire.identity = p->identity;
     if (wire_start(&c->wire, p->u->loop, &p->addr, p->tls ? p->tls_name : NULL) != ERR_OK) {
         *why = c->wire.why;
         free(c);
@@ -197,6 +207,7 @@ static void sweep(struct loop_timer *t)
     for (struct link *l = u->pools.next, *next; l != &u->pools; l = next) {
         struct pool *p = LINK_OWNER(l, struct pool, link);
         unsigned idle = p->n_idle;
+        bool kept = p->session != NULL;
         next = l->next; /* the last connection takes the pool along */
         while (idle) {
             struct upstream_conn *c = LINK_OWNER(p->idle.prev, struct upstream_conn, link);
@@ -206,6 +217,14 @@ static void sweep(struct loop_timer *t)
             idle_drop(c);
         }
         left += idle;
+        if (!kept || p->n_conns || p->n_calls)
+            continue;
+        left++;
+        if (p->unused_since_ms > loop_now_ms(u->loop) - SESSION_MS)
+            continue;
+        SSL_SESSION_free(p->session);
+        p->session = NULL;
+        pool_free_unused(p);
     }
     if (left)
         loop_timer_set(u->loop, &u->sweep, SWEEP_MS);
@@ -259,6 +278,7 @@ void upstreams_free(struct upstreams *u)
         conns_free(&p->idle);
         conns_free(&p->busy);
         link_del(&p->link);
+        SSL_SESSION_free(p->session);
         free(p);
     }
     map_free(&u->pools_by_key);

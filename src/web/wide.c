@@ -6,6 +6,7 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "sys/file.h"
 
@@ -24,8 +25,9 @@ struct handler {
 struct pool {
     const struct web_server_conf *conf;
     pthread_mutex_t lock;
-    struct work *first, *last; /* guarded by lock, as all down to the blank line */
-    struct handler *idle;      /* the last that came to rest first */
+    struct work *first, *last;       /* guarded by lock, as all down to the blank line */
+    struct work *later, *later_last; /* given back by their handlers */
+    struct handler *idle;            /* the last that came to rest first */
     bool stop;
 
     atomic_uint queued;
@@ -53,6 +55,36 @@ static struct work *pool_take(struct pool *p, struct handler *h)
     return w;
 }
 
+static void later_push(struct pool *p, struct work *w)
+{
+    struct web_response *rs = &w->wide.rs;
+    rs->later = false;
+    rs->status = 200;
+    rs->n_headers = 0;
+    buf_reset(&rs->body);
+    w->wide.next = NULL;
+    pthread_mutex_lock(&p->lock);
+    *(p->later ? &p->later_last->wide.next : &p->later) = w;
+    p->later_last = w;
+    pthread_mutex_unlock(&p->lock);
+}
+
+/* One has ended: who has waited longest tries again, before those that came after. */
+static void later_take(struct pool *p)
+{
+    pthread_mutex_lock(&p->lock);
+    struct work *w = p->later;
+    if (w) {
+        p->later = w->wide.next;
+        w->wide.next = p->first;
+        if (!p->first)
+            p->last = w;
+        p->first = w;
+        atomic_fetch_add_explicit(&p->queued, 1, memory_order_relaxed);
+    }
+    pthread_mutex_unlock(&p->lock);
+}
+
 static void *handler_main(void *arg)
 {
     struct handler *h = arg;
@@ -69,7 +101,12 @@ static void *handler_main(void *arg)
         atomic_fetch_sub_explicit(&p->queued, 1, memory_order_relaxed);
         struct loop *back = w->c->wl->loop;
         p->conf->handler(&w->wide.rq, &w->wide.rs, p->conf->arg);
+        if (w->wide.rs.later) {
+            later_push(p, w);
+            continue;
+        }
         loop_post(back, &w->wide.job);
+        later_take(p);
     }
 }
 
@@ -210,6 +247,7 @@ static void submit(struct conn *c)
         rq->body = buf_str(&w->wide.body);
     rq->body_fd = w->wide.spool_fd;
     rq->body_size = rq->body_fd >= 0 ? w->wide.body_n : rq->body.n;
+    rq->came_ms = clock_mono_ms();
     w->wide.job.fn = on_handled;
     c->state = CONN_HANDLER;
     c->held = true;

@@ -9,11 +9,31 @@
 #include <pthread.h>
 #include <sys/socket.h>
 #include <unistd.h>
+#include "crypto/tlskey.h"
+#include "sys/file.h"
 #include "web/authorities.h"
+#include "web/tls.h"
 
 /* ---- TLS ------------------------------------------------------------------------------------- */
 static SSL_CTX *tls;
 static pthread_once_t tls_made = PTHREAD_ONCE_INIT;
+
+struct wire_identity {
+    X509 *leaf;
+    STACK_OF(X509) * chain;
+    EVP_PKEY *key;
+};
+
+/* A session to resume: TLS 1.3 gives it after the handshake, between answers. */
+static int on_session(SSL *ssl, SSL_SESSION *session)
+{
+    struct wire *w = SSL_get_app_data(ssl);
+    if (!w || !w->session)
+        return 0;
+    SSL_SESSION_free(*w->session);
+    *w->session = session;
+    return 1; /* it is ours now */
+}
 
 static void tls_make(void)
 {
@@ -23,7 +43,8 @@ static void tls_make(void)
         abort();
     SSL_CTX_set_verify(tls, SSL_VERIFY_PEER, NULL);
     SSL_CTX_set1_cert_store(tls, authorities_store());
-    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_OFF);
+    SSL_CTX_set_session_cache_mode(tls, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
+    SSL_CTX_sess_set_new_cb(tls, on_session);
     SSL_CTX_set_options(tls, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     SSL_CTX_set_mode(tls, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                               SSL_MODE_RELEASE_BUFFERS);
@@ -39,6 +60,12 @@ static bool tls_start(struct wire *w, const char *name)
     pthread_once(&tls_made, tls_make);
     w->ssl = SSL_new(tls);
     if (!w->ssl || !name[0] || SSL_set_fd(w->ssl, w->io.fd) != 1)
+        return false;
+    SSL_set_app_data(w->ssl, (char *)w);
+    if (w->session && *w->session)
+        (void)SSL_set_session(w->ssl, *w->session);
+    if (w->identity && SSL_use_cert_and_key(w->ssl, w->identity->leaf, w->identity->key,
+                                            w->identity->chain, 1) != 1)
         return false;
     SSL_set_hostflags(w->ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     if (is_address)
@@ -74,6 +101,32 @@ static enum err tls_go_on(struct wire *w)
         return ERR_UNAVAILABLE;
     loop_io_set(w->loop, &w->io, write ? LOOP_WRITE : LOOP_READ);
     return ERR_AGAIN;
+}
+
+enum err wire_identity_open(struct keys *k, const char *path, struct wire_identity **out)
+{
+    enum { PEM_MAX = 128 * 1024 };
+    struct arena a;
+    struct str pem;
+    struct wire_identity *id = calloc(1, sizeof *id);
+    *out = NULL;
+    if (!id)
+        abort();
+    arena_init(&a);
+    enum err e = file_read(&a, path, PEM_MAX, &pem);
+    if (e == ERR_OK && !tls_certificates_read(pem, &id->leaf, &id->chain))
+        e = ERR_INVALID;
+    if (e == ERR_OK)
+        e = tlskey_open(k, X509_get0_pubkey(id->leaf), &id->key);
+    arena_free(&a);
+    if (e == ERR_OK) {
+        *out = id;
+        return e;
+    }
+    X509_free(id->leaf);
+    sk_X509_pop_free(id->chain, X509_free);
+    free(id);
+    return e;
 }
 
 /* ---- opening and closing --------------------------------------------------------------------- */

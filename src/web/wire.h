@@ -5,16 +5,29 @@
 
 #include <openssl/types.h>
 #include "base/str.h"
+#include "crypto/keys.h"
 #include "sys/loop.h"
 #include "sys/resolve.h"
 
 enum { WIRE_READ_ROOM = 16 * 1024 }; /* what a read needs to take a TLS record whole */
+
+/* What we show an origin that asks who we are: a certificate whose key is in the keys process. The
+ * signature is waited for in the loop: once a connection, some 0.1 ms. */
+struct wire_identity;
+/* NAME.pem of a folder; ERR_NOT_FOUND, ERR_INVALID: no certificate in it, or its key is not known.
+ */
+enum err wire_identity_open(struct keys *k, const char *path,
+                            struct wire_identity **out) MUST_CHECK;
 
 enum wire_state { WIRE_CONNECTING, WIRE_GREETING, WIRE_OPEN };
 struct wire {
     struct loop_io io; /* its fn is the owner's */
     struct loop *loop;
     SSL *ssl; /* NULL: plain */
+    /* The owner's, set before wire_start; NULL none: the last session with this origin, offered
+     * again. It bears the certificate that was verified then. */
+    struct ssl_session_st **session;
+    const struct wire_identity *identity; /* the same; NULL: shows no certificate */
     enum wire_state state;
     bool read_wants_write, write_wants_read; /* TLS may turn round for its own needs */
     bool unwatched;

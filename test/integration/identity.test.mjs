@@ -714,7 +714,7 @@ test('a removed client is refused everywhere, its tokens too', async () => {
   const k = addClient('Éphémère');
   const t = await signIn({ k });
   platform.must(['client', 'remove', k.client_id]);
-  assert.equal((await send(request(k).url)).status, 400);
+  await until('it is refused', async () => (await send(request(k).url)).status === 400, { timeoutMs: 5000 });
   await until('its token is refused', async () => (await send(`${platform.base}/api/v2/userinfo`, { headers: { authorization: `Bearer ${t.access_token}` } })).status === 401, { timeoutMs: 5000 });
 });
 

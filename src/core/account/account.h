@@ -58,6 +58,7 @@ enum err account_page_account(struct ctx *c);
 enum err account_page_uses(struct ctx *c);
 enum err account_page_proof(struct ctx *c);
 enum err account_page_proof_file(struct ctx *c);
+enum err account_page_signins(struct ctx *c);
 enum err account_page_consents(struct ctx *c);
 enum err account_page_withdraw(struct ctx *c);
 enum err account_page_withdraw_post(struct ctx *c);
@@ -66,6 +67,7 @@ enum err account_api_search(struct ctx *c);
 enum err account_api_account(struct ctx *c);
 enum err account_api_uses(struct ctx *c);
 enum err account_api_use(struct ctx *c);
+enum err account_api_signins(struct ctx *c);
 enum err account_api_consents(struct ctx *c);
 enum err account_api_withdraw(struct ctx *c);
 

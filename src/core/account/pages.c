@@ -133,6 +133,9 @@ static json_t *consent_json(struct ctx *c, const json_t *item)
         json_object_set(j, "ended", json_get(j, "until"));
     json_object_set_new(j, "notices", notices_json(c, json_get(item, "notices")));
     json_object_set_new(
+        j, "receipt_url",
+        jstr(arena_printf(c->arena, "/account/consents/%s/receipt", json_get_z(item, "id", ""))));
+    json_object_set_new(
         j, "withdraw_url",
         jstr(arena_printf(c->arena, "/account/consents/%s/withdraw", json_get_z(item, "id", ""))));
     return j;

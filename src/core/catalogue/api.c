@@ -139,7 +139,7 @@ enum err api_publish(struct ctx *c)
         return ctx_json(c, 201, json_incref(out));
     if (e != ERR_INVALID && e != ERR_DENIED)
         return e;
-    c->fault_extra = out;
+    c->fault_extra = json_incref(out);
     return e == ERR_INVALID
                ? ctx_fail(c, &f_description, e, STR("report lists what is at fault"))
                : ctx_fail(c, &f_refused, e, json_get_str(json_get(out, "refused"), "detail"));

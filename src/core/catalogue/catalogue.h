@@ -7,7 +7,7 @@
 #include "core/catalogue/rules.h"
 #include "platform/ctx.h"
 
-enum { CATALOGUE_MIGRATIONS = 1 };
+enum { CATALOGUE_MIGRATIONS = 3 };
 extern const struct db_migration catalogue_migrations[CATALOGUE_MIGRATIONS];
 
 /* ---- import.c
@@ -79,8 +79,8 @@ enum err find_all(struct ctx *c, struct str q, json_t **out) MUST_CHECK;
 
 /* ---- what is answered
  * ------------------------------------------------------------------------------ */
-call_handler catalogue_call_apis, catalogue_call_import, catalogue_call_check,
-    catalogue_call_search, data_call_list;
+call_handler catalogue_call_apis, catalogue_call_import, catalogue_call_conform,
+    catalogue_call_check, catalogue_call_search, data_call_list;
 call_handler news_call_follow, news_call_list, rates_call, system_call_put;
 route_handler page_catalogue, page_api, page_version, page_data, page_datum, page_rules, page_rule;
 route_handler page_rates, page_publish, page_publish_post, page_operator;
@@ -94,6 +94,22 @@ route_handler sandbox_answer;
 /* [{name, language, code}] of an operation, against the sandbox; the caller owns it. */
 json_t *samples_of(struct arena *a, const struct description *d, const struct desc_op *op,
                    const char *base_url);
+
+/* ---- components.c
+ * ----------------------------------------------------------------------------------- */
+/* [{circle, name, components: [{id, name, what, state, url}]}]; the context's. */
+enum err circles_all(struct ctx *c, json_t **out) MUST_CHECK;
+/* Of publiccode.yml, or of an OpenAPI description: which duties hold. ERR_INVALID: it cannot be
+ * read, *out says where. */
+enum err component_check(struct ctx *c, struct str text, json_t **out) MUST_CHECK;
+call_handler component_call_check;
+route_handler page_circles, api_circles, page_component, page_component_post, api_component;
+
+/* once_only.c: {holds, fields, items: [{field, label, datum, sources}]}; the context's.
+ * ERR_INVALID: not JSON. */
+enum err once_only_check(struct ctx *c, struct str text, json_t **out) MUST_CHECK;
+call_handler once_only_call;
+route_handler api_once_only, page_once_only, page_once_only_post;
 
 json_t *type_key(const char *type); /* "type.string": a text */
 json_t *jstr(struct str s);         /* of UTF-8; "" for anything else */

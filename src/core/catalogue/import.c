@@ -5,7 +5,11 @@
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/log.h"
 #include "crypto/digest.h"
+#include "platform/hook.h"
+#include "platform/org_mail.h"
+#include "web/pages.h"
 #include "sys/file.h"
 
 enum { FIELDS_OF_CONTRACTS = 64 };
@@ -147,6 +151,8 @@ static json_t *about_json(const struct description *d)
                                           {"support", "x-socle-support"},
                                           {"terms", "termsOfService"},
                                           {"topic", "x-socle-topic"},
+                                          {"health", "x-socle-health"},
+                                          {"reference", "x-socle-reference"},
                                           {"number", "version"}};
     const json_t *info = json_get(d->root, "info"), *contact = json_get(info, "contact");
     json_t *v = json_object();
@@ -180,6 +186,9 @@ struct import_job {
     int warnings;
     int64_t now_ms, sunset_ms;
     bool deprecated;
+    struct str told;           /* members of the webhooks' events */
+    const json_t *consumers;   /* organisations with a contract on it */
+    struct mail_sealed *mails; /* one for each of them, where a version ends */
 };
 
 static enum err fields_write(struct db_conn *db, const struct import_job *job)
@@ -200,18 +209,46 @@ static enum err fields_write(struct db_conn *db, const struct import_job *job)
     return e;
 }
 
-/* Those who asked to be told of new sources on this topic, or on all. */
+/* One body is told once: in its list of news, and at its address. */
+static enum err news_one(struct db_conn *db, const struct import_job *job, struct str org,
+                         const struct mail_sealed *mail)
+{
+    int64_t changed;
+    const char *kind = job->deprecated ? "deprecated" : "published";
+    enum err e = db_exec_count(
+        db, &changed,
+        "INSERT INTO catalogue_news(org_id, api, version, kind, topic, at_ms) VALUES($1, $2, $3, "
+        "$4, $5, $6) ON CONFLICT (org_id, api, version, kind) DO NOTHING",
+        "ssszsi", org, job->n->id, job->n->version, kind, job->topic, job->now_ms);
+    if (e != ERR_OK || !changed)
+        return e;
+    if (mail)
+        e = mail_queue(db, mail, job->now_ms);
+    return e == ERR_OK
+               ? hook_queue(db, org,
+                            job->deprecated ? "catalogue.deprecated" : "catalogue.published",
+                            job->told, job->now_ms)
+               : e;
+}
+
+/* Those who asked to be told of new sources on this topic, or on all; and of a version that ends,
+ * those who have a contract on it. */
 static enum err news_write(struct db_conn *db, const struct import_job *job)
 {
-    return db_exec(db,
-                   "INSERT INTO catalogue_news(org_id, api, version, kind, topic, at_ms) "
-                   "SELECT DISTINCT org_id, CAST($1 AS TEXT), CAST($2 AS TEXT), "
-                   "CAST($3 AS TEXT), CAST($4 AS TEXT), CAST($5 AS BIGINT) "
-                   "FROM catalogue_follower WHERE topic = '' OR topic = $6 "
-                   "ON CONFLICT (org_id, api, version, kind) DO NOTHING",
-                   "sszsis", job->n->id, job->n->version,
-                   job->deprecated ? "deprecated" : "published", job->topic, job->now_ms,
-                   job->topic);
+    struct arena a;
+    struct db_result r;
+    arena_init(&a);
+    enum err e = db_query(db, &a, &r,
+                          "SELECT DISTINCT org_id FROM catalogue_follower WHERE topic = '' OR "
+                          "topic = $1",
+                          "s", job->topic);
+    for (size_t i = 0; e == ERR_OK && job->deprecated && i < json_array_size(job->consumers); i++)
+        e = news_one(db, job, str_from(json_string_value(json_array_get(job->consumers, i))),
+                     &job->mails[i]);
+    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++)
+        e = news_one(db, job, db_str(&r, i, 0), NULL);
+    arena_free(&a);
+    return e;
 }
 
 static enum err import_closure(struct db_conn *db, void *arg)
@@ -272,18 +309,62 @@ static json_t *declaration(const struct import_job *job)
                                         f->sensitivity < 0 ? 0 : f->sensitivity));
     }
     return json_pack(
-        "{s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:s, s:i, s:o}", "id",
-        jstr(n->id), "version", jstr(n->version), "org_id", jstr(job->in->org_id), "title", "fr",
-        jstr(n->title_fr), "en", jstr(n->title_en), "summary", "fr", jstr(n->summary_fr), "en",
-        jstr(n->summary_en), "scope", jstr(n->scope), "origin", jstr(n->origin), "prefix",
+        "{s:o, s:o, s:o, s:{s:o, s:o}, s:{s:o, s:o}, s:o, s:o, s:o, s:o, s:s, s:i, s:o, s:I, s:I}",
+        "id", jstr(n->id), "version", jstr(n->version), "org_id", jstr(job->in->org_id), "title",
+        "fr", jstr(n->title_fr), "en", jstr(n->title_en), "summary", "fr", jstr(n->summary_fr),
+        "en", jstr(n->summary_en), "scope", jstr(n->scope), "origin", jstr(n->origin), "prefix",
         jstr(n->prefix), "adapter", jstr(n->adapter), "methods", n->methods, "circle", n->circle,
-        "fields", fields);
+        "fields", fields, "deprecated_at", (json_int_t)(job->deprecated ? job->now_ms : 0),
+        "sunset_at", (json_int_t)job->sunset_ms);
 }
 
 static enum err refuse(json_t *out, const char *rule, const char *detail, enum err e)
 {
     json_object_set_new(out, "refused", json_pack("{s:s, s:s}", "rule", rule, "detail", detail));
     return e;
+}
+
+/* To each consumer of a version that ends. A command has not read the texts yet. */
+static void mails_make(struct ctx *c, struct import_job *job, const json_t *v)
+{
+    size_t n = json_array_size(job->consumers);
+    job->mails = arena_array(c->arena, struct mail_sealed, n);
+    if (pages_load() != ERR_OK)
+        return;
+    struct str subject = pages_text(c->arena, "catalogue", "mail.deprecated.subject", "fr", v);
+    struct str text = pages_text(c->arena, "catalogue", "mail.deprecated", "fr", v);
+    text = arena_printf(c->arena, STR_FMT "\n\n%s\n", STR_ARG(text), json_get_z(v, "url", ""));
+    for (size_t i = 0; i < n; i++) {
+        struct str org = str_from(json_string_value(json_array_get(job->consumers, i)));
+        enum err e = org_mail_seal(c, org, "catalogue.deprecated", subject, text, &job->mails[i]);
+        if (e != ERR_OK) { /* it is told all the same, by the other ways */
+            log_warn("catalogue_mail", "error", err_name(e));
+            job->mails[i].data = STR("");
+        }
+    }
+}
+
+/* Whom an end concerns, and what they are told. */
+static void told_fill(struct ctx *c, struct import_job *job)
+{
+    json_t *out,
+        *args = json_pack("{s:o,s:o}", "api", jstr(job->n->id), "version", jstr(job->n->version));
+    if (platform_call(c, "exchange.consumers", json_own(&c->pool, args), &out) == ERR_OK)
+        job->consumers = json_get(out, "items");
+    json_t *v = json_pack(
+        "{s:o,s:o,s:o,s:{s:o,s:o},s:o}", "api", jstr(job->n->id), "version", jstr(job->n->version),
+        "topic", jstr(job->topic), "title", "fr", jstr(job->n->title_fr), "en",
+        jstr(job->n->title_en), "url",
+        jstr(arena_printf(c->arena, "%s/catalogue/" STR_FMT "/" STR_FMT, c->pf->settings->base_url,
+                          STR_ARG(job->n->id), STR_ARG(job->n->version))));
+    if (job->sunset_ms)
+        json_object_set_new(v, "sunset_at", json_integer(job->sunset_ms));
+    if (job->sunset_ms)
+        json_object_set_new(v, "sunset",
+                            jstr(clock_in_words(c->arena, job->sunset_ms, "fr", false)));
+    job->told = json_text(c->arena, json_own(&c->pool, v));
+    if (job->deprecated && json_array_size(job->consumers))
+        mails_make(c, job, v);
 }
 
 /* Another body's API keeps its name; a circle asks for its evidence. */
@@ -323,6 +404,9 @@ static enum err allowed(struct ctx *c, const struct import_in *in, const struct 
     return ERR_OK;
 }
 
+/* The gateway first: between the two writes, or when the first is refused, an API is one that
+ * nobody documented, which is never public; the other way round it would be public without a route.
+ */
 static enum err publish(struct ctx *c, struct import_job *job)
 {
     struct act act;
@@ -331,13 +415,11 @@ static enum err publish(struct ctx *c, struct import_job *job)
                             .actor = c->session ? c->session->subject : STR("operator"),
                             .object = arena_printf(c->arena, STR_FMT "/" STR_FMT,
                                                    STR_ARG(job->n->id), STR_ARG(job->n->version))};
-    enum err e = act_make(c, &info, &act);
-    if (e == ERR_OK)
-        e = act_write(c, import_closure, job, &act, 1);
-    if (e == ERR_OK)
-        e = platform_call(c, "exchange.api_put", v, &out);
+    enum err e = platform_call(c, "exchange.api_put", v, &out);
     json_decref(v);
-    return e;
+    if (e == ERR_OK)
+        e = act_make(c, &info, &act);
+    return e == ERR_OK ? act_write(c, import_closure, job, &act, 1) : e;
 }
 
 static enum err import_read(struct ctx *c, const struct import_in *in, const struct description *d,
@@ -367,6 +449,7 @@ static enum err import_read(struct ctx *c, const struct import_in *in, const str
                              .sunset_ms = day_ms(json_get_str(info, "x-socle-sunset"))};
     if (!job.topic.p)
         job.topic = STR("");
+    told_fill(c, &job);
     e = publish(c, &job);
     if (e != ERR_OK)
         return e == ERR_INVALID

@@ -3,6 +3,7 @@
 #include "core/catalogue/catalogue.h"
 
 #include "base/clock.h"
+#include "core/catalogue/vocabulary.h"
 #include "web/pages.h"
 
 enum { OPS_SHOWN = 60, FIELDS_SHOWN = 300 };
@@ -232,7 +233,7 @@ enum err page_datum(struct ctx *c)
 {
     json_t *items, *v;
     size_t i;
-    enum err e = data_list(c, &items);
+    enum err e = vocabulary_list(c, &items);
     if (e != ERR_OK)
         return e;
     json_array_foreach(items, i, v)

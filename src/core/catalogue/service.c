@@ -1,6 +1,8 @@
 /* The catalogue: what bodies publish, described, checked against the doctrine, tried in a sandbox,
  * and found in plain words. The gateway and its contracts are the exchange's (core/exchange). */
 #include "core/catalogue/catalogue.h"
+#include "core/catalogue/status.h"
+#include "core/catalogue/vocabulary.h"
 
 static const struct route routes[] = {
     ROUTE("GET", "/catalogue", SITE_PORTAL, ROLE_PUBLIC, 0, page_catalogue,
@@ -11,6 +13,8 @@ static const struct route routes[] = {
           "The newest version of an API: operations, fields and their meaning, samples."),
     ROUTE("GET", "/catalogue/{api}/{version}", SITE_PORTAL, ROLE_PUBLIC, 0, page_version,
           "One version of an API."),
+    ROUTE("GET", "/catalogue/{api}/{version}/context.jsonld", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API,
+          vocabulary_context, "The JSON-LD context that gives an API's names their concepts."),
     ROUTE("GET", "/catalogue/{api}/{version}/description", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API,
           api_description, "An API's OpenAPI description as it was imported."),
     ROUTE("GET", "/donnees", SITE_PORTAL, ROLE_PUBLIC, 0, page_data,
@@ -24,6 +28,20 @@ static const struct route routes[] = {
     ROUTE("GET", "/doctrine/{rule}", SITE_PORTAL, ROLE_PUBLIC, 0, page_rule, "One rule."),
     ROUTE("GET", "/taux-api", SITE_PORTAL, ROLE_PUBLIC, 0, page_rates,
           "How many of each body's systems have an API."),
+    ROUTE("GET", "/cercles", SITE_PORTAL, ROLE_PUBLIC, 0, page_circles,
+          "The three circles: each component with its state."),
+    ROUTE("GET", "/composants", SITE_PORTAL, ROLE_PUBLIC, 0, page_component,
+          "Checks a component: licence, documentation, sandbox, version, tests."),
+    ROUTE_TWIN("POST", "/composants", SITE_PORTAL, ROLE_PUBLIC, 0, page_component_post,
+               "Checks a component.", "POST /api/catalogue/component"),
+    ROUTE("GET", "/vocabulaire", SITE_PORTAL, ROLE_PUBLIC, 0, vocabulary_page,
+          "The common vocabulary; ?champ= finds a concept by the name a source uses."),
+    ROUTE("GET", "/vocabulaire.jsonld", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, vocabulary_jsonld,
+          "The common vocabulary in SKOS, with the mapping of each source."),
+    ROUTE("GET", "/etat", SITE_PORTAL, ROLE_PUBLIC, 0, page_status,
+          "How each provider is doing: state, availability over 90 days, incidents."),
+    ROUTE("GET", "/referentiels", SITE_PORTAL, ROLE_PUBLIC, 0, page_references,
+          "Reference sets: measured availability and freshness beside the commitment."),
     ROUTE_TWIN("GET", "/operateur/catalogue", SITE_PORTAL, ROLE_ADMIN, 0, page_operator,
                "Routes without documentation, and APIs proposed to the commons.",
                "-: the operator's commands say the same: socle api list, socle api circle"),
@@ -32,6 +50,11 @@ static const struct route routes[] = {
                "Publishes an API of this body; new sources it follows.", "GET /api/catalogue/news"),
     ROUTE_TWIN("POST", "/agent/interfaces", SITE_ORG, ROLE_AGENT, 0, page_publish_post,
                "Publishes an API from its description.", "POST /api/catalogue/apis"),
+    ROUTE_TWIN("GET", "/une-seule-fois", SITE_ORG, ROLE_PUBLIC, 0, page_once_only,
+               "Looks for what a form asks that a body already holds.",
+               "POST /api/catalogue/once-only"),
+    ROUTE_TWIN("POST", "/une-seule-fois", SITE_ORG, ROLE_PUBLIC, 0, page_once_only_post,
+               "The same, of the form that is sent.", "POST /api/catalogue/once-only"),
     /* programs */
     ROUTE(
         "POST", "/api/catalogue/apis", SITE_ORG, ROLE_AGENT, ROUTE_API, api_publish,
@@ -53,6 +76,21 @@ static const struct route routes[] = {
           "The doctrine's rules."),
     ROUTE("GET", "/api/catalogue/rates", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_rates,
           "The rate of systems with an API, by body."),
+    ROUTE("GET", "/api/vocabulary", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, vocabulary_api,
+          "Each concept: meaning, the vocabulary it is the same as, its name at each source."),
+    ROUTE("GET", "/api/vocabulary/{api}/{version}/{rest*}", SITE_PORTAL, ROLE_CLIENT,
+          ROUTE_API | ROUTE_CALLS_SELF, vocabulary_read,
+          "What the gateway answers the bearer, under the common names."),
+    ROUTE("GET", "/api/catalogue/circles", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_circles,
+          "The three circles: each component with its state."),
+    ROUTE("POST", "/api/catalogue/component", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_component,
+          "Checks the publiccode.yml or OpenAPI description of the body."),
+    ROUTE("POST", "/api/catalogue/once-only", SITE_ORG, ROLE_PUBLIC, ROUTE_API, api_once_only,
+          "What a procedure's form asks that a body already holds, with the contract to ask for."),
+    ROUTE("GET", "/api/status", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_status,
+          "How each provider is doing."),
+    ROUTE("GET", "/api/catalogue/references", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_references,
+          "Reference sets against their commitments."),
     ROUTE("POST", "/api/catalogue/check", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, api_check,
           "Checks the OpenAPI description of the body against the rules."),
     /* the sandbox */
@@ -68,8 +106,15 @@ static const struct route routes[] = {
           sandbox_answer, "The same."),
 };
 
+static void tick(struct platform *pf, int64_t now_ms)
+{
+    circle_tick(pf, now_ms);
+    ping_tick(pf);
+}
+
 static const struct call calls[] = {
     {"catalogue.import", catalogue_call_import, "Publishes an API from its description."},
+    {"catalogue.conform", catalogue_call_conform, "Is an answer what its description says?"},
     {"catalogue.check", catalogue_call_check, "Checks a description against the rules."},
     {"catalogue.apis", catalogue_call_apis, "All APIs, also those that nobody documented."},
     {"catalogue.search", catalogue_call_search, "Searches APIs, data and procedures."},
@@ -79,6 +124,9 @@ static const struct call calls[] = {
     {"catalogue.follow", news_call_follow, "A body asks to be told of new sources."},
     {"catalogue.news", news_call_list, "New sources a body was told of."},
     {"catalogue.system_put", system_call_put, "Notes one of a body's systems."},
+    {"catalogue.component", component_call_check, "Checks what a component owes the others."},
+    {"catalogue.once_only", once_only_call, "What a form asks that a body already holds."},
+    {"catalogue.concept_put", concept_call_put, "Defines a concept of the vocabulary."},
     {"catalogue.rates", rates_call, "The rate of systems with an API, by body."},
 };
 
@@ -97,5 +145,5 @@ const struct service service_catalogue = {
     .n_calls = COUNT_OF(calls),
     .nav = nav,
     .n_nav = COUNT_OF(nav),
-    .tick = circle_tick,
+    .tick = tick,
 };

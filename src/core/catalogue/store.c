@@ -33,6 +33,22 @@ const struct db_migration catalogue_migrations[CATALOGUE_MIGRATIONS] = {
      "CREATE TABLE catalogue_system("
      " org_id TEXT NOT NULL, name TEXT NOT NULL, api TEXT NOT NULL,"
      " PRIMARY KEY(org_id, name));"},
+    {"catalogue", 10,
+     "CREATE TABLE catalogue_ping("
+     " api TEXT NOT NULL, version TEXT NOT NULL, day BIGINT NOT NULL, ok BIGINT NOT NULL,"
+     " failed BIGINT NOT NULL, took_ms BIGINT NOT NULL, PRIMARY KEY(api, version, day));"
+     "CREATE TABLE catalogue_state("
+     " api TEXT NOT NULL, version TEXT NOT NULL, up BIGINT NOT NULL, failures BIGINT NOT NULL,"
+     " at_ms BIGINT NOT NULL, took_ms BIGINT NOT NULL, modified_ms BIGINT NOT NULL,"
+     " status BIGINT NOT NULL, PRIMARY KEY(api, version));"
+     "CREATE TABLE catalogue_incident("
+     " id TEXT PRIMARY KEY, api TEXT NOT NULL, version TEXT NOT NULL, began_ms BIGINT NOT NULL,"
+     " ended_ms BIGINT NOT NULL, status BIGINT NOT NULL);"
+     "CREATE INDEX catalogue_incident_api ON catalogue_incident(api, version, began_ms);"},
+    {"catalogue", 11,
+     "CREATE TABLE catalogue_concept("
+     " id TEXT PRIMARY KEY, label_fr TEXT NOT NULL, label_en TEXT NOT NULL,"
+     " meaning_fr TEXT NOT NULL, meaning_en TEXT NOT NULL, same_as TEXT NOT NULL);"},
 };
 
 json_t *jstr(struct str s)

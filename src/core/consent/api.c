@@ -81,19 +81,6 @@ static json_t *item_of(const json_t *client, const json_t *body)
                      "recipients", recipients ? json_incref(recipients) : json_array());
 }
 
-/* A receipt anybody can check with the issuer's published keys (ISO/IEC TS 27560's members). */
-static enum err receipt(struct ctx *c, const json_t *client, const char *id, const char *event,
-                        struct str *jws)
-{
-    json_t *v = json_pack("{s:s,s:O,s:s,s:s,s:I}", "iss", c->pf->settings->base_url, "aud",
-                          json_get(client, "client_id"), "consent", id, "event", event, "iat",
-                          (json_int_t)(clock_now_ms() / 1000));
-    enum err e = keys_sign_jws(c->pf->keys, "issuer", JOSE_ES256, "consent-receipt+jwt",
-                               json_text(c->arena, v), c->arena, jws);
-    json_decref(v);
-    return e;
-}
-
 static enum err body_read(struct ctx *c, json_t **body)
 {
     if (c->rq->body_size > c->rq->body.n || json_read(c->rq->body, body, NULL) != ERR_OK)
@@ -109,35 +96,6 @@ static enum err body_read(struct ctx *c, json_t **body)
     return wrong ? ctx_fail(c, &f_body, ERR_INVALID, str_from(wrong)) : ERR_OK;
 }
 
-enum err consent_api_give(struct ctx *c)
-{
-    const json_t *client;
-    json_t *body, *out;
-    struct str person, jws;
-    enum err e = client_of(c, &client);
-    if (e == ERR_OK)
-        e = body_read(c, &body);
-    if (e == ERR_OK)
-        e = person_of(c, client, json_get_str(body, "sub"), &person);
-    if (e != ERR_OK)
-        return done(e);
-    json_t *args = json_pack("{s:o,s:O,s:O,s:[o]}", "person", str(person), "client_id",
-                             json_get(client, "client_id"), "by", json_get(client, "client_id"),
-                             "items", item_of(client, body));
-    e = platform_call(c, "consent.record", json_own(&c->pool, args), &out);
-    if (e == ERR_INVALID)
-        return ctx_fail(c, &f_body, e, STR("duration_days"));
-    const char *id = e == ERR_OK ? json_get_z(json_get(out, "consents"), "", "") : "";
-    if (e == ERR_OK)
-        e = receipt(c, client, id, "given", &jws);
-    return e == ERR_OK ? ctx_json(c, 201,
-                                  json_pack("{s:s,s:s,s:o}", "id", id, "state", "active", "receipt",
-                                            str(jws)))
-                       : e;
-}
-
-/* ---- checking
- * ---------------------------------------------------------------------------------------- */
 static json_t *shown(const json_t *item)
 {
     static const char *const members[] = {"id",       "state",        "contract_id", "fields",
@@ -166,6 +124,60 @@ static enum err items_of(struct ctx *c, const json_t *client, struct str person,
     return ERR_OK;
 }
 
+static enum err item_in(json_t *list, struct str id, json_t **out)
+{
+    json_t *item;
+    size_t i;
+    json_array_foreach(list, i, item)
+    {
+        if (str_eq(json_get_str(item, "id"), id)) {
+            *out = item;
+            return ERR_OK;
+        }
+    }
+    return ERR_NOT_FOUND;
+}
+
+static enum err item_of_client(struct ctx *c, const json_t *client, struct str person,
+                               struct str id, json_t **out)
+{
+    json_t *list;
+    enum err e = items_of(c, client, person, &list);
+    return e == ERR_OK ? item_in(list, id, out) : e;
+}
+
+enum err consent_api_give(struct ctx *c)
+{
+    const json_t *client;
+    json_t *body, *out;
+    struct str person, jws;
+    enum err e = client_of(c, &client);
+    if (e == ERR_OK)
+        e = body_read(c, &body);
+    if (e == ERR_OK)
+        e = person_of(c, client, json_get_str(body, "sub"), &person);
+    if (e != ERR_OK)
+        return done(e);
+    json_t *args = json_pack("{s:o,s:O,s:O,s:[o]}", "person", str(person), "client_id",
+                             json_get(client, "client_id"), "by", json_get(client, "client_id"),
+                             "items", item_of(client, body));
+    e = platform_call(c, "consent.record", json_own(&c->pool, args), &out);
+    if (e == ERR_INVALID)
+        return ctx_fail(c, &f_body, e, STR("duration_days"));
+    const char *id = e == ERR_OK ? json_get_z(json_get(out, "consents"), "", "") : "";
+    json_t *item = NULL;
+    if (e == ERR_OK)
+        e = item_of_client(c, client, person, str_from(id), &item);
+    if (e == ERR_OK)
+        e = consent_receipt(c, item, json_get_z(client, "client_id", ""), "given", &jws);
+    return e == ERR_OK ? ctx_json(c, 201,
+                                  json_pack("{s:s,s:s,s:o}", "id", id, "state", "active", "receipt",
+                                            str(jws)))
+                       : e;
+}
+
+/* ---- checking
+ * ---------------------------------------------------------------------------------------- */
 enum err consent_api_list(struct ctx *c)
 {
     const json_t *client;
@@ -183,8 +195,7 @@ enum err consent_api_list(struct ctx *c)
 static enum err one_of(struct ctx *c, const json_t *client, struct str *person, json_t **out)
 {
     struct db_result r;
-    json_t *list, *item;
-    size_t i;
+    json_t *list;
     struct db_conn *db = db_read(c->pf->db);
     enum err e = db ? db_query_one(db, c->arena, &r,
                                    "SELECT person FROM consent WHERE id = $1 AND client_id = $2",
@@ -196,14 +207,7 @@ static enum err one_of(struct ctx *c, const json_t *client, struct str *person, 
     }
     if (e != ERR_OK)
         return e;
-    json_array_foreach(list, i, item)
-    {
-        if (str_eq(json_get_str(item, "id"), ctx_path(c, "id"))) {
-            *out = item;
-            return ERR_OK;
-        }
-    }
-    return ERR_NOT_FOUND;
+    return item_in(list, ctx_path(c, "id"), out);
 }
 
 enum err consent_api_one(struct ctx *c)
@@ -230,12 +234,29 @@ enum err consent_api_withdraw(struct ctx *c)
     json_t *args = json_pack("{s:o,s:O,s:O}", "person", str(person), "consent_id",
                              json_get(item, "id"), "by", json_get(client, "client_id"));
     e = platform_call(c, "consent.withdraw", json_own(&c->pool, args), &out);
-    if (e == ERR_OK)
-        e = receipt(c, client, json_get_z(item, "id", ""), "withdrawn", &jws);
+    if (e == ERR_OK) {
+        json_object_set(item, "withdrawn_at", json_get(out, "withdrawn_at"));
+        e = consent_receipt(c, item, json_get_z(client, "client_id", ""), "withdrawn", &jws);
+    }
     return e == ERR_OK ? ctx_json(c, 200,
                                   json_pack("{s:s,s:O,s:o}", "state", "withdrawn", "withdrawn_at",
                                             json_get(out, "withdrawn_at"), "receipt", str(jws)))
                        : e;
+}
+
+/* The receipt again: of what it was given, or of its end. */
+enum err consent_api_client_receipt(struct ctx *c)
+{
+    const json_t *client;
+    json_t *item;
+    struct str person, jws;
+    enum err e = client_of(c, &client);
+    if (e == ERR_OK)
+        e = one_of(c, client, &person, &item);
+    if (e == ERR_OK)
+        e = consent_receipt(c, item, json_get_z(client, "client_id", ""),
+                            json_get_i64(item, "withdrawn_at", 0) ? "withdrawn" : "given", &jws);
+    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "receipt", str(jws))) : done(e);
 }
 
 /* ---- after a withdrawal: delete, and say so

@@ -7,6 +7,10 @@
 
 route_handler consent_api_give, consent_api_list, consent_api_one, consent_api_withdraw,
     consent_api_notices, consent_api_acknowledge;
+/* receipt.c: a compact JWS; event "given" or "withdrawn"; item as in consent.list. */
+enum err consent_receipt(struct ctx *c, const json_t *item, const char *client_id,
+                         const char *event, struct str *jws) MUST_CHECK;
+route_handler consent_page_receipt, consent_api_receipt, consent_api_client_receipt;
 /* [{client_id, told_at, acknowledged_at}] of one consent. */
 enum err consent_notices(struct ctx *c, const char *consent_id, json_t **out) MUST_CHECK;
 /* Inside the closure that withdraws. */

@@ -286,6 +286,13 @@ static const struct route routes[] = {
           consent_api_acknowledge, "The data of this consent are deleted; the person reads it."),
     ROUTE("GET", "/api/consents/{id}", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, consent_api_one,
           "One consent: check it before each use."),
+    ROUTE("GET", "/api/consents/{id}/receipt", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
+          consent_api_client_receipt, "Its signed receipt: given, or withdrawn."),
+    ROUTE_TWIN("GET", "/account/consents/{id}/receipt", SITE_PORTAL, ROLE_USER, 0,
+               consent_page_receipt, "The signed receipt of a consent, as a file.",
+               "GET /api/account/consents/{id}/receipt"),
+    ROUTE("GET", "/api/account/consents/{id}/receipt", SITE_PORTAL, ROLE_USER, ROUTE_API,
+          consent_api_receipt, "The signed receipt of a consent."),
     ROUTE("POST", "/api/consents/{id}/withdraw", SITE_PORTAL, ROLE_CLIENT, ROUTE_API,
           consent_api_withdraw, "Ends a consent that was given to this client."),
 };

@@ -244,7 +244,7 @@ static enum err act_closure(struct db_conn *db, void *arg)
     if (e == ERR_OK)
         e = message_add(db, r->id, j->p->org, j->p->name, j->t ? j->t->action : "message", j->words,
                         j->now_ms);
-    return e == ERR_OK ? delivery_queue(db, r, j->t ? j->t->kind : "contract.message", j->now_ms)
+    return e == ERR_OK ? contract_tell(db, r, j->t ? j->t->kind : "contract.message", j->now_ms)
                        : e;
 }
 

@@ -149,10 +149,10 @@ static json_t *uses_of(const json_t *reports)
     for (size_t i = 0; i < json_array_size(reports); i++) {
         const json_t *one = json_array_get(reports, i);
         if (strcmp(json_get_z(one, "kind", ""), "usage") == 0)
-            json_array_append_new(list, json_pack("{s:O,s:O,s:O,s:O}", "at", json_get(one, "at"),
-                                                  "text", json_get(one, "text"), "fields",
-                                                  json_get(one, "fields"), "calls",
-                                                  json_get(one, "calls")));
+            json_array_append_new(
+                list, json_pack("{s:O,s:O,s:O,s:O,s:O}", "at", json_get(one, "at"), "text",
+                                json_get(one, "text"), "fields", json_get(one, "fields"), "calls",
+                                json_get(one, "calls"), "counted", json_get(one, "counted")));
     }
     return list;
 }
@@ -167,7 +167,8 @@ static enum err public_one(struct ctx *c, const struct contract_request *r, json
     if (e == ERR_OK)
         json_array_append_new(
             list,
-            json_pack("{s:O,s:O,s:O,s:O,s:b,s:O,s:O,s:o,s:O?,s:O?,s:O,s:I,s:o}", "contract",
+            json_pack("{s:b,s:O?,s:O,s:O,s:O,s:O,s:b,s:O,s:O,s:o,s:O?,s:O?,s:O,s:I,s:o}", "private",
+                      org_is_private(c, r->consumer), "counted", contract_counted(c, r), "contract",
                       json_get(v, "contract"), "consumer", json_get(v, "consumer"), "provider",
                       json_get(v, "provider"), "state", json_get(v, "state"), "suspended",
                       r->held_by.n > 0, "api", json_get(terms, "api"), "version",

@@ -12,6 +12,8 @@ static json_t *declaration(const struct contract_request *r, bool sandbox)
     json_object_set_new(v, "id", contracts_str(r->contract_id));
     json_object_set_new(v, "client_id", contracts_str(r->client_id));
     json_object_set_new(v, "org_id", contracts_str(r->consumer));
+    json_object_set_new(v, "delegated",
+                        json_boolean(json_get_bool(r->terms, "for_clients", false)));
     json_object_set_new(v, "starts_at", json_integer(sandbox ? NEVER_MS : 0));
     json_object_set_new(v, "ends_at", json_integer(r->ends_ms));
     return v;

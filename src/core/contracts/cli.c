@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "core/contracts/contracts.h"
+#include "platform/hook.h"
 #include "sys/file.h"
 
 enum { FILE_MAX = 128 * 1024 };
@@ -110,7 +111,11 @@ static int sign(struct cli *x)
 static int hook(struct cli *x)
 {
     struct str secret;
-    enum err e = hook_put(x->c, arg(x, 1), arena_dupz(x->c->arena, arg(x, 2)), arg(x, 3), &secret);
+    bool in = str_eq_z(arg(x, 2), "in");
+    enum err e = in ? desk_secret_put(x->c, arg(x, 1), &secret)
+                 : str_eq_z(arg(x, 2), "out") && arg(x, 3).n
+                     ? hook_set(x->c, arg(x, 1), arg(x, 3), STR("operator"), &secret)
+                     : ERR_INVALID;
     if (e != ERR_OK)
         return failed(x, e);
     printf(STR_FMT "\n", STR_ARG(secret));
@@ -119,7 +124,7 @@ static int hook(struct cli *x)
 
 static int replay(struct cli *x)
 {
-    enum err e = delivery_replay(x->c, arg(x, 1));
+    enum err e = hook_replay(x->c, STR_NONE, arg(x, 1));
     if (e != ERR_OK)
         return failed(x, e);
     printf("queued\n");

@@ -72,7 +72,8 @@ enum err agreement_text(struct ctx *c, const struct contract_request *r, const j
 
 /* ---- store.c ------------------------------------------------------------------------------------
  */
-extern const struct db_migration contracts_migrations[1];
+enum { CONTRACTS_MIGRATIONS = 5 };
+extern const struct db_migration contracts_migrations[CONTRACTS_MIGRATIONS];
 enum err request_get(struct ctx *c, struct str id, struct contract_request *out) MUST_CHECK;
 /* Those an organisation has a side in; "" for all. state "" for all. */
 enum err request_list(struct ctx *c, struct str org, struct str state,
@@ -132,20 +133,44 @@ enum err agreement_read(struct ctx *c, const struct contract_request *r, json_t 
 enum err report_add(struct ctx *c, const struct contract_party *p, struct contract_request *r,
                     struct str kind, struct str words, struct str fields, int64_t calls) MUST_CHECK;
 enum err report_list(struct ctx *c, struct str request, json_t **out) MUST_CHECK;
+/* Whether the body is a private operator: its uses are compared with what the gateway counts. */
+bool org_is_private(struct ctx *c, struct str org);
+/* exchange.contract_usage of the request's contract, or NULL; the context's. */
+const json_t *contract_counted(struct ctx *c, const struct contract_request *r);
 bool report_is_overdue(const struct contract_request *r, int64_t now_ms);
 
-/* ---- hook.c, deliver.c: webhooks, both ways
+/* ---- delegation.c, delegation_page.c
  * ---------------------------------------------------------- */
-enum err hook_put(struct ctx *c, struct str org, const char *way, struct str url,
-                  struct str *secret) MUST_CHECK;
-/* Inside a closure: an event for both sides' hooks. */
-enum err delivery_queue(struct db_conn *db, const struct contract_request *r, const char *event,
-                        int64_t now_ms);
-enum err delivery_replay(struct ctx *c, struct str id) MUST_CHECK;
-void deliver_tick(struct platform *pf, int64_t now_ms);
-/* "sha256=" and the HMAC of "<timestamp>.<body>", hex. */
-struct str hook_signature(struct arena *a, struct str secret, struct str timestamp,
-                          struct str body);
+struct delegation {
+    struct str id, client, vendor, api; /* api "*": all */
+    struct str state;                   /* "declared", "active", "ended" */
+    int64_t until_ms;
+};
+/* By the client's side. months 12 at most 60; the fault is noted. */
+enum err delegation_declare(struct ctx *c, const struct contract_party *p, struct str vendor,
+                            struct str api, int64_t months, struct str *id) MUST_CHECK;
+enum err delegation_from_form(struct ctx *c, struct str *id) MUST_CHECK;
+/* "accept" (the vendor), "end" (either). */
+enum err delegation_act(struct ctx *c, const struct contract_party *p, struct str id,
+                        struct str action) MUST_CHECK;
+/* Those an organisation has a side in: docs/formats/contract.md. */
+enum err delegation_list(struct ctx *c, struct str org, json_t **out) MUST_CHECK;
+route_handler delegation_api_list, delegation_api_declare, delegation_api_act;
+route_handler delegation_page, delegation_page_declare, delegation_page_act;
+
+/* ---- statement.c */
+route_handler contracts_api_statement, contracts_page_statement;
+
+/* ---- desk.c: the webhook of a body's own authorisation desk
+ * ---------------------------------------------------------- */
+/* Its secret, shown once. */
+enum err desk_secret_put(struct ctx *c, struct str org, struct str *secret) MUST_CHECK;
+/* Events older than a day cannot come again: their ids are dropped. */
+enum err desk_sweep(struct platform *pf, int64_t now_ms) MUST_CHECK;
+
+/* told.c. Inside a closure: an event for both sides' webhooks. */
+enum err contract_tell(struct db_conn *db, const struct contract_request *r, const char *event,
+                       int64_t now_ms);
 
 /* clock.c */
 void contracts_tick(struct platform *pf, int64_t now_ms);
@@ -155,7 +180,7 @@ void contracts_tick(struct platform *pf, int64_t now_ms);
 extern const struct fault contracts_fault_state, contracts_fault_fields, contracts_fault_words,
     contracts_fault_level, contracts_fault_signature, contracts_fault_key, contracts_fault_jws,
     contracts_fault_api, contracts_fault_report, contracts_fault_hook, contracts_fault_role,
-    contracts_fault_revision;
+    contracts_fault_revision, contracts_fault_vendor;
 
 /* ---- view.c, pages.c, api.c, cli.c
  * -------------------------------------------------------------------- */

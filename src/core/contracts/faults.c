@@ -12,4 +12,5 @@ const struct fault contracts_fault_jws = {"CTR-422-JWS", 422, M, "Signature Not 
 const struct fault contracts_fault_api = {"CTR-404-API", 404, M, "No Such API"};
 const struct fault contracts_fault_report = {"CTR-409-REPORT", 409, M, "Usage Report Overdue"};
 const struct fault contracts_fault_hook = {"CTR-401-HOOK", 401, M, "Webhook Not Authenticated"};
+const struct fault contracts_fault_vendor = {"CTR-422-VENDOR", 422, M, "Delegation Not Acceptable"};
 const struct fault contracts_fault_role = {"CTR-403-SIDE", 403, M, "Not This Side's Act"};

@@ -163,9 +163,11 @@ static const struct {
     {"months", "months", NULL, NUMBER, false},
     {"quota_per_minute", "quota_per_minute", NULL, NUMBER, false},
     {"report_days", "report_days", NULL, NUMBER, false},
+    {"price_per_1000", "price_per_1000", NULL, NUMBER, false},
     {"consent_needed", "consent_needed", NULL, BOX, true},
     {"duration_days", "duration_days", NULL, NUMBER, false},
     {"purpose_needed", "purpose_needed", NULL, BOX, true},
+    {"for_clients", "for_clients", NULL, BOX, true},
     {"impact_assessment", "impact_assessment", NULL, TEXT, true},
     {"officer_opinion", "officer_opinion", NULL, AREA, true},
 };
@@ -262,10 +264,26 @@ static enum err form_page(struct ctx *c, const json_t *terms, const json_t *erro
     return ctx_page(c, "contracts/form", data);
 }
 
+/* What a link fills in: the catalogue's, or the once-only detector's. */
+static void from_address(struct ctx *c, json_t *terms)
+{
+    static const char *const texts[] = {"api", "version", "fields"};
+    static const char *const pairs[] = {"purpose", "legal_basis"};
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        if (ctx_query(c, texts[i]).n)
+            json_object_set_new(terms, texts[i], contracts_str(ctx_query(c, texts[i])));
+    for (size_t i = 0; i < COUNT_OF(pairs); i++) {
+        struct str v = ctx_query(c, arena_printf(c->arena, "%s.fr", pairs[i]).p);
+        if (v.n)
+            json_object_set_new(terms, pairs[i], json_pack("{s:o}", "fr", contracts_str(v)));
+    }
+}
+
 enum err contracts_page_new(struct ctx *c)
 {
     json_t *terms = terms_read(c, NULL);
     json_object_set_new(terms, "client_id", contracts_str(c->site->client_id));
+    from_address(c, terms);
     return form_page(c, terms, NULL, STR("/contrats/nouveau"), true);
 }
 
@@ -354,11 +372,18 @@ static json_t *facts(struct ctx *c, const json_t *v)
     fact(c, rows, "fact.purpose", json_string(in_lang(c, json_get(t, "purpose"))));
     fact(c, rows, "fact.legal_basis", json_string(in_lang(c, json_get(t, "legal_basis"))));
     fact(c, rows, "label.recipients", json_string(json_get_z(t, "recipients", "")));
+    if (json_get_bool(t, "for_clients", false))
+        fact(c, rows, "fact.for_clients", words(c, "yes"));
     fact(c, rows, "fact.consent",
          words(c, json_get_bool(t, "consent_needed", false) ? "yes" : "no"));
     fact(c, rows, "fact.quota",
          contracts_str(
              arena_printf(c->arena, "%lld", (long long)json_get_i64(t, "quota_per_minute", 0))));
+    int64_t price = json_get_i64(t, "price_per_1000", 0);
+    fact(c, rows, "fact.price",
+         price ? contracts_str(arena_printf(c->arena, "%lld,%02lld\302\240\342\202\254",
+                                            (long long)(price / 100), (long long)(price % 100)))
+               : words(c, "fact.free"));
     fact(c, rows, "col.ends", date(c, json_get_i64(v, "ends_at", 0)));
     fact(c, rows, "fact.report_due", date(c, json_get_i64(v, "report_due_at", 0)));
     if (json_get_i64(v, "sensitivity", 0) >= 2) {
@@ -465,6 +490,8 @@ enum err contracts_page_one(struct ctx *c)
         json_object_set_new(data, "agreement_url", contracts_str(url_of(c, v, "/convention")));
     if (active)
         json_object_set_new(data, "report_action", contracts_str(url_of(c, v, "/report")));
+    if (active)
+        json_object_set_new(data, "statement_url", contracts_str(url_of(c, v, "/releve")));
     json_object_set_new(data, "consumer_side", json_boolean(sides & SIDE_CONSUMER));
     json_t *said = reports(c, json_get(v, "reports"));
     if (json_array_size(said))
@@ -539,18 +566,24 @@ enum err contracts_page_public(struct ctx *c)
         json_array_foreach(json_get(v, "uses"), k, u)
         {
             json_array_append_new(
-                uses, json_pack("{s:o,s:O,s:O}", "when", date(c, json_get_i64(u, "at", 0)), "text",
-                                json_get(u, "text"), "fields", json_get(u, "fields")));
+                uses, json_pack("{s:o,s:O,s:O,s:O,s:O}", "when", date(c, json_get_i64(u, "at", 0)),
+                                "text", json_get(u, "text"), "fields", json_get(u, "fields"),
+                                "calls", json_get(u, "calls"), "counted", json_get(u, "counted")));
         }
-        json_array_append_new(out, json_pack("{s:s,s:s,s:o,s:s,s:s,s:o,s:o,s:b}", "consumer",
-                                             in_lang(c, json_get(json_get(v, "consumer"), "name")),
-                                             "provider",
-                                             in_lang(c, json_get(json_get(v, "provider"), "name")),
-                                             "items", fields_list(c, json_get(v, "fields")),
-                                             "purpose", in_lang(c, json_get(v, "purpose")), "basis",
-                                             in_lang(c, json_get(v, "legal_basis")), "until",
-                                             date(c, json_get_i64(v, "ends_at", 0)), "uses", uses,
-                                             "suspended", json_get_bool(v, "suspended", false)));
+        const json_t *counted = json_get(v, "counted");
+        json_array_append_new(
+            out, json_pack("{s:b,s:I,s:I,s:o,s:s,s:s,s:o,s:s,s:s,s:o,s:o,s:b}", "private",
+                           json_get_bool(v, "private", false), "delivered",
+                           (json_int_t)json_get_i64(counted, "delivered", 0), "delivered_30",
+                           (json_int_t)json_get_i64(counted, "delivered_30", 0), "last",
+                           date(c, json_get_i64(counted, "last_at", 0)), "consumer",
+                           in_lang(c, json_get(json_get(v, "consumer"), "name")), "provider",
+                           in_lang(c, json_get(json_get(v, "provider"), "name")), "items",
+                           fields_list(c, json_get(v, "fields")), "purpose",
+                           in_lang(c, json_get(v, "purpose")), "basis",
+                           in_lang(c, json_get(v, "legal_basis")), "until",
+                           date(c, json_get_i64(v, "ends_at", 0)), "uses", uses, "suspended",
+                           json_get_bool(v, "suspended", false)));
     }
     json_decref(list);
     json_t *data = json_pack("{s:o}", "contracts", out);

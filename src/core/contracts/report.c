@@ -17,7 +17,7 @@ struct report_job {
     const struct contract_party *p;
     struct contract_request *r;
     struct str kind, words, fields;
-    int64_t calls, now_ms, due_ms;
+    int64_t calls, now_ms, due_ms, counted;
 };
 
 static enum err report_closure(struct db_conn *db, void *arg)
@@ -28,13 +28,13 @@ static enum err report_closure(struct db_conn *db, void *arg)
     enum err e =
         db_exec(db,
                 "INSERT INTO contract_report(id, request_id, org, who, kind, words, fields, "
-                "calls, at_ms) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9)",
-                "zssssssii", id, j->r->id, j->p->org, j->p->name, j->kind, j->words, j->fields,
-                j->calls, j->now_ms);
+                "calls, at_ms, counted) VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+                "zssssssiii", id, j->r->id, j->p->org, j->p->name, j->kind, j->words, j->fields,
+                j->calls, j->now_ms, j->counted);
     if (e == ERR_OK && j->due_ms)
         e = db_exec(db, "UPDATE contract_request SET report_due_at = $1 WHERE id = $2", "is",
                     j->due_ms, j->r->id);
-    return e == ERR_OK ? delivery_queue(db, j->r, "contract.report", j->now_ms) : e;
+    return e == ERR_OK ? contract_tell(db, j->r, "contract.report", j->now_ms) : e;
 }
 
 static bool list_has(struct str list, struct str word)
@@ -58,17 +58,74 @@ static struct str beyond(const struct contract_request *r, struct str used)
     return STR_NONE;
 }
 
-static enum err breach(struct ctx *c, struct contract_request *r, struct str field)
+static enum err cut(struct ctx *c, struct contract_request *r, struct str why)
 {
     struct contract_party platform = {
         .org = STR("socle"), .who = STR("platform"), .name = STR("Socle"), .extra = SIDE_OPERATOR};
-    if (r->held_by.n)
-        return ERR_OK;
-    return request_act(
-        c, &platform, r, STR("suspend"),
-        arena_printf(c->arena,
-                     "Usage déclaré hors convention / use outside the agreement: " STR_FMT,
-                     STR_ARG(field)));
+    return r->held_by.n ? ERR_OK : request_act(c, &platform, r, STR("suspend"), why);
+}
+
+/* ---- declared and counted -----------------------------------------------------------------------
+ */
+bool org_is_private(struct ctx *c, struct str org)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    return db && db_query_one(db, c->arena, &r,
+                              "SELECT id FROM organisation WHERE id = $1 AND kind IN ('private', "
+                              "'partner')",
+                              "s", org) == ERR_OK;
+}
+
+const json_t *contract_counted(struct ctx *c, const struct contract_request *r)
+{
+    return contracts_one(c, "exchange.contract_usage",
+                         json_pack("{s:o}", "id", contracts_str(r->contract_id)));
+}
+
+/* All calls it declared under this contract, over its reopenings. */
+static enum err declared_sum(struct ctx *c, const struct contract_request *r, int64_t *calls)
+{
+    struct db_result rows;
+    struct db_conn *db = db_read(c->pf->db);
+    enum err e = db ? db_query(db, c->arena, &rows,
+                               "SELECT p.calls FROM contract_report p JOIN contract_request q ON "
+                               "q.id = p.request_id WHERE q.contract_id = $1 AND p.kind = 'usage'",
+                               "s", r->contract_id)
+                    : ERR_UNAVAILABLE;
+    *calls = 0;
+    for (size_t i = 0; e == ERR_OK && i < rows.n_rows; i++)
+        *calls += db_i64(&rows, i, 0);
+    return e;
+}
+
+/* A tenth and ten calls are forgiven: the gateway's count is some seconds old. */
+static bool is_less(int64_t declared, int64_t counted)
+{
+    return counted - declared > 10 && declared < counted - counted / 10;
+}
+
+/* What a usage report says against what the agreement holds and the gateway counted. */
+static enum err compare(struct ctx *c, struct contract_request *r, struct str fields,
+                        int64_t counted)
+{
+    int64_t declared;
+    struct str field = beyond(r, fields);
+    if (field.n)
+        return cut(
+            c, r,
+            arena_printf(c->arena,
+                         "Usage déclaré hors convention / use outside the agreement: " STR_FMT,
+                         STR_ARG(field)));
+    enum err e = declared_sum(c, r, &declared);
+    if (e == ERR_OK && is_less(declared, counted) && org_is_private(c, r->consumer))
+        e = cut(c, r,
+                arena_printf(c->arena,
+                             "Appels déclarés : %lld, comptés : %lld / calls declared: %lld, "
+                             "counted: %lld",
+                             (long long)declared, (long long)counted, (long long)declared,
+                             (long long)counted));
+    return e;
 }
 
 enum err report_add(struct ctx *c, const struct contract_party *p, struct contract_request *r,
@@ -85,6 +142,7 @@ enum err report_add(struct ctx *c, const struct contract_party *p, struct contra
                              fields.p ? fields : STR(""),
                              calls,
                              clock_now_ms(),
+                             0,
                              0};
     if (!usage && !quality && !str_eq_z(kind, "answer"))
         return ERR_NOT_FOUND;
@@ -95,6 +153,8 @@ enum err report_add(struct ctx *c, const struct contract_party *p, struct contra
     if (job.words.n < 2 || job.words.n > WORDS_MAX || job.fields.n > WORDS_MAX)
         return ctx_fail(c, &contracts_fault_words, ERR_INVALID, STR_NONE);
     int64_t days = json_get_i64(r->terms, "report_days", 0);
+    if (usage)
+        job.counted = json_get_i64(contract_counted(c, r), "delivered", 0);
     if (usage && days)
         job.due_ms = r->report_due_ms = job.now_ms + days * DAY_MS;
     struct act_info info = {.kind = usage     ? "contract.report.usage"
@@ -105,8 +165,7 @@ enum err report_add(struct ctx *c, const struct contract_party *p, struct contra
     enum err e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, report_closure, &job, &act, 1);
-    struct str field = usage ? beyond(r, job.fields) : STR_NONE;
-    return e == ERR_OK && field.n ? breach(c, r, field) : e;
+    return e == ERR_OK && usage ? compare(c, r, job.fields, job.counted) : e;
 }
 
 enum err report_list(struct ctx *c, struct str request, json_t **out)
@@ -114,7 +173,7 @@ enum err report_list(struct ctx *c, struct str request, json_t **out)
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
     enum err e = db ? db_query(db, c->arena, &r,
-                               "SELECT at_ms, org, who, kind, words, fields, calls FROM "
+                               "SELECT at_ms, org, who, kind, words, fields, calls, counted FROM "
                                "contract_report WHERE request_id = $1 ORDER BY at_ms, id LIMIT 200",
                                "s", request)
                     : ERR_UNAVAILABLE;
@@ -122,10 +181,10 @@ enum err report_list(struct ctx *c, struct str request, json_t **out)
         return e;
     *out = json_own(&c->pool, json_array());
     for (size_t i = 0; i < r.n_rows; i++)
-        json_array_append_new(*out, json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:I}", "at",
-                                              (json_int_t)db_i64(&r, i, 0), "org", db_z(&r, i, 1),
-                                              "who", db_z(&r, i, 2), "kind", db_z(&r, i, 3), "text",
-                                              db_z(&r, i, 4), "fields", db_z(&r, i, 5), "calls",
-                                              (json_int_t)db_i64(&r, i, 6)));
+        json_array_append_new(
+            *out, json_pack("{s:I,s:s,s:s,s:s,s:s,s:s,s:I,s:I}", "at", (json_int_t)db_i64(&r, i, 0),
+                            "org", db_z(&r, i, 1), "who", db_z(&r, i, 2), "kind", db_z(&r, i, 3),
+                            "text", db_z(&r, i, 4), "fields", db_z(&r, i, 5), "calls",
+                            (json_int_t)db_i64(&r, i, 6), "counted", (json_int_t)db_i64(&r, i, 7)));
     return ERR_OK;
 }

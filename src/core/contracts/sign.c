@@ -115,7 +115,7 @@ static enum err sign_closure(struct db_conn *db, void *arg)
                 "ssssi", j->r->digest, j->p->org, j->kid, j->jws, j->now_ms);
     if (e == ERR_OK)
         e = message_add(db, j->r->id, j->p->org, j->p->name, "sign", STR(""), j->now_ms);
-    return e == ERR_OK ? delivery_queue(db, j->r, "contract.signed", j->now_ms) : e;
+    return e == ERR_OK ? contract_tell(db, j->r, "contract.signed", j->now_ms) : e;
 }
 
 enum err agreement_sign(struct ctx *c, const struct contract_party *p,

@@ -3,7 +3,7 @@
 
 #include "base/rand.h"
 
-const struct db_migration contracts_migrations[] = {
+const struct db_migration contracts_migrations[CONTRACTS_MIGRATIONS] = {
     {"contracts", 1,
      "CREATE TABLE contract_request("
      " id TEXT PRIMARY KEY, contract_id TEXT NOT NULL, replaces TEXT NOT NULL,"
@@ -45,6 +45,26 @@ const struct db_migration contracts_migrations[] = {
      " state TEXT NOT NULL, tries BIGINT NOT NULL, next_at BIGINT NOT NULL,"
      " status BIGINT NOT NULL, at_ms BIGINT NOT NULL);"
      "CREATE INDEX contract_delivery_next ON contract_delivery(state, next_at);"},
+    /* Webhooks that go out are the platform's. */
+    {"contracts", 10,
+     "INSERT INTO hook(org, url, secret, at_ms)"
+     " SELECT org, url, secret, at_ms FROM contract_hook WHERE way = 'out';"
+     "DELETE FROM contract_hook WHERE way = 'out';"
+     "INSERT INTO hook_delivery(id, org, event, body, state, tries, next_at, status, at_ms)"
+     " SELECT id, org, event, body, state, tries, next_at, status, at_ms FROM contract_delivery;"
+     "DROP TABLE contract_delivery;"
+     "CREATE INDEX contract_hook_seen_at ON contract_hook_seen(at_ms);"},
+    {"contracts", 11,
+     "CREATE TABLE delegation("
+     " id TEXT PRIMARY KEY, client TEXT NOT NULL, vendor TEXT NOT NULL, api TEXT NOT NULL,"
+     " state TEXT NOT NULL, until_at BIGINT NOT NULL, declared_at BIGINT NOT NULL,"
+     " updated_at BIGINT NOT NULL);"
+     "CREATE INDEX delegation_client ON delegation(client, state);"
+     "CREATE INDEX delegation_vendor ON delegation(vendor, state);"},
+    /* What the gateway had counted when a use was declared. */
+    {"contracts", 12, "ALTER TABLE contract_report ADD COLUMN counted BIGINT NOT NULL DEFAULT 0;"},
+    {"contracts", 13,
+     "ALTER TABLE contract_request ADD COLUMN review_told_at BIGINT NOT NULL DEFAULT 0;"},
 };
 
 json_t *contracts_str(struct str s)

@@ -15,8 +15,9 @@ static const struct {
 } numbers[] = {{"duration_days", 90, 3650},
                {"quota_per_minute", 0, 1000000},
                {"months", 12, 120},
-               {"report_days", 0, 366}};
-static const char *const flags[] = {"consent_needed", "purpose_needed"};
+               {"report_days", 0, 366},
+               {"price_per_1000", 0, 10000000}}; /* cents of a euro; 0: free */
+static const char *const flags[] = {"consent_needed", "purpose_needed", "for_clients"};
 
 /* ---- reading ------------------------------------------------------------------------------------
  */
@@ -180,7 +181,8 @@ size_t terms_faults(struct ctx *c, const json_t *terms, const json_t *api,
         WRONG(!is_text(json_get(terms, pairs[i]), "fr") ||
                   !is_text(json_get(terms, pairs[i]), "en"),
               pairs[i], pairs[i]);
-    WRONG(json_get_str(terms, "recipients").n == 0, "recipients", "recipients");
+    WRONG(json_get_str(terms, "recipients").n == 0 && !json_get_bool(terms, "for_clients", false),
+          "recipients", "recipients"); /* a vendor's are its clients */
     for (size_t i = 0; i < COUNT_OF(numbers); i++) {
         int64_t v = json_get_i64(terms, numbers[i].name, numbers[i].absent);
         WRONG(v < (numbers[i].absent > 0) || v > numbers[i].most, numbers[i].name, "number");

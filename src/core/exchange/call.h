@@ -5,6 +5,7 @@
 
 #include "core/exchange/decide.h"
 #include "core/exchange/feed.h"
+#include "core/exchange/health.h"
 #include "core/exchange/record.h"
 #include "core/exchange/usage.h"
 #include "web/server.h"
@@ -19,6 +20,9 @@ void gateway_view_unref(struct gateway_view *v);
 struct quota_row {
     struct quota quota; /* first: a call's quota leads to its row */
     struct usage usage;
+    unsigned flying;       /* its calls under way */
+    struct health *health; /* of its route, as of health_version */
+    uint64_t health_version;
     char id[];
 };
 struct flood_row {
@@ -32,6 +36,7 @@ struct gateway {
     struct loop *loop;
     unsigned n_loops;
     struct str issuer, audience;
+    bool tls_only; /* this program ends TLS, and its address is https */
     struct record_lane *lane;
     struct upstreams *upstreams;
     struct feed_listener listener;
@@ -40,7 +45,9 @@ struct gateway {
     struct deny_list deny;
     struct token_cache tokens;
     struct dpop_seen proofs;
+    char message_kid[44]; /* of the key that signs answers */
     struct map quotas;
+    struct map healths; /* "api/version" -> struct health */
     struct map floods;
     struct flood_row flood_rows[1024];
     size_t n_floods;
@@ -55,6 +62,10 @@ struct gateway {
     struct record_fields fields;
 };
 void relay_start(struct gateway *g);
+static inline struct quota_row *row_of(struct quota *q)
+{
+    return (struct quota_row *)q;
+}
 
 enum call_answer { ANSWER_NONE, ANSWER_WHOLE, ANSWER_STREAM };
 
@@ -66,17 +77,27 @@ struct gw_call {
     const struct exchange_route *route;
     const struct exchange_contract *k;
     struct quota *quota;
+    struct health *health;
+    bool probe;                /* of a breaker that is half open */
+    bool flying, judge_owed;   /* counted among those under way; the provider was asked */
+    unsigned retry_s, retries; /* what to tell; how often the provider was asked again */
+    int64_t asked_us;
+    uint64_t view_seen, deny_seen; /* when it was admitted */
+    const char *lacks;             /* the parameter that is missing; NULL */
     struct str rest, consent;
     struct call_purpose purpose;
     int64_t at_ms, began_us, denied_at_ms;
 
     struct journal_call wait;
     struct record_ticket ticket;
-    bool deciding; /* the journal's client holds `wait` */
-    bool decided;  /* the decision is durable */
-    bool answered; /* an answer was begun or refused: nothing more is decided */
-    bool counted;  /* in the usage of its contract */
-    bool recorded; /* a decision was sent, so an outcome is owed */
+    struct str signature_label; /* of the request's signature that held; "" none */
+    struct str why;             /* why it did not, for the refusal */
+    bool signing;               /* the keys process is asked for the answer's signature */
+    bool deciding;              /* the journal's client holds `wait` */
+    bool decided;               /* the decision is durable */
+    bool answered;              /* an answer was begun or refused: nothing more is decided */
+    bool counted;               /* in the usage of its contract */
+    bool recorded;              /* a decision was sent, so an outcome is owed */
     int64_t waiting_since_ms;
     struct gw_call *older, *newer;
 
@@ -98,5 +119,11 @@ struct gw_call *call_new(struct gateway *g, struct fast *x);
 void call_fail(struct gw_call *c, enum gw_code code);
 void call_read_body(struct gw_call *c);
 void call_go(struct gw_call *c);
+/* Again, before the first byte of an answer: a consent or a contract may have gone meanwhile. GW_OK
+ * or why not. */
+enum gw_code call_still_allowed(struct gw_call *c) MUST_CHECK;
+/* Asks the provider (ask.c). False: it cannot be asked so. */
+bool call_ask(struct gw_call *c, const struct upstream_ops *ops) MUST_CHECK;
+void call_release(struct gw_call *c);
 
 #endif

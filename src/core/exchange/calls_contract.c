@@ -66,9 +66,11 @@ enum err exchange_call_contract_put(struct ctx *c, const json_t *v, json_t **out
                                         .recipients = *recipients ? recipients : NULL,
                                         .consent_needed = json_get_bool(v, "consent_needed", false),
                                         .purpose_needed = json_get_bool(v, "purpose_needed", false),
+                                        .delegated = json_get_bool(v, "delegated", false),
                                         .duration_days = (int)json_get_i64(v, "duration_days", 0),
                                         .quota_per_minute =
                                             (int)json_get_i64(v, "quota_per_minute", 0),
+                                        .signatures = json_get_z(v, "signatures", NULL),
                                         .starts_ms = json_get_i64(v, "starts_at", 0),
                                         .ends_ms = json_get_i64(v, "ends_at", 0)};
     enum err e = exchange_contract_put(c, &t, &id);

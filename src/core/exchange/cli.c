@@ -28,6 +28,15 @@ static const char api_help[] =
     "                                   decides in which circle an API stands\n"
     "       socle api system ORG NAME [API]\n"
     "                                   notes a body's system, with or without an API\n"
+    "       socle api component FILE [--json]\n"
+    "                                   checks licence, documentation, sandbox, version, tests\n"
+    "       socle api once-only FILE [--json]\n"
+    "                                   what a procedure's form asks that a body already holds\n"
+    "       socle api status [API [VERSION]] [--json]\n"
+    "                                   how providers fare: breaker, load, errors, consumers\n"
+    "       socle api federate FILE     one call to several APIs; - reads standard input\n"
+    "       socle api secret API VERSION  what the provider is shown; on standard input\n"
+    "       socle api concept FILE          defines concepts of the vocabulary (JSON)\n"
     "       socle api put FILE          publishes a bare declaration; - reads standard input\n";
 
 struct run {
@@ -64,24 +73,27 @@ static int failed(const char *what, enum err e)
 static const char contract_sql[] =
     "SELECT id, client_id, org_id, api, version, fields, purpose_fr, purpose_en, basis_fr, "
     "basis_en, recipients, consent_needed, purpose_needed, duration_days, quota_per_minute, state, "
-    "starts_at, ends_at FROM contract ORDER BY id";
+    "starts_at, ends_at, (SELECT asks FROM message_signing WHERE contract = contract.id) "
+    "FROM contract ORDER BY id";
 static const char contract_one_sql[] =
     "SELECT id, client_id, org_id, api, version, fields, purpose_fr, purpose_en, basis_fr, "
     "basis_en, recipients, consent_needed, purpose_needed, duration_days, quota_per_minute, state, "
-    "starts_at, ends_at FROM contract WHERE id = $1";
+    "starts_at, ends_at, (SELECT asks FROM message_signing WHERE contract = contract.id) "
+    "FROM contract WHERE id = $1";
 
 static json_t *contract_json(const struct db_result *r, size_t i)
 {
     json_t *v = json_pack(
         "{s:s, s:s, s:s, s:s, s:s, s:s, s:{s:s, s:s}, s:{s:s, s:s}, s:s, s:b, s:b, s:I, s:I, s:s, "
-        "s:I, s:I}",
+        "s:I, s:I, s:s}",
         "id", db_z(r, i, 0), "client_id", db_z(r, i, 1), "org_id", db_z(r, i, 2), "api",
         db_z(r, i, 3), "version", db_z(r, i, 4), "fields", db_z(r, i, 5), "purpose", "fr",
         db_z(r, i, 6), "en", db_z(r, i, 7), "legal_basis", "fr", db_z(r, i, 8), "en", db_z(r, i, 9),
         "recipients", db_z(r, i, 10), "consent_needed", db_i64(r, i, 11) != 0, "purpose_needed",
         db_i64(r, i, 12) != 0, "duration_days", (json_int_t)db_i64(r, i, 13), "quota_per_minute",
         (json_int_t)db_i64(r, i, 14), "state", db_z(r, i, 15), "starts_at",
-        (json_int_t)db_i64(r, i, 16), "ends_at", (json_int_t)db_i64(r, i, 17));
+        (json_int_t)db_i64(r, i, 16), "ends_at", (json_int_t)db_i64(r, i, 17), "signatures",
+        exchange_signatures_word(db_i64(r, i, 18)));
     return v;
 }
 
@@ -135,6 +147,7 @@ static int contract_show(struct run *r, const char *id)
                                         "state"};
     for (size_t i = 0; i < COUNT_OF(names); i++)
         printf("%-18s %s\n", names[i], db_z(&rows, 0, i));
+    printf("%-18s %s\n", "signatures", exchange_signatures_word(db_i64(&rows, 0, 18)));
     int64_t starts_ms = db_i64(&rows, 0, 16), ends_ms = db_i64(&rows, 0, 17);
     printf("%-18s %s\n", "starts",
            starts_ms ? clock_rfc3339(&r->arena, starts_ms, false).p : "begun");
@@ -187,6 +200,12 @@ static int api_run(struct run *r, int argc, char **argv)
     json_t *out;
     if (argc == 3 && strcmp(argv[1], "put") == 0)
         return exchange_cli_api_put(r->c, argv[2]);
+    if (argc >= 2 && argc <= 4 && strcmp(argv[1], "status") == 0)
+        return exchange_cli_api_status(r->c, argc - 2, argv + 2, r->json);
+    if (argc == 3 && strcmp(argv[1], "federate") == 0)
+        return exchange_cli_api_federate(r->c, argv[2]);
+    if (argc == 4 && strcmp(argv[1], "secret") == 0)
+        return exchange_cli_api_secret(r->c, argv[2], argv[3]);
     int code = argc > 1 ? exchange_cli_api_import(r->c, argc - 1, argv + 1, r->json) : -1;
     if (code >= 0)
         return code;

@@ -19,7 +19,11 @@ static int usage(void)
     fputs("usage: socle api check FILE [--json]\n"
           "       socle api import FILE --org ORG [--origin URL] [--circle 1|2|3] [--json]\n"
           "       socle api circle API 1|2|3 --reason TEXT [--refuse] [--json]\n"
-          "       socle api system ORG NAME [API]   one system of a body, for the rate\n",
+          "       socle api system ORG NAME [API]   one system of a body, for the rate\n"
+          "       socle api component FILE [--json]  licence, documentation, sandbox, version, "
+          "tests\n"
+          "       socle api once-only FILE [--json]  what a form asks that a body holds\n"
+          "       socle api concept FILE            defines concepts of the vocabulary (JSON)\n",
           stderr);
     return 2;
 }
@@ -190,6 +194,91 @@ static int system_put(struct ctx *c, int argc, char **argv)
     return 0;
 }
 
+static int component(struct ctx *c, int argc, char **argv, bool as_json)
+{
+    struct str text;
+    json_t *out, *v;
+    size_t i;
+    if (argc != 2)
+        return usage();
+    enum err e = file_read(c->arena, argv[1], DESCRIPTION_MAX, &text);
+    json_t *args = e == ERR_OK ? json_pack("{s:s%}", "text", text.p, text.n) : NULL;
+    if (args)
+        e = platform_call(c, "catalogue.component", json_own(&c->pool, args), &out);
+    if (!args || e != ERR_OK) {
+        fprintf(stderr, "socle api component: %s: %s\n", argv[1], err_name(args ? e : ERR_INVALID));
+        return 1;
+    }
+    if (as_json)
+        json_print(c, out);
+    const json_t *fault = json_get(out, "fault");
+    if (!as_json && fault)
+        printf("%s:%d: %s\n", argv[1], (int)json_get_i64(fault, "line", 0),
+               json_get_z(fault, "text", ""));
+    json_array_foreach(as_json ? NULL : json_get(out, "duties"), i, v)
+    {
+        printf("%-7s %-14s %s\n", json_get_bool(v, "holds", false) ? "holds" : "FAILS",
+               json_get_z(v, "duty", ""), json_get_z(v, "found", ""));
+    }
+    return json_get_bool(out, "holds", false) ? 0 : 1;
+}
+
+static int once_only(struct ctx *c, int argc, char **argv, bool as_json)
+{
+    struct str text;
+    json_t *out, *v;
+    size_t i;
+    if (argc != 2)
+        return usage();
+    enum err e = file_read(c->arena, argv[1], DESCRIPTION_MAX, &text);
+    json_t *args = e == ERR_OK ? json_pack("{s:s%}", "text", text.p, text.n) : NULL;
+    if (args)
+        e = platform_call(c, "catalogue.once_only", json_own(&c->pool, args), &out);
+    if (!args || e != ERR_OK) {
+        fprintf(stderr, "socle api once-only: %s: %s\n", argv[1], err_name(args ? e : ERR_INVALID));
+        return 1;
+    }
+    if (as_json)
+        json_print(c, out);
+    json_array_foreach(as_json ? NULL : json_get(out, "items"), i, v)
+    {
+        const json_t *first = json_array_get(json_get(v, "sources"), 0);
+        printf("%s: held by %s as %s\n", json_get_z(v, "field", ""),
+               json_get_z(json_get(json_get(first, "provider"), "name"), "en", ""),
+               json_get_z(first, "path", ""));
+    }
+    return json_get_bool(out, "holds", false) ? 0 : 1;
+}
+
+/* One concept, or a list of them. */
+static int concept(struct ctx *c, int argc, char **argv)
+{
+    struct str text;
+    json_t *file, *v, *out;
+    size_t i;
+    if (argc != 2)
+        return usage();
+    enum err e = file_read(c->arena, argv[1], DESCRIPTION_MAX, &text);
+    if (e == ERR_OK)
+        e = json_read(text, &file, NULL);
+    if (e != ERR_OK) {
+        fprintf(stderr, "socle api concept: %s: %s\n", argv[1], err_name(e));
+        return 1;
+    }
+    json_own(&c->pool, file);
+    json_t *list = json_is_array(file) ? file : json_own(&c->pool, json_pack("[O]", file));
+    json_array_foreach(list, i, v)
+    {
+        e = platform_call(c, "catalogue.concept_put", v, &out);
+        if (e != ERR_OK) {
+            fprintf(stderr, "socle api concept: %s: %s\n", json_get_z(v, "id", "?"), err_name(e));
+            return 1;
+        }
+        printf("%s\n", json_get_z(v, "id", ""));
+    }
+    return 0;
+}
+
 int exchange_cli_api_import(struct ctx *c, int argc, char **argv, bool as_json)
 {
     if (strcmp(argv[0], "import") == 0 || strcmp(argv[0], "check") == 0)
@@ -198,5 +287,11 @@ int exchange_cli_api_import(struct ctx *c, int argc, char **argv, bool as_json)
         return circle(c, argc, argv, as_json);
     if (strcmp(argv[0], "system") == 0)
         return system_put(c, argc, argv);
+    if (strcmp(argv[0], "component") == 0)
+        return component(c, argc, argv, as_json);
+    if (strcmp(argv[0], "once-only") == 0)
+        return once_only(c, argc, argv, as_json);
+    if (strcmp(argv[0], "concept") == 0)
+    return concept(c, argc, argv);
     return -1;
 }

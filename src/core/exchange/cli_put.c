@@ -30,6 +30,11 @@ static enum err stdin_read(struct arena *a, struct str *out)
     return e;
 }
 
+enum err exchange_cli_read(struct arena *a, const char *path, struct str *out)
+{
+    return strcmp(path, "-") == 0 ? stdin_read(a, out) : file_read(a, path, DECLARATION_MAX, out);
+}
+
 /* A member that is not known is a slip of the hand: refused, or it would be silently left out. */
 static bool members_are_known(const struct members *m, const json_t *v)
 {
@@ -53,8 +58,7 @@ static json_t *declaration_read(struct ctx *c, const struct members *m, const ch
     struct str text;
     struct json_fault fault;
     json_t *v;
-    enum err e = strcmp(path, "-") == 0 ? stdin_read(c->arena, &text)
-                                        : file_read(c->arena, path, DECLARATION_MAX, &text);
+    enum err e = exchange_cli_read(c->arena, path, &text);
     if (e != ERR_OK) {
         fprintf(stderr, "socle %s: %s cannot be read (%s)\n", m->what, path, err_name(e));
         return NULL;
@@ -89,9 +93,10 @@ static const char *two(const json_t *v, const char *key, const char *lang)
 
 int exchange_cli_api_put(struct ctx *c, const char *path)
 {
-    static const char *const known[] = {"v",       "id",     "version", "org_id", "title",
-                                        "summary", "scope",  "origin",  "prefix", "adapter",
-                                        "methods", "circle", "fields",  NULL};
+    static const char *const known[] = {
+        "v",      "id",      "version",       "org_id",    "title",   "summary",
+        "scope",  "origin",  "prefix",        "adapter",   "methods", "circle",
+        "fields", "gateway", "deprecated_at", "sunset_at", NULL};
     static const struct members m = {known, "api put"};
     const json_t *v = declaration_read(c, &m, path);
     if (!v)
@@ -127,6 +132,7 @@ int exchange_cli_contract_put(struct ctx *c, const char *path)
                                         "purpose_needed",
                                         "duration_days",
                                         "quota_per_minute",
+                                        "signatures",
                                         "state",
                                         "starts_at",
                                         "ends_at",
@@ -153,6 +159,7 @@ int exchange_cli_contract_put(struct ctx *c, const char *path)
                                         .duration_days = (int)json_get_i64(v, "duration_days", 0),
                                         .quota_per_minute =
                                             (int)json_get_i64(v, "quota_per_minute", 0),
+                                        .signatures = json_get_z(v, "signatures", NULL),
                                         .starts_ms = json_get_i64(v, "starts_at", 0),
                                         .ends_ms = json_get_i64(v, "ends_at", 0)};
     enum err e = exchange_contract_put(c, &t, &id);

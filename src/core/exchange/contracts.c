@@ -39,6 +39,33 @@ const struct db_migration exchange_migrations[EXCHANGE_MIGRATIONS] = {
      " contract TEXT NOT NULL, day BIGINT NOT NULL, delivered BIGINT NOT NULL,"
      " refused BIGINT NOT NULL, bytes BIGINT NOT NULL, last_at BIGINT NOT NULL,"
      " PRIMARY KEY(contract, day));"},
+    {"exchange", 10,
+     "ALTER TABLE api ADD COLUMN policy TEXT NOT NULL DEFAULT '{}';"
+     "ALTER TABLE api ADD COLUMN deprecated_at BIGINT NOT NULL DEFAULT 0;"
+     "ALTER TABLE api ADD COLUMN sunset_at BIGINT NOT NULL DEFAULT 0;"
+     "CREATE TABLE api_secret("
+     " api TEXT NOT NULL, version TEXT NOT NULL, wrapped BLOB NOT NULL,"
+     " updated_at BIGINT NOT NULL, PRIMARY KEY(api, version));"
+     "CREATE TABLE exchange_health("
+     " api TEXT NOT NULL, version TEXT NOT NULL, day BIGINT NOT NULL,"
+     " calls BIGINT NOT NULL, errors BIGINT NOT NULL, slow BIGINT NOT NULL,"
+     " refused BIGINT NOT NULL, opened BIGINT NOT NULL,"
+     " sampled BIGINT NOT NULL, departures BIGINT NOT NULL, took_us BIGINT NOT NULL,"
+     " PRIMARY KEY(api, version, day));"
+     "CREATE TABLE exchange_breaker("
+     " api TEXT NOT NULL, version TEXT NOT NULL, state TEXT NOT NULL, since_at BIGINT NOT NULL,"
+     " PRIMARY KEY(api, version));"
+     "CREATE TABLE exchange_departure("
+     " api TEXT NOT NULL, version TEXT NOT NULL, path TEXT NOT NULL, rule TEXT NOT NULL,"
+     " n BIGINT NOT NULL, first_at BIGINT NOT NULL, last_at BIGINT NOT NULL,"
+     " PRIMARY KEY(api, version, path, rule));"
+     "CREATE TABLE exchange_federated("
+     " id TEXT PRIMARY KEY, declaration TEXT NOT NULL, updated_at BIGINT NOT NULL);"},
+    {"exchange", 40,
+     "ALTER TABLE contract ADD COLUMN delegated BIGINT NOT NULL DEFAULT 0;"
+     "CREATE TABLE exchange_delegate("
+     " vendor TEXT NOT NULL, recipient TEXT NOT NULL, api TEXT NOT NULL, until_ms BIGINT NOT NULL,"
+     " PRIMARY KEY(vendor, recipient, api));"},
 };
 
 enum { NAME_MAX_LEN = 64, TEXT_MAX = 2000, DEFAULT_DURATION_DAYS = 90 };
@@ -103,15 +130,22 @@ static enum err api_closure(struct db_conn *db, void *arg)
     enum err e = db_exec(
         db,
         "INSERT INTO api(id, version, org_id, title_fr, title_en, summary_fr, summary_en, scope, "
-        "origin, prefix, adapter, methods, circle, state, created_at, updated_at) "
-        "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'active', $14, $15) "
+        "origin, prefix, adapter, methods, circle, state, created_at, updated_at, policy, "
+        "deprecated_at, sunset_at) "
+        "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, 'active', $14, $15, $16, "
+        "$17, $18) "
         "ON CONFLICT (id, version) DO UPDATE SET org_id = $3, title_fr = $4, title_en = $5, "
         "summary_fr = $6, summary_en = $7, scope = $8, origin = $9, prefix = $10, adapter = $11, "
-        "methods = $12, circle = $13, updated_at = $15",
-        "zzzzzzzzzzzziii", a->id, a->version, a->org_id, a->title_fr, a->title_en,
+        "methods = $12, circle = $13, updated_at = $15, "
+        "policy = CASE WHEN $19 = 1 THEN $16 ELSE api.policy END, "
+        "deprecated_at = CASE WHEN $17 >= 0 AND $20 = 1 THEN $17 ELSE api.deprecated_at END, "
+        "sunset_at = CASE WHEN $18 >= 0 AND $20 = 1 THEN $18 ELSE api.sunset_at END",
+        "zzzzzzzzzzzziiiziiii", a->id, a->version, a->org_id, a->title_fr, a->title_en,
         a->summary_fr ? a->summary_fr : "", a->summary_en ? a->summary_en : "", a->scope, a->origin,
         a->prefix ? a->prefix : "", a->adapter ? a->adapter : "json",
-        a->methods ? a->methods : "GET", (int64_t)a->circle, job->now_ms, job->now_ms);
+        a->methods ? a->methods : "GET", (int64_t)a->circle, job->now_ms, job->now_ms,
+        a->policy ? a->policy : "{}", a->deprecated_ms, a->sunset_ms, (int64_t)(a->policy != NULL),
+        (int64_t)a->dated);
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM api_field WHERE api = $1 AND version = $2", "zz", a->id,
                     a->version);
@@ -156,6 +190,21 @@ enum err exchange_api_put(struct ctx *c, const struct exchange_api *api)
     return e == ERR_OK ? act_write(c, api_closure, &job, &act, 1) : e;
 }
 
+static const char *const signature_words[] = {"none", "requests", "answers", "both"};
+
+int exchange_signatures_read(const char *word)
+{
+    for (int i = 0; i < (int)COUNT_OF(signature_words); i++)
+        if (strcmp(word, signature_words[i]) == 0)
+            return i;
+    return -1;
+}
+
+const char *exchange_signatures_word(int64_t asks)
+{
+    return signature_words[asks & (EXCHANGE_SIGNED_REQUESTS | EXCHANGE_SIGNED_ANSWERS)];
+}
+
 /* ---- contracts ----------------------------------------------------------------------------------
  */
 struct contract_job {
@@ -176,6 +225,8 @@ static const char *contract_fault(const struct exchange_contract_terms *t)
         return "purpose";
     if (!is_text(t->basis_fr) || !is_text(t->basis_en))
         return "legal basis";
+    if (t->signatures && exchange_signatures_read(t->signatures) < 0)
+        return "signatures";
     if (!t->fields || !t->fields[0])
         return "fields";
     if (strcmp(t->fields, "*") == 0)
@@ -204,19 +255,24 @@ static enum err contract_closure(struct db_conn *db, void *arg)
         db,
         "INSERT INTO contract(id, client_id, org_id, api, version, fields, purpose_fr, purpose_en, "
         "basis_fr, basis_en, recipients, consent_needed, purpose_needed, duration_days, "
-        "quota_per_minute, state, starts_at, ends_at, created_at, updated_at) "
+        "quota_per_minute, state, starts_at, ends_at, created_at, updated_at, delegated) "
         "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, 'active', $16, "
-        "$17, $18, $19) "
+        "$17, $18, $19, $20) "
         "ON CONFLICT (id) DO UPDATE SET client_id = $2, org_id = $3, api = $4, version = $5, "
         "fields = $6, purpose_fr = $7, purpose_en = $8, basis_fr = $9, basis_en = $10, "
         "recipients = $11, consent_needed = $12, purpose_needed = $13, duration_days = $14, "
-        "quota_per_minute = $15, starts_at = $16, ends_at = $17, updated_at = $19",
-        "szzzzzzzzzziiiiiiii", job->id, t->client_id, t->org_id, t->api, t->version, t->fields,
+        "quota_per_minute = $15, starts_at = $16, ends_at = $17, updated_at = $19, delegated = $20",
+        "szzzzzzzzzziiiiiiiii", job->id, t->client_id, t->org_id, t->api, t->version, t->fields,
         t->purpose_fr, t->purpose_en, t->basis_fr, t->basis_en, t->recipients ? t->recipients : "",
-        (int64_t)t->consent_needed, (int64_t)t->purpose_needed,
+        (int64_t)t->consent_needed, (int64_t)(t->purpose_needed || t->delegated),
         (int64_t)(t->duration_days > 0 ? t->duration_days : DEFAULT_DURATION_DAYS),
         (int64_t)(t->quota_per_minute > 0 ? t->quota_per_minute : 0), t->starts_ms, t->ends_ms,
-        job->now_ms, job->now_ms);
+        job->now_ms, job->now_ms, (int64_t)t->delegated);
+    if (e == ERR_OK && t->signatures)
+        e = db_exec(db,
+                    "INSERT INTO message_signing(contract, asks) VALUES($1, $2) "
+                    "ON CONFLICT (contract) DO UPDATE SET asks = $2",
+                    "si", job->id, (int64_t)exchange_signatures_read(t->signatures));
     return e == ERR_OK ? change_add(db, "config", job->id, 0) : e;
 }
 

@@ -94,9 +94,11 @@ static enum gw_code judge(const struct decide_in *in, const struct token *t, str
 static void judge_all(const struct decide_in *in, struct token *t)
 {
     int64_t at_ms;
-    t->revoked = deny_has(in->deny, "token", t->jti, &at_ms) ||
-                 deny_has(in->deny, "client", t->client_id, &at_ms) ||
-                 (t->family.n && deny_has(in->deny, "family", t->family, &at_ms));
+    t->revoked =
+        deny_has(in->deny, "token", t->jti, &at_ms) ||
+        deny_has(in->deny, "client", t->client_id, &at_ms) ||
+        (t->family.n && deny_has(in->deny, "family", t->family, &at_ms)) ||
+        (t->person.n && deny_has(in->deny, "person", t->person, &at_ms) && t->issued_ms <= at_ms);
     for (size_t i = 0; i < t->n_grants; i++)
         t->grants[i].verdict = judge(in, t, &t->grants[i]);
     t->snapshot_seen = in->snapshot_version;

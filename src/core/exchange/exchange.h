@@ -23,6 +23,9 @@ struct exchange_api {
     int circle;          /* 1 core, 2 commons, 3 partners */
     const struct exchange_api_field *fields;
     size_t n_fields;
+    const char *policy; /* JSON of the member `gateway`; NULL: as it was, or the defaults */
+    bool dated;         /* the days are said; else they stay */
+    int64_t deprecated_ms, sunset_ms; /* 0: not */
 };
 
 struct exchange_contract_terms {
@@ -33,9 +36,11 @@ struct exchange_contract_terms {
     const char *purpose_fr, *purpose_en, *basis_fr, *basis_en;
     const char *recipients; /* identifiers, blank-separated; NULL: any */
     bool consent_needed;
+    bool delegated;             /* a vendor's: the recipients are the bodies that delegated to it */
     bool purpose_needed;        /* each call must bear context, object and recipient */
     int duration_days;          /* of a consent; 0: 90 */
     int quota_per_minute;       /* 0: none */
+    const char *signatures;     /* "none", "requests", "answers", "both"; NULL: as before */
     int64_t starts_ms, ends_ms; /* 0: begun already, whatever the clock; 0: open */
 };
 

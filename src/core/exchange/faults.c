@@ -31,6 +31,14 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
          "A proof is signed by the key of the token, for this method and address, less than "
          "a minute ago, with the token's digest, and is sent once.",
          "invalid_dpop_proof", 0},
+    [GW_SIGNATURE] = {"EXC-401-SIGNATURE", 401, "The request's signature does not hold",
+                      "This contract asks for requests signed by the consumer's registered key "
+                      "(RFC 9421); the header Accept-Signature says what a signature covers.",
+                      "", 0},
+    [GW_CLEAR] = {"EXC-403-CLEAR", 403, "This gateway answers over TLS only",
+                  "The call, and the token in it, came in clear: have the token revoked, and call "
+                  "the https address.",
+                  NULL, 0},
     [GW_SCOPE] = {"EXC-403-SCOPE", 403, "The token does not cover this API",
                   "Ask the issuer for a token with this API's scope.", "insufficient_scope", 0},
     [GW_CONTRACT] = {"EXC-403-CONTRACT", 403, "No active contract covers this call",
@@ -51,6 +59,10 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
                     "The provider answered that the request's content is not acceptable.", NULL, 0},
     [GW_QUOTA] = {"EXC-429-QUOTA", 429, "The contract's calls for this minute are used up",
                   "Wait as long as Retry-After says.", NULL, 0},
+    [GW_SHARE] = {"EXC-429-SHARE", 429, "The contract's share of this provider is in use",
+                  "Other bodies ask it too: under way at once is a part of what it takes. Wait as "
+                  "long as Retry-After says.",
+                  NULL, 1},
     [GW_TOKEN_FLOOD] = {"EXC-429-TOKEN", 429, "Too many invalid tokens from this address",
                         "Wait as long as Retry-After says.", NULL, 1},
     [GW_PROVIDER] = {"EXC-502-PROVIDER", 502, "The provider failed",
@@ -69,6 +81,14 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
                           "No connection could be made. Nothing was delivered.", NULL, 5},
     [GW_BUSY] = {"EXC-503-BUSY", 503, "Too many calls at once",
                  "The gateway is at its limit. Try again shortly.", NULL, 1},
+    [GW_BREAKER] = {"EXC-503-BREAKER", 503, "The provider is being spared",
+                    "Too many of the last calls failed or were slow, so it is not asked for a "
+                    "while. Wait as long as Retry-After says. Nothing was delivered.",
+                    NULL, 5},
+    [GW_LIMIT] = {"EXC-503-LIMIT", 503, "The provider asks for a pause",
+                  "It said that it is asked too often. Wait as long as Retry-After says. Nothing "
+                  "was delivered.",
+                  NULL, 5},
     [GW_PROVIDER_SLOW] = {"EXC-504-PROVIDER", 504, "The provider did not answer in time",
                           "Nothing was delivered.", NULL, 0},
 };

@@ -15,7 +15,9 @@ enum gw_code {
     GW_TOKEN_REVOKED,
     GW_TOKEN_BOUND, /* sent without what it is bound to */
     GW_PROOF,       /* a DPoP proof that does not hold */
-    GW_SCOPE,       /* 403 */
+    GW_SIGNATURE,   /* the contract asks for signed requests */
+    GW_CLEAR,       /* 403: in clear, where the address is https */
+    GW_SCOPE,
     GW_CONTRACT,
     GW_CONSENT,
     GW_RECIPIENT,
@@ -25,6 +27,7 @@ enum gw_code {
     GW_BODY,          /* 413 */
     GW_REQUEST,       /* 422: the provider refuses the request's content */
     GW_QUOTA,         /* 429 */
+    GW_SHARE,         /* 429: others ask too */
     GW_TOKEN_FLOOD,   /* 429 */
     GW_PROVIDER,      /* 502 */
     GW_PROVIDER_FORM, /* 502: an answer that is not what the contract allows */
@@ -32,6 +35,8 @@ enum gw_code {
     GW_JOURNAL,       /* 503 */
     GW_PROVIDER_DOWN, /* 503 */
     GW_BUSY,          /* 503 */
+    GW_BREAKER,       /* 503 */
+    GW_LIMIT,         /* 503: the provider's own */
     GW_PROVIDER_SLOW, /* 504 */
     GW_CODE_COUNT
 };

@@ -1,4 +1,5 @@
 #include "core/exchange/feed.h"
+#include "core/exchange/credential.h"
 
 #include <pthread.h>
 #include <stdlib.h>
@@ -139,6 +140,16 @@ static enum err resolve_for_route(void *arg, struct str name, unsigned port, str
     return ERR_OK;
 }
 
+/* Under the lock, from a build. */
+static enum err credential_for_route(void *arg, const struct exchange_route *r, struct str wrapped,
+                                     struct arena *a, struct str *shown)
+{
+    (void)arg;
+    enum err e = credential_of(feed.pf, r, wrapped, a, shown);
+    feed.names_missing |= e == ERR_AGAIN;
+    return e;
+}
+
 /* Asks for every wanted name without holding the lock while it waits; true when an address is new.
  */
 static bool names_renew(void)
@@ -197,7 +208,7 @@ static void rebuild(void)
         feed.hosts[i].wanted = false;
     enum err e = !db ? ERR_UNAVAILABLE
                      : exchange_snapshot_build(db, str_from(feed.jwks ? feed.jwks : ""),
-                                               resolve_for_route, NULL, &s);
+                                               resolve_for_route, credential_for_route, NULL, &s);
     feed.build_failed = e != ERR_OK;
     if (e == ERR_OK) {
         exchange_snapshot_unref(feed.snapshot);
@@ -286,8 +297,10 @@ static void *renew_run(void *arg)
     (void)arg;
     while (!proc_stopping) {
         struct timespec until;
+        int64_t next_ms = RENEW_MS;
         bool again = keys_renew();
         again |= names_renew();
+        again |= credential_renew(feed.pf, &feed.lock, &next_ms);
         pthread_mutex_lock(&feed.lock);
         again |= feed.build_failed && feed.snapshot != NULL;
         bool hurry = !feed.jwks || feed.build_failed;
@@ -295,7 +308,7 @@ static void *renew_run(void *arg)
         if (again)
             rebuild();
         clock_gettime(CLOCK_REALTIME, &until);
-        until.tv_sec += (hurry ? RETRY_MS : RENEW_MS) / 1000;
+        until.tv_sec += (hurry || next_ms < RETRY_MS ? RETRY_MS : next_ms) / 1000;
         pthread_mutex_lock(&feed.lock);
         if (!feed.names_missing)
             pthread_cond_timedwait(&feed.work, &feed.lock, &until);

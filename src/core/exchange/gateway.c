@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "core/exchange/call.h"
 #include "core/exchange/proof.h"
+#include "core/exchange/signature.h"
 #include "core/exchange/stages.h"
 #include "platform/change.h"
 
@@ -69,6 +70,23 @@ static struct quota *quota_of(void *gateway, struct str contract_id)
     return &row->quota;
 }
 
+static struct health *health_of(struct gateway *g, const struct exchange_route *r)
+{
+    struct health *h = map_get(&g->healths, r->key);
+    if (h)
+        return h;
+    h = calloc(1, sizeof *h + r->key.n);
+    if (!h || r->api.n >= sizeof h->api || r->version.n >= sizeof h->version)
+        abort(); /* names have 64 characters at most */
+    memcpy(h->api, r->api.p, r->api.n);
+    memcpy(h->version, r->version.p, r->version.n);
+    char *key = (char *)(h + 1);
+    memcpy(key, r->key.p, r->key.n);
+    map_set(&g->healths, str_of(key, r->key.n), h);
+    usage_register_health(h);
+    return h;
+}
+
 void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
 {
     struct gateway *g = calloc(1, sizeof *g);
@@ -79,14 +97,17 @@ void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
     g->n_loops = pf->n_loop_journal_fds ? (unsigned)pf->n_loop_journal_fds : 1;
     g->issuer = str_from(pf->settings->base_url);
     g->audience = g->issuer;
+    g->tls_only = pf->settings->tls_port && str_starts(g->issuer, STR("https://"));
     g->lane = record_lane_new(pf, l, index);
     g->upstreams = upstreams_new(l, 256);
     token_cache_init(&g->tokens, TOKENS_MAX);
     dpop_seen_init(&g->proofs, PROOFS_MAX);
     deny_init(&g->deny);
     map_init(&g->quotas);
+    map_init(&g->healths);
     map_init(&g->floods);
     relay_start(g);
+    signature_start(g);
     g->listener =
         (struct feed_listener){.loop = l, .on_snapshot = on_snapshot, .on_denials = on_denials};
     feed_listen(&g->listener);
@@ -254,9 +275,15 @@ static enum gw_code purpose_read(struct gw_call *c)
     p->context = purpose_one(c->x, "context", "Socle-Context");
     p->object = purpose_one(c->x, "object", "Socle-Object");
     p->recipient = purpose_one(c->x, "recipient", "Socle-Recipient");
-    if (!purpose_is_good(p->context) || !purpose_is_good(p->object) ||
-        !purpose_is_good(p->recipient))
+    c->lacks = !purpose_is_good(p->context)     ? "context"
+               : !purpose_is_good(p->object)    ? "object"
+               : !purpose_is_good(p->recipient) ? "recipient"
+                                                : NULL;
+    if (c->lacks)
         return GW_PURPOSE;
+    if (c->k->delegated)
+        return exchange_is_delegate(c->view->snapshot, c->k, p->recipient, c->at_ms) ? GW_OK
+                                                                                     : GW_RECIPIENT;
     return c->k->recipients.n == 0 || recipient_is_named(c->k->recipients, p->recipient)
                ? GW_OK
                : GW_RECIPIENT;
@@ -285,8 +312,51 @@ static enum gw_code refuse(struct gateway *g, struct gw_call *c, struct token_gr
     return code;
 }
 
+/* HEALTH: may the provider be asked now, and is there a place for one more of this contract? */
+STAGE_AT(health);
+static enum gw_code provider_admits(struct gateway *g, struct gw_call *c)
+{
+    struct quota_row *row = row_of(c->quota);
+    if (!c->route->ready)
+        return GW_PROVIDER_DOWN;
+    if (row->health_version != g->view_version) {
+        row->health = health_of(g, c->route);
+        row->health_version = g->view_version;
+    }
+    c->health = row->health;
+    if (!health_share(c->health, row->flying)) {
+        health_count(c->health, HEALTH_REFUSED, 1);
+        return GW_SHARE;
+    }
+    return health_admit(c->health, &c->route->policy, loop_now_ms(g->loop), &c->probe, &c->retry_s);
+}
+
 /* ---- the way through ----------------------------------------------------------------------------
  */
+static struct decide_in decide_now(struct gw_call *c)
+{
+    struct gateway *g = c->g;
+    return (struct decide_in){.snapshot = g->view->snapshot,
+                              .snapshot_version = g->view_version,
+                              .deny = &g->deny,
+                              .now_ms = c->at_ms,
+                              .quota = quota_of,
+                              .quota_arg = g};
+}
+
+enum gw_code call_still_allowed(struct gw_call *c)
+{
+    struct gateway *g = c->g;
+    struct token_grant *grant;
+    if (c->view_seen == g->view_version && c->deny_seen == g->deny.version)
+        return GW_OK;
+    const struct exchange_route *r = map_get(&g->view->snapshot->routes, c->route->key);
+    struct decide_in in = decide_now(c);
+    c->view_seen = g->view_version;
+    c->deny_seen = g->deny.version;
+    return r && r->active ? decide(&in, c->token, r, &grant, &c->denied_at_ms) : GW_ROUTE;
+}
+
 STAGE_AT(admit);
 static enum gw_code admit(struct gateway *g, struct gw_call *c)
 {
@@ -298,6 +368,9 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
     /* FRESH: what is older than a second might not know of a withdrawal. */
     if (!g->view || loop_now_ms(g->loop) - change_confirmed_ms() > STALE_MS)
         return GW_STALE;
+
+    if (g->tls_only && !fast_secure(c->x))
+        return GW_CLEAR;
 
     /* ROUTE */
     if (!path_split(h->path, &key, &c->rest))
@@ -317,12 +390,9 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
     token->refs++;
 
     /* DECIDE: contract, consent, denials, times */
-    struct decide_in in = {.snapshot = g->view->snapshot,
-                           .snapshot_version = g->view_version,
-                           .deny = &g->deny,
-                           .now_ms = c->at_ms,
-                           .quota = quota_of,
-                           .quota_arg = g};
+    struct decide_in in = decide_now(c);
+    c->view_seen = g->view_version;
+    c->deny_seen = g->deny.version;
     code = decide(&in, token, c->route, &grant, &c->denied_at_ms);
     if (code != GW_OK)
         return refuse(g, c, grant, code);
@@ -341,7 +411,7 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
     if (!quota_take(c->quota, quota_share(c->k->quota_per_minute, g->n_loops),
                     loop_now_ms(g->loop)))
         return GW_QUOTA;
-    return c->route->ready ? GW_OK : GW_PROVIDER_DOWN;
+    return provider_admits(g, c);
 }
 
 bool gateway_fast(struct platform *pf, struct fast *x)
@@ -377,7 +447,9 @@ bool gateway_explain(struct str method, struct str path)
         {"METHOD", &gateway_at_admit, "open on this API"},
         {"PURPOSE", &gateway_at_purpose, "context, object, recipient where needed"},
         {"QUOTA", &gateway_at_quota, "the contract's calls per minute"},
+        {"HEALTH", &gateway_at_health, "the provider's breaker, its limits, the contract's share"},
         {"BODY", &gateway_at_body, "the request's body, whole, at most 1 MB"},
+        {"SIGNED", &gateway_at_signature, "by the consumer's key, where the contract asks"},
         {"DECISION", &gateway_at_decision, "appended to the journal, while ..."},
         {"UPSTREAM", &gateway_at_upstream, "... the provider is asked"},
         {"WAIT", &gateway_at_wait, "nothing leaves before the decision is durable"},

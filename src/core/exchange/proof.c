@@ -39,13 +39,16 @@ static enum gw_code dpop(struct gateway *g, struct fast *x, struct token *t, int
     return e == ERR_OK ? GW_OK : e == ERR_LIMIT ? GW_BUSY : GW_PROOF;
 }
 
-/* RFC 9440: the certificate as a trusted proxy saw it (from anybody else the header was dropped).
- */
+/* The certificate as we saw it, or a trusted proxy did (RFC 9440: from anybody else the header was
+ * dropped). */
 static bool certificate_fits(struct fast *x, struct str x5t)
 {
-    struct arena *a = fast_arena(x);
-    struct str h = str_trim(http_header_get(fast_head(x), "Client-Cert")), der;
+    struct str seen = fast_x5t(x), der;
     uint8_t hash[SHA256_LEN];
+    if (seen.p)
+        return str_eq(seen, x5t);
+    struct arena *a = fast_arena(x);
+    struct str h = str_trim(http_header_get(fast_head(x), "Client-Cert"));
     if (h.n < 3 || h.p[0] != ':' || h.p[h.n - 1] != ':' ||
         codec_base64(a, str_sub(h, 1, h.n - 2), &der) != ERR_OK)
         return false;

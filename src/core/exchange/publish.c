@@ -1,8 +1,10 @@
 /* An API out of its declaration (docs/formats/exchange-declaration.md): for the command line, and
  * for the catalogue, which makes declarations out of descriptions. */
 #include "core/exchange/exchange.h"
+#include "core/exchange/policy.h"
 #include "core/exchange/schema.h"
 #include "core/exchange/snapshot.h"
+#include "base/log.h"
 #include "platform/change.h"
 
 static const char *two(const json_t *v, const char *key, const char *lang)
@@ -24,6 +26,13 @@ enum err exchange_api_put_json(struct ctx *c, const json_t *v)
         fields[i] = (struct exchange_api_field){name, fr ? fr : name, en ? en : name,
                                                 (int)json_get_i64(f, "sensitivity", 1)};
     }
+    const json_t *gateway = json_get(v, "gateway");
+    struct exchange_policy policy;
+    const char *fault = gateway ? policy_read(gateway, c->arena, &policy) : NULL;
+    if (fault) {
+        log_warn("api_refused", "id", json_get_z(v, "id", ""), "member", fault);
+        return ERR_INVALID;
+    }
     struct exchange_api api = {.id = json_get_z(v, "id", ""),
                                .version = json_get_z(v, "version", ""),
                                .org_id = json_get_z(v, "org_id", ""),
@@ -38,7 +47,11 @@ enum err exchange_api_put_json(struct ctx *c, const json_t *v)
                                .methods = json_get_z(v, "methods", NULL),
                                .circle = (int)json_get_i64(v, "circle", 3),
                                .fields = fields,
-                               .n_fields = n};
+                               .n_fields = n,
+                               .policy = gateway ? json_text(c->arena, gateway).p : NULL,
+                               .dated = json_get(v, "deprecated_at") || json_get(v, "sunset_at"),
+                               .deprecated_ms = json_get_i64(v, "deprecated_at", 0),
+                               .sunset_ms = json_get_i64(v, "sunset_at", 0)};
     return exchange_api_put(c, &api);
 }
 

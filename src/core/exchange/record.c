@@ -6,14 +6,14 @@
 #include "data/json.h"
 #include "core/exchange/stages.h"
 
-enum { SIDE_MAX = 48 * 1024 };
+enum { SIDE_MAX = 48 * 1024, JOINED_MAX = 16 << 20 };
 
 struct record_lane {
     struct journal_async *journal;
     struct loop *loop;
     struct loop_timer flush; /* at once: timers run after the turn's events */
     bool flush_set;
-    struct buf leaf, side;
+    struct buf leaf, side, joined;
     struct arena work;
 };
 
@@ -35,6 +35,7 @@ struct record_lane *record_lane_new(struct platform *pf, struct loop *l, unsigne
         r->journal = journal_async_connect(pf->loop_journal_fds[index], l);
     buf_init(&r->leaf, JOURNAL_LEAF_MAX);
     buf_init(&r->side, SIDE_MAX);
+    buf_init(&r->joined, JOINED_MAX);
     arena_init_secret(&r->work);
     return r;
 }
@@ -120,6 +121,8 @@ static void leaf_begin(struct record_lane *r, struct journal_entry *e, const str
     journal_entry_ready(e, c->k->entry_common);
     journal_entry_str(e, "consent", c->consent);
     journal_entry_str(e, "trace", str_from(c->trace_id));
+    if (c->k->delegated) /* a vendor's call: for which body, in clear, since it is no person */
+        journal_entry_str(e, "for", c->purpose.recipient);
     if (c->token->has_subject)
         journal_entry_subject(e, c->token->person);
 }
@@ -173,6 +176,14 @@ void record_refusal(struct record_lane *r, const struct record_call *c, enum gw_
         return;
 }
 
+void record_fields_clear(struct record_fields *f)
+{
+    buf_reset(f->values);
+    f->n = 0;
+    f->more = false;
+    memset(f->first, 0, sizeof f->first);
+}
+
 void record_field_seen(void *record_fields, size_t path_index, struct str raw_value)
 {
     struct record_fields *f = record_fields;
@@ -180,19 +191,40 @@ void record_field_seen(void *record_fields, size_t path_index, struct str raw_va
         f->more = true;
         return;
     }
-    f->list[f->n].path_index = path_index;
-    f->list[f->n].from = f->values->n;
+    f->list[f->n].from = (uint32_t)f->values->n;
+    f->list[f->n].n = (uint32_t)raw_value.n;
+    f->list[f->n].next = 0;
     buf_add_str(f->values, raw_value);
-    f->list[f->n++].to = f->values->n;
+    uint32_t place = (uint32_t)++f->n;
+    if (f->first[path_index])
+        f->list[f->last[path_index] - 1].next = place;
+    else
+        f->first[path_index] = place;
+    f->last[path_index] = place;
 }
 
-static void outcome_fields(struct journal_entry *e, const struct record_end *end)
+/* All values of a path, joined by zeros: no JSON text holds one. */
+static struct str path_values(struct record_lane *r, const struct record_fields *f, size_t path)
 {
-    const struct record_fields *f = end->fields;
-    for (size_t i = 0; i < f->n; i++)
-        journal_entry_field(
-            e, end->k->fields[f->list[i].path_index].path,
-            str_of(f->values->p + f->list[i].from, f->list[i].to - f->list[i].from));
+    uint32_t place = f->first[path];
+    struct str one = str_of(f->values->p + f->list[place - 1].from, f->list[place - 1].n);
+    if (!f->list[place - 1].next)
+        return one;
+    buf_reset(&r->joined);
+    for (; place; place = f->list[place - 1].next) {
+        if (r->joined.n)
+            buf_add_char(&r->joined, '\0');
+        buf_add(&r->joined, f->values->p + f->list[place - 1].from, f->list[place - 1].n);
+    }
+    return buf_str(&r->joined);
+}
+
+static void outcome_fields(struct record_lane *r, struct journal_entry *e,
+                           const struct record_end *end)
+{
+    for (size_t i = 0; i < end->k->n_fields; i++)
+        if (end->fields->first[i])
+            journal_entry_field(e, end->k->fields[i].path, path_values(r, end->fields, i));
 }
 
 STAGE_AT(outcome);
@@ -213,7 +245,7 @@ void record_outcome(struct record_lane *r, const struct record_ticket *t,
     if (end->fields && end->fields->more)
         journal_entry_json(&e, "more_fields", STR("true"));
     if (end->fields)
-        outcome_fields(&e, end);
+        outcome_fields(r, &e, end);
     if (journal_entry_end(&e) != ERR_OK)
         return;
     rec.id = str_of(id, ID_LEN);

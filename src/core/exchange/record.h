@@ -45,16 +45,18 @@ enum err record_decision(struct record_lane *r, const struct record_call *c,
  * Nobody waits. Refusals that do not concern her (a quota, a method) are not kept. */
 void record_refusal(struct record_lane *r, const struct record_call *c, enum gw_code code);
 
-/* What of each field was delivered: digests gathered while the filter runs, one a path, over every
- * value of that path in the document's order. */
+/* What of each field was delivered, gathered while the filter runs: the raw values in the
+ * document's order, those of one path chained. */
 struct record_fields {
-    struct buf *values; /* the raw values, each with a 0 behind it */
+    struct buf *values;
     struct {
-        size_t path_index, from, to;
-    } list[256];
+        uint32_t from, n, next; /* next: of the same path, 1 more than its place; 0: the last */
+    } list[4096];
     size_t n;
+    uint32_t first[RECORD_FIELDS_MAX], last[RECORD_FIELDS_MAX]; /* by path, 1 more; 0: none */
     bool more; /* there were more: the outcome says so */
 };
+void record_fields_clear(struct record_fields *f);
 void record_field_seen(void *record_fields, size_t path_index, struct str raw_value);
 
 struct record_end {

@@ -6,7 +6,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/log.h"
+#include "core/exchange/entreprise.h"
+#include "core/exchange/sample.h"
+#include "core/exchange/signature.h"
 #include "core/exchange/stages.h"
 
 enum {
@@ -18,6 +22,8 @@ enum {
     HELD_MAX = 256 * 1024,  /* kept while the decision is not durable; then reading pauses */
     SPARE_MAX = 256,
     SPARE_BUF_MAX = 64 * 1024,
+    PAUSE_S = 5,
+    PAUSE_S_MAX = 300,
 };
 
 static void on_body(struct fast *x, struct str piece, bool last);
@@ -64,10 +70,10 @@ static void buf_keep(struct buf *b)
 }
 
 /* Gone when nobody points at it: neither the engine, nor the journal's client. */
-static void call_release(struct gw_call *c)
+void call_release(struct gw_call *c)
 {
     struct gateway *g = c->g;
-    if (c->x || c->deciding)
+    if (c->x || c->deciding || c->signing)
         return;
     if (c->view)
         gateway_view_unref(c->view);
@@ -86,8 +92,37 @@ static void call_release(struct gw_call *c)
     g->n_spare++;
 }
 
+/* What the provider did is known, or will not be. */
+static void provider_judged(struct gw_call *c, enum health_end end)
+{
+    if (!c->judge_owed)
+        return;
+    c->judge_owed = false;
+    health_done(c->health, &c->route->policy, loop_now_ms(c->g->loop), end,
+                clock_mono_us() - c->asked_us, c->probe);
+    c->probe = false;
+}
+
+static void provider_left(struct gw_call *c)
+{
+    if (c->flying)
+        health_give(c->health, &row_of(c->quota)->flying);
+    c->flying = false;
+}
+
+/* Admitted, and then not asked after all: the breaker's probe is free again. */
+static void probe_return(struct gw_call *c)
+{
+    if (c->probe)
+        c->health->probing = false;
+    c->probe = false;
+}
+
 static void up_stop(struct gw_call *c)
 {
+    provider_judged(c, HEALTH_LEFT);
+    provider_left(c);
+    probe_return(c);
     if (c->up && !c->up_ended)
         upstream_cancel(c->up);
     c->up = NULL;
@@ -166,7 +201,7 @@ void relay_start(struct gateway *g)
 
 /* ---- answering ----------------------------------------------------------------------------------
  */
-enum { HEADERS_MAX = 12 };
+enum { HEADERS_MAX = 20 };
 struct headers {
     struct http_header list[HEADERS_MAX];
     size_t n;
@@ -200,6 +235,10 @@ static void common_headers(struct gw_call *c, struct headers *h)
         header(h, "Socle-Entry", str_of(c->ticket.id, ID_LEN));
     if (c->traceparent[0])
         header(h, "Traceparent", str_from(c->traceparent));
+    if (c->route) {
+        header(h, "Deprecation", c->route->deprecation);
+        header(h, "Sunset", c->route->sunset);
+    }
     if (!c->quota || !c->quota->per_minute)
         return;
     unsigned left = quota_left(c->quota) * c->g->n_loops;
@@ -211,6 +250,8 @@ static void common_headers(struct gw_call *c, struct headers *h)
 
 static struct str why_in_detail(struct gw_call *c, enum gw_code code)
 {
+    if (code == GW_SIGNATURE && c->why.n)
+        return arena_printf(fast_arena(c->x), "It does not hold: " STR_FMT ".", STR_ARG(c->why));
     if (code != GW_CONSENT || !c->denied_at_ms)
         return STR_NONE;
     struct arena *a = fast_arena(c->x);
@@ -244,7 +285,8 @@ static struct str authenticate(struct gw_call *c, enum gw_code code, const struc
 static bool names_provider(enum gw_code code)
 {
     return code == GW_PROVIDER || code == GW_PROVIDER_FORM || code == GW_PROVIDER_DOWN ||
-           code == GW_PROVIDER_SLOW || code == GW_NO_DATA || code == GW_REQUEST;
+           code == GW_PROVIDER_SLOW || code == GW_NO_DATA || code == GW_REQUEST ||
+           code == GW_BREAKER || code == GW_LIMIT || code == GW_SHARE;
 }
 
 void call_fail(struct gw_call *c, enum gw_code code)
@@ -266,15 +308,24 @@ void call_fail(struct gw_call *c, enum gw_code code)
         log_info("gateway_refused", "trace", p.trace_id.p, "code", f->code, "api",
                  c->route ? c->route->key.p : "");
     common_headers(c, &h);
-    header(&h, "Content-Type", STR("application/problem+json"));
+    bool entreprise = c->route && c->route->policy.entreprise_errors;
+    header(&h, "Content-Type",
+           entreprise ? STR("application/json") : STR("application/problem+json"));
     header(&h, "WWW-Authenticate", authenticate(c, code, f));
+    if (code == GW_SIGNATURE)
+        header(&h, "Accept-Signature", SIGNATURE_ASKED);
     if (code == GW_METHOD)
         header(&h, "Allow", c->route->allow);
     unsigned retry_s = code == GW_QUOTA ? quota_retry_s(c->quota) : f->retry_s;
+    if (c->retry_s && (code == GW_BREAKER || code == GW_LIMIT))
+        retry_s = c->retry_s;
     if (retry_s)
         header(&h, "Retry-After", number(h.retry, retry_s));
     buf_init(&text, 4096);
-    gw_problem_write(&text, &p);
+    if (entreprise)
+        entreprise_write(&text, &p, retry_s, c->lacks);
+    else
+        gw_problem_write(&text, &p);
     fast_answer(x, f->status, h.list, h.n, buf_str(&text));
     buf_free(&text);
 }
@@ -364,50 +415,18 @@ static void trace_make(struct gw_call *c)
     memcpy(p + 52, "-01", 4);
 }
 
-STAGE_AT(upstream);
-static bool ask_provider(struct gw_call *c)
-{
-    const struct http_head *h = fast_head(c->x);
-    struct headers out = {.n = 0};
-    char target[HTTP_TARGET_MAX];
-    const struct exchange_route *r = c->route;
-    size_t n = r->prefix.n + c->rest.n + (h->query.n ? 1 + h->query.n : 0);
-    if (n + 1 > sizeof target)
-        return false;
-    char *p = target;
-    memcpy(p, r->prefix.p, r->prefix.n);
-    p += r->prefix.n;
-    memcpy(p, c->rest.p ? c->rest.p : "", c->rest.n);
-    p += c->rest.n;
-    if (p == target)
-        *p++ = '/';
-    if (h->query.n) {
-        *p++ = '?';
-        memcpy(p, h->query.p, h->query.n);
-        p += h->query.n;
-    }
-    header(&out, "Accept", c->k->passthrough ? STR("*/*") : STR("application/json"));
-    header(&out, "Socle-Subject", c->token->identity);
-    header(&out, "Socle-Contract", c->k->id);
-    header(&out, "Socle-Purpose", c->k->purpose_header);
-    header(&out, "Socle-Entry", str_of(c->ticket.id, ID_LEN));
-    header(&out, "traceparent", str_from(c->traceparent));
-    if (c->body.n)
-        header(&out, "Content-Type", http_header_get(h, "Content-Type"));
-    c->up =
-        upstream_send(c->g->upstreams, &r->origin, h->method, str_of(target, (size_t)(p - target)),
-                      out.list, out.n, buf_str(&c->body), &up_ops, c);
-    return c->up != NULL;
-}
-
 void call_go(struct gw_call *c)
 {
+    if ((c->k->signatures & EXCHANGE_SIGNED_REQUESTS) && signature_check(c) != GW_OK) {
+        call_fail(c, GW_SIGNATURE);
+        return;
+    }
     if (decide_record(c) != ERR_OK) {
         call_fail(c, GW_JOURNAL);
         return;
     }
     trace_make(c);
-    if (!ask_provider(c))
+    if (!call_ask(c, &up_ops))
         call_fail(c, GW_PATH);
 }
 
@@ -434,6 +453,18 @@ static enum gw_code status_code(int status)
     }
 }
 
+/* The provider's own limit: how long it wants to be left alone; 0: it does not say so. */
+static unsigned limit_of(const struct http_head *h)
+{
+    struct str after = http_header_get(h, "Retry-After");
+    uint64_t s;
+    if (h->status != 429 && !(h->status == 503 && after.p))
+        return 0;
+    if (!str_to_u64(after, &s))
+        return PAUSE_S; /* not said, or said as a date */
+    return s < 1 ? 1 : s > PAUSE_S_MAX ? PAUSE_S_MAX : (unsigned)s;
+}
+
 static bool is_json(struct str type)
 {
     ptrdiff_t end = str_find_char(type, ';');
@@ -449,6 +480,14 @@ static void up_head(struct upstream_call *u, const struct http_head *h)
     enum gw_code code = status_code(h->status);
     if (c->answered)
         return;
+    unsigned pause_s = limit_of(h);
+    if (pause_s) {
+        health_limit(c->health, loop_now_ms(c->g->loop), pause_s);
+        c->retry_s = pause_s;
+        code = GW_LIMIT;
+    }
+    /* What it says about itself; a slow answer is judged by its time. */
+    provider_judged(c, h->status >= 500 && !pause_s ? HEALTH_BAD : HEALTH_GOOD);
     /* A coding that we did not ask for could hide what the filter must see. */
     if (code == GW_OK && http_header_get(h, "Content-Encoding").p)
         code = GW_PROVIDER_FORM;
@@ -465,8 +504,9 @@ static void up_head(struct upstream_call *u, const struct http_head *h)
     c->content_type_n = type.n;
     if (type.n)
         memcpy(c->content_type, type.p, type.n);
-    c->answer = c->k->passthrough && (c->length < 0 || c->length > WHOLE_MAX) ? ANSWER_STREAM
-                                                                              : ANSWER_WHOLE;
+    /* What is signed is whole before its first byte leaves: docs/formats/message-signature.md. */
+    bool whole = !c->k->passthrough || (c->k->signatures & EXCHANGE_SIGNED_ANSWERS);
+    c->answer = !whole && (c->length < 0 || c->length > WHOLE_MAX) ? ANSWER_STREAM : ANSWER_WHOLE;
 }
 
 static void pause_provider(struct gw_call *c, bool pause)
@@ -511,12 +551,27 @@ static void up_body(struct upstream_call *u, struct str piece)
         pause_provider(c, true);
 }
 
+/* Only what did nothing and can be done twice is asked again: a whole method by its meaning, and
+ * not a byte of an answer. A provider that was slow is not asked twice. */
+static bool ask_again(struct gw_call *c, enum err e)
+{
+    enum http_method m = fast_head(c->x)->method;
+    if ((e != ERR_IO && e != ERR_UNAVAILABLE) || c->answer != ANSWER_NONE || c->answered ||
+        m == HTTP_POST || m == HTTP_PATCH || c->retries >= c->route->policy.retries ||
+        c->health->state != BREAKER_CLOSED)
+        return false;
+    c->retries++;
+    return call_ask(c, &up_ops);
+}
+
 static void up_end(struct upstream_call *u, enum err e, bool sent)
 {
     struct gw_call *c = upstream_state(u);
     (void)sent;
     c->up_ended = true;
     c->up = NULL;
+    provider_judged(c, e == ERR_OK ? HEALTH_GOOD : HEALTH_BAD);
+    provider_left(c);
     if (c->answered) {
         if (c->answer != ANSWER_STREAM)
             return;
@@ -530,7 +585,7 @@ static void up_end(struct upstream_call *u, enum err e, bool sent)
     }
     if (e == ERR_OK)
         try_finish(c);
-    else
+    else if (!ask_again(c, e))
         call_fail(c, e == ERR_TIMEOUT       ? GW_PROVIDER_SLOW
                      : e == ERR_UNAVAILABLE ? GW_PROVIDER_DOWN
                                             : GW_PROVIDER);
@@ -546,7 +601,10 @@ static void answer_whole(struct gw_call *c, struct str body, const struct record
     c->answered = true;
     c->bytes_out = body.n;
     outcome(c, c->status, NULL, f);
-    fast_answer(c->x, c->status, h.list, h.n, body);
+    if (c->k->signatures & EXCHANGE_SIGNED_ANSWERS)
+        signature_answer(c, h.list, h.n, body);
+    else
+        fast_answer(c->x, c->status, h.list, h.n, body);
 }
 
 STAGE_AT(filter);
@@ -555,10 +613,8 @@ static void finish_filtered(struct gw_call *c)
     struct gateway *g = c->g;
     struct record_fields *f = &g->fields;
     buf_reset(&g->filtered);
-    buf_reset(&g->values);
     f->values = &g->values;
-    f->n = 0;
-    f->more = false;
+    record_fields_clear(f);
     if (json_filter_run(c->k->filter, buf_str(&c->content), &g->filtered, record_field_seen, f) !=
             ERR_OK ||
         g->filtered.err != ERR_OK)
@@ -572,6 +628,11 @@ static void try_finish(struct gw_call *c)
 {
     if (!c->decided || c->answered || c->answer == ANSWER_NONE)
         return;
+    enum gw_code code = call_still_allowed(c);
+    if (code != GW_OK) {
+        call_fail(c, code);
+        return;
+    }
     if (c->answer == ANSWER_STREAM) {
         bool ended = c->up_ended;
         struct fast *x = c->x;
@@ -586,6 +647,7 @@ static void try_finish(struct gw_call *c)
             pause_provider(c, false);
         }
     } else if (c->up_ended) {
+        sample_offer(c);
         if (c->k->passthrough || c->status == 204)
             answer_whole(c, c->k->passthrough ? buf_str(&c->content) : STR_NONE, NULL);
         else

@@ -1,12 +1,15 @@
 #include "core/exchange/snapshot.h"
 #include "core/exchange/schema.h"
+#include "core/exchange/shown.h"
 
+#include <stdio.h>
 #include <stdlib.h>
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
 #include "data/json.h"
 
-enum { CONNECT_TIMEOUT_MS = 2000, ANSWER_TIMEOUT_MS = 10000 };
+enum { CONNECT_TIMEOUT_MS = 2000 };
 static const uint64_t ANSWER_MAX_BYTES = (uint64_t)4 << 30;
 
 struct build {
@@ -14,7 +17,8 @@ struct build {
     struct db_conn *db;
     struct arena work; /* the queries' results */
     exchange_resolve *resolve;
-    void *resolve_arg;
+    exchange_credential *credential;
+    void *arg;
     struct map apis; /* "api/version" -> struct api_fields */
 };
 
@@ -85,13 +89,57 @@ static void origin_fill(struct build *b, struct exchange_route *r, struct str ur
     }
     o->host_header = str_after(url, o->tls ? 8 : 7);
     o->tls_name = arena_dup(&b->s->arena, host);
+    o->identity = o->tls ? shown_for(r->api) : NULL;
     o->connect_timeout_ms = CONNECT_TIMEOUT_MS;
-    o->answer_timeout_ms = ANSWER_TIMEOUT_MS;
+    o->answer_timeout_ms = r->policy.answer_ms;
     o->body_max = ANSWER_MAX_BYTES;
-    enum err e = b->resolve(b->resolve_arg, host, port, &o->addr);
+    enum err e = b->resolve(b->arg, host, port, &o->addr);
     r->ready = e == ERR_OK;
     if (e != ERR_OK && e != ERR_AGAIN)
         log_warn("exchange_origin_unresolved", "api", r->key.p, "error", err_name(e));
+}
+
+static struct str http_date(struct arena *a, int64_t at_ms)
+{
+    char text[30];
+    clock_http_date(at_ms, text);
+    return arena_dup(a, str_from(text));
+}
+
+/* The rest of the row: policy, credential, days. Without what it must show, a provider is not
+ * asked. */
+static void policy_fill(struct build *b, struct exchange_route *t, const struct db_result *r,
+                        size_t row)
+{
+    struct arena *a = &b->s->arena;
+    json_t *v = NULL;
+    const char *fault = json_read(db_str(r, row, 12), &v, NULL) == ERR_OK ? NULL : "gateway";
+    if (!fault)
+        fault = policy_read(v, a, &t->policy);
+    json_decref(v);
+    if (fault) {
+        log_warn("exchange_policy_invalid", "api", t->key.p, "member", fault);
+        fault = policy_read(NULL, a, &t->policy);
+    }
+    if (db_i64(r, row, 13))
+        t->deprecation = arena_printf(a, "@%lld", (long long)(db_i64(r, row, 13) / 1000));
+    if (db_i64(r, row, 14))
+        t->sunset = http_date(a, db_i64(r, row, 14));
+}
+
+static void credential_fill(struct build *b, struct exchange_route *t, struct str wrapped)
+{
+    if (t->policy.credential.kind == CREDENTIAL_NONE)
+        return;
+    enum err e =
+        wrapped.n ? b->credential(b->arg, t, wrapped, &b->s->arena, &t->credential) : ERR_NOT_FOUND;
+    t->credential_header = policy_header(&t->policy);
+    if (e == ERR_OK && t->credential_header.n &&
+        !http_field_ok(t->credential_header, t->credential))
+        e = ERR_INVALID;
+    t->ready = t->ready && e == ERR_OK;
+    if (e != ERR_OK && e != ERR_AGAIN)
+        log_warn("exchange_credential_missing", "api", t->key.p, "error", err_name(e));
 }
 
 static enum err read_fields(struct build *b)
@@ -129,7 +177,9 @@ static enum err read_routes(struct build *b)
         b->db, &b->work, &r,
         "SELECT a.id, a.version, a.scope, a.title_fr, a.title_en, a.org_id, "
         "COALESCE(o.name_fr, a.org_id), COALESCE(o.name_en, a.org_id), a.prefix, a.methods, "
-        "a.state, a.origin FROM api a LEFT JOIN organisation o ON o.id = a.org_id",
+        "a.state, a.origin, a.policy, a.deprecated_at, a.sunset_at, s.wrapped "
+        "FROM api a LEFT JOIN organisation o ON o.id = a.org_id "
+        "LEFT JOIN api_secret s ON s.api = a.id AND s.version = a.version",
         "");
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
         struct exchange_route *t = arena_new(&b->s->arena, struct exchange_route);
@@ -147,7 +197,9 @@ static enum err read_routes(struct build *b)
         t->allow = dup(b, &r, i, 9);
         t->methods = methods_read(t->allow);
         t->active = str_eq_z(db_str(&r, i, 10), "active");
+        policy_fill(b, t, &r, i);
         origin_fill(b, t, dup(b, &r, i, 11));
+        credential_fill(b, t, db_str(&r, i, 15));
         map_set(&b->s->routes, t->key, t);
     }
     return e;
@@ -311,8 +363,13 @@ static int contract_row(void *arg, const struct db_value *v, size_t n_cols)
     k->ends_ms = v[15].i;
     k->consumer_fr = arena_dup(a, v[16].s);
     k->consumer_en = arena_dup(a, v[17].s);
+    k->delegated = v[18].i != 0;
     if (!k->route)
         return 0; /* its API is gone: as if it were not there */
+    k->signatures = v[19].i > 0 ? (unsigned)v[19].i : 0;
+    if ((k->signatures & EXCHANGE_SIGNED_REQUESTS) && v[20].s.n &&
+        jwks_read(v[20].s, &k->signer_keys) != ERR_OK)
+        log_warn("exchange_client_keys_invalid", "client", k->client_id.p);
     fields_fill(b, k, v[4].s);
     commons_fill(b, k);
     map_set(&b->s->contracts, k->id, k);
@@ -325,22 +382,64 @@ static enum err read_contracts(struct build *b)
                    "SELECT c.id, c.client_id, c.org_id, c.api || '/' || c.version, c.fields, "
                    "c.purpose_fr, c.purpose_en, c.basis_fr, c.basis_en, c.recipients, "
                    "c.consent_needed, c.purpose_needed, c.quota_per_minute, c.state, c.starts_at, "
-                   "c.ends_at, COALESCE(o.name_fr, c.org_id), COALESCE(o.name_en, c.org_id) "
+                   "c.ends_at, COALESCE(o.name_fr, c.org_id), COALESCE(o.name_en, c.org_id), "
+                   "c.delegated, COALESCE(s.asks, 0), COALESCE(k.jwks, '') "
                    "FROM contract c LEFT JOIN organisation o ON o.id = c.org_id "
+                   "LEFT JOIN message_signing s ON s.contract = c.id "
+                   "LEFT JOIN client k ON k.id = c.client_id "
                    "WHERE c.state = 'active'",
                    "");
 }
 
-enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,
-                                 exchange_resolve *resolve, void *resolve_arg,
-                                 struct exchange_snapshot **out)
+static int delegate_row(void *arg, const struct db_value *v, size_t n_cols)
 {
-    struct build b = {.db = db, .resolve = resolve, .resolve_arg = resolve_arg};
+    struct build *b = arg;
+    struct arena *a = &b->s->arena;
+    int64_t *until_ms = arena_new(a, int64_t);
+    (void)n_cols;
+    *until_ms = v[3].i;
+    map_set(&b->s->delegates,
+            arena_printf(a, STR_FMT " " STR_FMT " " STR_FMT, STR_ARG(v[0].s), STR_ARG(v[1].s),
+                         STR_ARG(v[2].s)),
+            until_ms);
+    return 0;
+}
+
+static enum err read_delegates(struct build *b)
+{
+    return db_each(b->db, delegate_row, b,
+                   "SELECT vendor, api, recipient, until_ms FROM exchange_delegate", "");
+}
+
+static bool is_delegate(const struct exchange_snapshot *s, struct str vendor, struct str api,
+                        struct str recipient, int64_t now_ms)
+{
+    char key[256];
+    int n = snprintf(key, sizeof key, STR_FMT " " STR_FMT " " STR_FMT, STR_ARG(vendor),
+                     STR_ARG(api), STR_ARG(recipient));
+    const int64_t *until_ms =
+        n > 0 && n < (int)sizeof key ? map_get(&s->delegates, str_of(key, (size_t)n)) : NULL;
+    return until_ms && (*until_ms == 0 || *until_ms > now_ms);
+}
+
+bool exchange_is_delegate(const struct exchange_snapshot *s, const struct exchange_contract *k,
+                          struct str recipient, int64_t now_ms)
+{
+    return str_find_char(recipient, ' ') < 0 &&
+           (is_delegate(s, k->org_id, k->route->api, recipient, now_ms) ||
+            is_delegate(s, k->org_id, STR("*"), recipient, now_ms));
+}
+
+enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,
+                                 exchange_resolve *resolve, exchange_credential *credential,
+                                 void *arg, struct exchange_snapshot **out)
+{
+    struct build b = {.db = db, .resolve = resolve, .credential = credential, .arg = arg};
     b.s = calloc(1, sizeof *b.s);
     if (!b.s)
         abort();
     atomic_init(&b.s->refs, 1);
-    arena_init(&b.s->arena);
+    arena_init_secret(&b.s->arena);
     arena_init(&b.work);
     enum err e = issuer_jwks.n ? jwks_read(issuer_jwks, &b.s->issuer_keys) : ERR_OK;
     if (e == ERR_OK)
@@ -349,6 +448,8 @@ enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,
         e = read_routes(&b);
     if (e == ERR_OK)
         e = read_contracts(&b);
+    if (e == ERR_OK)
+        e = read_delegates(&b);
     map_free(&b.apis);
     arena_free(&b.work);
     if (e != ERR_OK) {
@@ -372,9 +473,13 @@ void exchange_snapshot_unref(struct exchange_snapshot *s)
     struct str key;
     if (!s || atomic_fetch_sub_explicit(&s->refs, 1, memory_order_acq_rel) != 1)
         return;
-    while (map_next(&s->contracts, &at, &key, &value))
-        json_filter_free(((struct exchange_contract *)value)->filter);
+    while (map_next(&s->contracts, &at, &key, &value)) {
+        struct exchange_contract *k = value;
+        json_filter_free(k->filter);
+        jwks_free(k->signer_keys);
+    }
     map_free(&s->contracts);
+    map_free(&s->delegates);
     map_free(&s->routes);
     if (s->issuer_keys)
         jwks_free(s->issuer_keys);

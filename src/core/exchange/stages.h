@@ -10,6 +10,7 @@ struct stage_at {
 #define STAGE_AT(name) const struct stage_at gateway_at_##name = {__FILE__, __LINE__ + 1}
 extern const struct stage_at gateway_at_admit, gateway_at_token, gateway_at_decide,
     gateway_at_purpose, gateway_at_quota, gateway_at_body, gateway_at_decision, gateway_at_upstream,
-    gateway_at_wait, gateway_at_filter, gateway_at_outcome, gateway_at_proof;
+    gateway_at_wait, gateway_at_filter, gateway_at_outcome, gateway_at_proof, gateway_at_health,
+    gateway_at_signature;
 
 #endif

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include "base/codec.h"
+#include "base/rand.h"
 #include "crypto/digest.h"
 #include "crypto/seal.h"
 #include "data/json.h"
@@ -104,6 +105,9 @@ static enum err claims_read(struct token *t, const json_t *claims, const uint8_t
     if (!t->jti.n || !t->client_id.n || exp_s <= 0 || exp_s > INT64_MAX / 1000)
         return ERR_INVALID;
     t->expires_ms = exp_s * 1000;
+    t->issued_ms = id_time_ms(t->jti); /* `iat` counts seconds */
+    if (t->issued_ms < 0)
+        t->issued_ms = json_get_i64(claims, "iat", 0) * 1000;
     enum err e = grants_read(t, json_get(claims, "grants"));
     if (e == ERR_OK && idt.n)
         e = identity_read(t, idt, seal_key);

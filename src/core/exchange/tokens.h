@@ -31,7 +31,7 @@ struct token {
     struct str jti, client_id, family; /* family: of a refresh token; "" none */
     struct str jkt, x5t;               /* what it is bound to (cnf); "" none */
     struct dpop_key proof_key;         /* read once: later proofs cost their signature alone */
-    int64_t expires_ms;
+    int64_t issued_ms, expires_ms;
     bool has_subject;
     struct str person;   /* names the side rows; never sent anywhere */
     struct str identity; /* Socle-Subject: base64url of the pivot identity's JSON */

@@ -17,6 +17,8 @@ struct usage {
 
 /* From a loop, once; contract must stay. */
 void usage_register(struct usage *u, const char *contract);
+struct health;
+void usage_register_health(struct health *h);
 enum err usage_start(struct platform *pf) MUST_CHECK;
 
 static inline void usage_count(struct usage *u, bool delivered, uint64_t bytes)

@@ -7,6 +7,7 @@
 #include "core/identity/issue.h"
 #include "core/identity/provider.h"
 #include "core/identity/pushed.h"
+#include "platform/throttle.h"
 
 static struct str realm_of(const struct client *k, const struct request *r)
 {
@@ -60,12 +61,17 @@ static enum err authorize(struct ctx *c, struct request *r)
         return idt_fail(c, IDT_CLIENT, NULL, "client_id");
     if (e != ERR_OK)
         return e;
+    unsigned rate = (unsigned)c->pf->settings->throttle_client;
+    struct throttle_rule per_client = {"authorize-client", rate, rate};
+    e = throttle_hold(c, &per_client, k->id);
+    if (e != ERR_OK)
+        return e;
     bool resolved = request_resolve(c, k, r, &why, &e);
     if (e != ERR_OK)
         return e;
     if (!resolved && !r->redirect_uri.p)
         return idt_fail(c, IDT_REQUEST, NULL, why.description);
-    if (!client_uri_is(c, k->id, "redirect", r->redirect_uri))
+    if (!client_uri_is(k->redirect_uris, r->redirect_uri))
         return idt_fail(c, IDT_REDIRECT, NULL, "redirect_uri");
     if (!resolved)
         return redirect_error(c, r, &why);

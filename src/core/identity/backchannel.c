@@ -31,7 +31,7 @@ enum err backchannel_note(struct db_conn *db, struct str sid, struct str client_
 /* ---- the end of a session
  * --------------------------------------------------------------------------- */
 struct notices {
-    struct str sid, person, clients[CLIENTS_MAX], ids[CLIENTS_MAX];
+    struct str sid, person, clients[CLIENTS_MAX], ids[CLIENTS_MAX], subs[CLIENTS_MAX];
     size_t n;
     int64_t now_ms;
 };
@@ -44,7 +44,7 @@ static enum err notices_write(struct db_conn *db, void *arg)
         e = db_exec(db,
                     "INSERT INTO logout_notice(id, client_id, person, sid, tries, next_at, "
                     "created_at) VALUES($1, $2, $3, $4, 0, $5, $5)",
-                    "ssssi", n->ids[i], n->clients[i], n->person, n->sid, n->now_ms);
+                    "ssssi", n->ids[i], n->clients[i], n->subs[i], n->sid, n->now_ms);
     return e;
 }
 
@@ -76,6 +76,12 @@ static enum err add(struct ctx *c, struct notices *n, struct str client_id)
         e = end_at_site(c, site, k, n->person);
     if (e != ERR_OK || !k->logout_uri.n)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
+    struct str sub;
+    e = sub_of(c, k, n->person, &sub);
+    if (e != ERR_OK)
+        return e == ERR_NOT_FOUND ? ERR_OK : e; /* erased before */
+    /* By her name there, and not as a person: she may be erased before the client answers. */
+    n->subs[n->n] = arena_printf(c->arena, "sub:" STR_FMT, STR_ARG(sub));
     id_new(id);
     n->ids[n->n] = str_from(id);
     n->clients[n->n++] = client_id;
@@ -135,7 +141,11 @@ static enum err logout_token(struct ctx *c, const struct notice *n, const struct
     char jti[ID_LEN + 1];
     int64_t now_s = n->now_ms / 1000;
     id_new(jti);
-    enum err e = sub_of(c, k, n->person, &sub);
+    enum err e = ERR_OK;
+    if (str_starts(n->person, STR("sub:")))
+        sub = str_after(n->person, 4);
+    else /* queued by an older program */
+        e = sub_of(c, k, n->person, &sub);
     if (e != ERR_OK)
         return e;
     json_t *v =

@@ -11,11 +11,15 @@
 #include "core/identity/choose.h"
 #include "core/identity/client.h"
 #include "core/identity/faults.h"
+#include "core/identity/guard.h"
 #include "core/identity/issue.h"
+#include "core/identity/own.h"
 #include "core/identity/person.h"
 #include "core/identity/pivot.h"
+#include "core/identity/register.h"
 #include "core/identity/upstream_token.h"
 #include "crypto/digest.h"
+#include "platform/device.h"
 
 static json_t *jstr(struct str s)
 {
@@ -26,7 +30,7 @@ static json_t *jstr(struct str s)
  */
 static enum level level_wanted(const struct flow *f, const struct provider *p)
 {
-    enum level asked = f->kind == FLOW_CLIENT ? f->request.level : LEVEL_EIDAS1;
+    enum level asked = f->request.level > LEVEL_EIDAS1 ? f->request.level : LEVEL_EIDAS1;
     return asked > p->min_level ? asked : p->min_level;
 }
 
@@ -177,7 +181,8 @@ static enum err back_exchange(struct ctx *c, struct back *b, bool *answered)
         return idt_fail(c, IDT_PROVIDER_BAD, b->flow, "no code");
     _Atomic int *turn = turn_take(c, b->p);
     if (!turn)
-        return idt_fail(c, IDT_PROVIDER_DOWN, b->flow, "too many wait for it");
+        return ctx_later(c) ? ERR_AGAIN
+                            : idt_fail(c, IDT_PROVIDER_DOWN, b->flow, "too many wait for it");
     enum err e = upstream_exchange(c, b->p, &b->secrets, ctx_query(c, "code"), &b->answer, &why);
     atomic_fetch_sub(turn, 1);
     if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT)
@@ -186,6 +191,15 @@ static enum err back_exchange(struct ctx *c, struct back *b, bool *answered)
         return idt_fail(c, IDT_PROVIDER_BAD, b->flow, why);
     *answered = false;
     return ERR_OK;
+}
+
+static struct guarded guarded_of(const struct back *b)
+{
+    return (struct guarded){.flow = b->flow,
+                            .person = b->who.person,
+                            .provider = b->p->id,
+                            .level = b->level,
+                            .suspicious = b->answer.suspicious};
 }
 
 /* The level it says it reached, and who it says this is. */
@@ -212,10 +226,23 @@ static enum err back_read(struct ctx *c, struct back *b, bool *answered)
         json_object_set_new(b->who.claims, "idp_id", jstr(b->p->id));
         json_object_set_new(b->who.claims, "idp_acr", jstr(acr));
     }
+    if (!agent) {
+        e = register_check(c, b->p, b->flow, b->who.claims, answered);
+        if (e != ERR_OK || *answered) {
+            *answered = true;
+            return e;
+        }
+        *answered = true;
+    }
     e = person_signed_in(c, &b->who);
     if (e == ERR_DENIED)
         return idt_fail(c, IDT_BLOCKED, b->flow, "blocked");
     *answered = e != ERR_OK;
+    if (e != ERR_OK || agent)
+        return e;
+    struct guarded g = guarded_of(b);
+    e = guard_judge(c, &g, answered);
+    *answered |= e != ERR_OK;
     return e;
 }
 
@@ -228,6 +255,8 @@ static struct str display_name(struct ctx *c, const json_t *claims)
         last = json_get_str(claims, family[i]);
     struct str given =
         first ? str_from(json_string_value(first)) : json_get_str(claims, "given_name");
+    if (!given.n && !last.n) /* an account whose holder showed no papers yet */
+        return json_get_str(claims, "email");
     return arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(given), STR_ARG(last));
 }
 
@@ -244,6 +273,8 @@ static json_t *session_data(struct ctx *c, const struct back *b)
         json_object_set(d, "amr", json_get(b->answer.id_claims, "amr"));
     json_object_set_new(d, "auth_time_ms", json_integer(clock_now_ms()));
     json_object_set_new(d, "sid", json_stringn(sid, 22));
+    json_object_set_new(d, "device", device_kind(c->arena, ctx_header(c, "User-Agent")));
+    json_object_set_new(d, "network", jstr(device_network(c->arena, c->rq->remote)));
     json_object_set_new(d, "name", jstr(display_name(c, b->who.claims)));
     json_object_set(d, "claims", b->who.claims);
     json_object_set_new(d, "id_token", jstr(b->answer.id_token));
@@ -269,6 +300,7 @@ static enum err portal_arrive(struct ctx *c, const struct back *b)
                              "consumer", "fr", "Votre compte", "en", "Your account", "purpose",
                              "fr", "Consulter votre compte", "en", "To see your account",
                              "provider", provider_name(b->p), "acr", level_name(b->level));
+    signin_place(c, told);
     struct act_info info = {.kind = "identity.signin",
                             .actor = STR("self"),
                             .object = b->p->id,
@@ -293,6 +325,11 @@ static enum err arrive(struct ctx *c, struct back *b)
     if (e != ERR_OK)
         return e;
     b->flow->stage = FLOW_SIGNED_IN;
+    if (!agent) {
+        struct guarded g = guarded_of(b);
+        g.provider_name = json_own(&c->pool, provider_name(b->p));
+        guard_arrived(c, &g);
+    }
     ctx_cookie(c, "socle_last", b->p->id, 365 * 86400);
     if (b->flow->kind == FLOW_PORTAL)
         return portal_arrive(c, b);
@@ -302,6 +339,18 @@ static enum err arrive(struct ctx *c, struct back *b)
     if (e == ERR_OK)
         e = wanted_read(c, k, &b->flow->request, &w);
     return e == ERR_OK ? identity_go_on(c, b->flow, k, &w) : e;
+}
+
+enum err identity_arrive(struct ctx *c, struct flow *f, struct provider *p,
+                         const struct sign_in *who, enum level level, json_t *amr)
+{
+    struct back b = {.flow = f, .p = p, .who = *who, .level = level};
+    b.answer.id_token = STR("");
+    b.answer.id_claims = json_own(&c->pool, json_pack("{s:o}", "amr", amr));
+    struct guarded g = guarded_of(&b);
+    bool answered;
+    enum err e = guard_judge(c, &g, &answered);
+    return e != ERR_OK || answered ? e : arrive(c, &b);
 }
 
 enum err identity_back(struct ctx *c)

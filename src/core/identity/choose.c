@@ -5,7 +5,9 @@
 #include "core/identity/client.h"
 #include "core/identity/faults.h"
 #include "core/identity/issue.h"
+#include "core/identity/own.h"
 #include "core/identity/provider.h"
+#include "web/pages.h"
 
 static const char LAST_COOKIE[] = "socle_last";
 
@@ -53,6 +55,22 @@ static json_t *provider_json(struct ctx *c, const struct flow *f, const struct p
     return v;
 }
 
+/* The account of this platform's own, offered beside the others. */
+static json_t *own_json(struct ctx *c, const struct flow *f)
+{
+    struct client *k;
+    struct str last = ctx_cookie_get(c, LAST_COOKIE);
+    if (!c->pf->settings->own_accounts || !str_eq_z(f->realm, "citizens"))
+        return NULL;
+    if (f->kind == FLOW_CLIENT &&
+        (client_get(c, f->request.client_id, &k) != ERR_OK || !own_is_accepted(k)))
+        return NULL;
+    return json_pack("{s:o,s:o,s:b,s:o}", "name", own_name(c), "url",
+                     jstr(flow_url(c, f, "/compte/connexion")), "last",
+                     last.p && str_eq_z(last, OWN_PROVIDER), "hint",
+                     jstr(pages_text(c->arena, "identity", "choose.own", c->lang, NULL)));
+}
+
 /* The one used last comes first. */
 static json_t *providers_json(struct ctx *c, const struct flow *f, const struct provider *list,
                               size_t n)
@@ -67,6 +85,11 @@ static json_t *providers_json(struct ctx *c, const struct flow *f, const struct 
         else
             json_array_append_new(out, v);
     }
+    json_t *own = own_json(c, f);
+    if (own && json_get_bool(own, "last", false))
+        json_array_insert_new(out, 0, own);
+    else if (own)
+        json_array_append_new(out, own);
     return out;
 }
 
@@ -135,7 +158,10 @@ enum err identity_sign_in(struct ctx *c)
     struct flow f = {.kind = FLOW_PORTAL,
                      .realm = STR("citizens"),
                      .to = path_is_ours(to) ? to : STR("/account")};
-    if (session_serves(c, &f, NULL))
+    /* ?level=eidas2: a block is lifted; ?again=1: by another means than the session's. */
+    if (ctx_query(c, "level").n)
+        f.request.level = level_from_name(ctx_query(c, "level"));
+    if (!str_eq_z(ctx_query(c, "again"), "1") && session_serves(c, &f, NULL))
         return ctx_redirect(c, f.to);
     enum err e = flow_begin(c, &f);
     return e == ERR_OK ? ctx_redirect(c, flow_url(c, &f, "/connexion/choix")) : e;

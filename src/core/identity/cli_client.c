@@ -55,6 +55,7 @@ static const struct cli_option options[] = {
     {"--org", false},
     {"--entity", false},
     {"--scopes", false},
+    {"--consent", false},
     {"--providers", false},
     {"--auth", false},
     {"--jwks", false},
@@ -120,6 +121,7 @@ static int add(struct cli *r)
                                  .bound = cli_value(r, "--bound", NULL),
                                  .logout_uri = cli_value(r, "--backchannel-logout-uri", NULL),
                                  .data_provider = cli_has(r, "--data-provider"),
+                                 .consent = cli_value(r, "--consent", NULL),
                                  .actor = "operator"};
     enum err e = identity_client_put(r->c, &in, &id, &secret, &why);
     if (e != ERR_OK)

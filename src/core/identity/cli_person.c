@@ -8,7 +8,11 @@
 
 static const char help[] =
     "usage: socle person list [--json]          identifiers, the latest first; no names\n"
-    "       socle person erase ID --yes         destroys her key; cannot be undone\n";
+    "       socle person erase ID --yes         destroys her key; cannot be undone\n"
+    "       socle person block ID [PROVIDER]    nobody signs in as her (by that provider)\n"
+    "       socle person unblock ID [PROVIDER]  lifts it\n"
+    "       socle person reports [--json]       what people report as fraud\n"
+    "       socle person answer REPORT TEXT     answers one, and closes it\n";
 static const struct cli_option options[] = {{"--yes", true}};
 enum { LIST_MAX = 1000 };
 
@@ -54,12 +58,31 @@ static int person_erase(struct cli *r)
     return 0;
 }
 
+static bool is_word(const struct cli *r, const char *word)
+{
+    return strcmp(r->words[0], word) == 0;
+}
+
+static int person_safety(struct cli *r)
+{
+    json_t *out, *words = json_array();
+    for (size_t i = 0; i < r->n_words; i++)
+        json_array_append_new(words, json_string(r->words[i]));
+    json_t *args =
+        json_own(&r->c->pool, json_pack("{s:o,s:b}", "words", words, "json", (int)r->json));
+    enum err e = platform_call(r->c, "safety.command", args, &out);
+    return e == ERR_OK ? (int)json_get_i64(out, "code", 1) : cli_failed(r, r->words[0], e);
+}
+
 static int run(struct cli *r)
 {
     if (cli_is(r, "list", 1))
         return person_list(r);
     if (cli_is(r, "erase", 2))
         return person_erase(r);
+    if (r->n_words && (is_word(r, "reports") || is_word(r, "answer") || is_word(r, "block") ||
+                       is_word(r, "unblock")))
+        return person_safety(r);
     fputs(help, stderr);
     return 2;
 }

@@ -1,10 +1,12 @@
 /* Clients as they are stored; registering one. */
 #include "core/identity/client.h"
 
+#include <stdlib.h>
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/rand.h"
 #include "core/identity/identity.h"
+#include "platform/cache.h"
 #include "platform/change.h"
 
 enum { URIS_MAX = 100 };
@@ -43,14 +45,31 @@ static void client_fill(const struct db_result *r, struct client *k)
                          .pkce = db_i64(r, 0, 17) != 0,
                          .par = db_i64(r, 0, 18) != 0,
                          .logout_uri = db_str(r, 0, 20),
-                         .data_provider = db_i64(r, 0, 21) != 0};
+                         .data_provider = db_i64(r, 0, 21) != 0,
+                         .asks = str_eq_z(db_str(r, 0, 22), "ask")};
     struct str bound = db_str(r, 0, 19);
     k->bound = str_eq_z(bound, "dpop")   ? BOUND_DPOP
                : str_eq_z(bound, "mtls") ? BOUND_MTLS
                                          : BOUND_NO;
 }
 
-static enum err client_read(struct ctx *c, struct str id, bool pending_too, struct client **out)
+static enum err uris_read(struct ctx *c, struct db_conn *db, struct client *k)
+{
+    struct db_result r;
+    enum err e =
+        db_query(db, c->arena, &r,
+                 "SELECT kind, uri FROM client_uri WHERE client_id = $1 ORDER BY uri", "s", k->id);
+    k->redirect_uris = k->post_logout_uris = STR("");
+    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
+        struct str *list =
+            str_eq_z(db_str(&r, i, 0), "redirect") ? &k->redirect_uris : &k->post_logout_uris;
+        *list =
+            arena_printf(c->arena, STR_FMT STR_FMT "\n", STR_ARG(*list), STR_ARG(db_str(&r, i, 1)));
+    }
+    return e;
+}
+
+static enum err client_read(struct ctx *c, struct str id, bool pending_too, struct client *k)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
@@ -61,12 +80,11 @@ static enum err client_read(struct ctx *c, struct str id, bool pending_too, stru
                      "SELECT id, org_id, name_fr, name_en, profile, realm, entity_id, "
                      "state, secret_mac, old_secret_mac, old_secret_until, auth_methods, "
                      "jwks, id_token_alg, userinfo_alg, scopes, providers, pkce, par, bound, "
-                     "logout_uri, data_provider "
+                     "logout_uri, data_provider, consent "
                      "FROM client WHERE id = $1 AND (state = 'active' OR state = $2)",
                      "sz", id, pending_too ? "pending" : "active");
     if (e != ERR_OK)
         return e;
-    struct client *k = arena_new(c->arena, struct client);
     client_fill(&r, k);
     struct str userinfo = db_str(&r, 0, 14);
     k->userinfo_signed = userinfo.n > 0 && !str_eq_z(userinfo, "none");
@@ -78,28 +96,105 @@ static enum err client_read(struct ctx *c, struct str id, bool pending_too, stru
     k->code_life_ms = lives[k->profile].code_ms;
     k->id_token_life_s = lives[k->profile].id_token_s;
     k->access_life_s = lives[k->profile].access_s;
-    *out = k;
-    return ERR_OK;
-}
-
-enum err client_get(struct ctx *c, struct str id, struct client **out)
-{
-    return client_read(c, id, false, out);
+    return uris_read(c, db, k);
 }
 
 enum err client_get_any(struct ctx *c, struct str id, struct client **out)
 {
-    return client_read(c, id, true, out);
+    *out = arena_new(c->arena, struct client);
+    return client_read(c, id, true, *out);
 }
 
-bool client_uri_is(struct ctx *c, struct str client_id, const char *kind, struct str uri)
+/* ---- kept between requests ----------------------------------------------------------------------
+ */
+enum { KEPT_MAX = 1024, KEPT_MS = 60 * 1000, FEED_OLD_MS = 1000 };
+struct kept_client {
+    struct client k;
+    struct arena a;
+};
+
+static void kept_free(void *v)
 {
-    struct db_result r;
-    struct db_conn *db = db_read(c->pf->db);
-    return db && uri.n &&
-           db_query_one(db, c->arena, &r,
-                        "SELECT 1 FROM client_uri WHERE client_id = $1 AND kind = $2 AND uri = $3",
-                        "szs", client_id, kind, uri) == ERR_OK;
+    struct kept_client *kept = v;
+    arena_free(&kept->a);
+    free(kept);
+}
+
+static struct cache clients = CACHE(KEPT_MAX, KEPT_MS, kept_free);
+
+static void client_copy(struct arena *a, const struct client *from, struct client *to)
+{
+    *to = *from;
+    struct str *const texts[] = {&to->id,
+                                 &to->org_id,
+                                 &to->name_fr,
+                                 &to->name_en,
+                                 &to->entity_id,
+                                 &to->state,
+                                 &to->realm,
+                                 &to->secret_mac,
+                                 &to->old_secret_mac,
+                                 &to->jwks,
+                                 &to->auth_methods,
+                                 &to->scopes,
+                                 &to->providers,
+                                 &to->logout_uri,
+                                 &to->redirect_uris,
+                                 &to->post_logout_uris};
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        *texts[i] = arena_dup(a, *texts[i]);
+}
+
+struct taken {
+    struct ctx *c;
+    struct client *k;
+};
+
+static void client_take(void *value, void *arg)
+{
+    struct taken *t = arg;
+    client_copy(t->c->arena, &((struct kept_client *)value)->k, t->k);
+}
+
+static void client_keep(uint64_t mark, const struct client *k)
+{
+    struct kept_client *kept = calloc(1, sizeof *kept);
+    if (!kept)
+        abort();
+    arena_init(&kept->a);
+    client_copy(&kept->a, k, &kept->k);
+    cache_put(&clients, k->id, mark, kept);
+}
+
+void client_cache_clear(void)
+{
+    cache_clear(&clients);
+}
+
+/* Without a feed that was heard within a second (a command, a database that is away), none is kept:
+ * a client that was removed is refused within that second everywhere. */
+enum err client_get(struct ctx *c, struct str id, struct client **out)
+{
+    struct client *k = arena_new(c->arena, struct client);
+    struct taken t = {c, k};
+    bool fresh = clock_mono_ms() - change_confirmed_ms() < FEED_OLD_MS;
+    *out = k;
+    if (fresh && cache_get(&clients, id, client_take, &t))
+        return ERR_OK;
+    uint64_t mark = cache_mark(&clients);
+    enum err e = client_read(c, id, false, k);
+    if (e == ERR_OK && fresh)
+        client_keep(mark, k);
+    return e;
+}
+
+bool client_uri_is(struct str uris, struct str uri)
+{
+    struct str one;
+    while (uris.n && str_split(&uris, '\n', &one))
+        if (one.n && str_eq(one, uri))
+            return true;
+    return false;
 }
 
 json_t *client_name(const struct client *k)
@@ -160,19 +255,20 @@ static enum err client_write(struct db_conn *db, void *arg)
         "INSERT INTO client(id, org_id, name_fr, name_en, profile, realm, entity_id, state, "
         "secret_mac, old_secret_mac, old_secret_until, auth_methods, jwks, id_token_alg, "
         "userinfo_alg, scopes, providers, pkce, created_at, updated_at, par, bound, logout_uri, "
-        "data_provider) "
+        "data_provider, consent) "
         "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, '', 0, $10, $11, $12, $13, $14, $15, $16, $17, "
-        "$17, $18, $19, $20, $21) ON CONFLICT (id) DO UPDATE SET org_id = $2, name_fr = $3, "
+        "$17, $18, $19, $20, $21, $22) ON CONFLICT (id) DO UPDATE SET org_id = $2, name_fr = $3, "
         "name_en = $4, "
         "profile = $5, realm = $6, entity_id = $7, state = $8, secret_mac = CASE WHEN $9 = '' THEN "
         "client.secret_mac ELSE $9 END, auth_methods = $10, jwks = $11, id_token_alg = $12, "
         "userinfo_alg = $13, scopes = $14, providers = $15, pkce = $16, updated_at = $17, "
-        "par = $18, bound = $19, logout_uri = $20, data_provider = $21",
-        "szzzzzzzszzzzzziiizzi", p->id, p->org_id, in->name_fr, p->name_en, p->profile, p->realm,
+        "par = $18, bound = $19, logout_uri = $20, data_provider = $21, "
+        "consent = $22",
+        "szzzzzzzszzzzzziiizziz", p->id, p->org_id, in->name_fr, p->name_en, p->profile, p->realm,
         p->entity_id, either(in->state, "active"), p->secret_mac, p->methods, p->jwks,
         p->id_token_alg, p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms,
         (int64_t)in->par, either(in->bound, ""), either(in->logout_uri, ""),
-        (int64_t)in->data_provider);
+        (int64_t)in->data_provider, either(in->consent, "inform"));
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM client_uri WHERE client_id = $1", "s", p->id);
     if (e == ERR_OK)
@@ -322,6 +418,7 @@ enum err identity_client_put(struct ctx *c, const struct identity_client *in, st
     enum err e = secret_choose(c, &p, is_new, &kept);
     if (e == ERR_OK)
         e = in->actor ? put_journalled(c, &p, is_new) : db_write(c->pf->db, client_write, &p);
+    cache_drop(&clients, p.id);
     if (e == ERR_OK && id)
         *id = arena_dup(c->arena, p.id);
     if (e == ERR_OK && secret)

@@ -16,8 +16,10 @@ struct client {
     struct str auth_methods, jwks, scopes, providers;
     enum jose_alg id_token_alg, userinfo_alg;
     bool userinfo_signed, pkce, par, data_provider;
+    bool asks; /* she agrees before her identity is passed on; else she is told */
     enum bound bound;
-    struct str logout_uri; /* back-channel; "" none */
+    struct str logout_uri;                      /* back-channel; "" none */
+    struct str redirect_uris, post_logout_uris; /* a line each, closed by its newline */
     int64_t code_life_ms, id_token_life_s, access_life_s;
 };
 enum err client_get(struct ctx *c, struct str id, struct client **out) MUST_CHECK;
@@ -38,9 +40,11 @@ enum err client_remove(struct ctx *c, struct str id, struct str actor) MUST_CHEC
 /* Everything of one, as the commands and the console show it; the caller owns *out. */
 enum err client_json(struct ctx *c, struct str id, json_t **out) MUST_CHECK;
 enum err client_json_list(struct ctx *c, json_t **out) MUST_CHECK;
+/* Kept between requests, until the change feed says that one has changed. */
+void client_cache_clear(void);
 
-/* kind: "redirect", "post_logout". Byte for byte (RFC 9700 4.1.3). */
-bool client_uri_is(struct ctx *c, struct str client_id, const char *kind, struct str uri);
+/* uris: one of the lists above. Byte for byte (RFC 9700 4.1.3). */
+bool client_uri_is(struct str uris, struct str uri);
 
 /* RFC 6749 2.3: basic (with the standard's form encoding, or as many send it, without), post,
  * private_key_jwt, or a certificate of its own (RFC 8705 2.2). On failure the OAuth answer is given

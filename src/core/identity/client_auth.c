@@ -2,47 +2,34 @@
  * counted per client and address, so that guessing is slow and a stranger's guesses do not lock the
  * client itself out. */
 #include "core/identity/client.h"
+#include "core/identity/keyset.h"
 
-#include <pthread.h>
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "base/rand.h"
 #include "core/identity/refusal.h"
 #include "crypto/digest.h"
 #include "platform/bound.h"
+#include "platform/cache.h"
+#include "platform/throttle.h"
 
-enum { FAILURES_MAX = 20, WINDOW_MS = 60 * 1000, SLOTS = 4096, PROOF_LIFE_MAX_MS = 600 * 1000 };
+enum { PROOF_LIFE_MAX_MS = 600 * 1000 };
 
-/* ---- throttling: a table of fixed size; a collision shares a count, which errs on the safe side
- * -- */
-static struct {
-    uint64_t who;
-    int64_t since_ms;
-    unsigned n;
-} failures[SLOTS];
-static pthread_mutex_t failures_lock = PTHREAD_MUTEX_INITIALIZER;
+/* ---- throttling ---------------------------------------------------------------------------------
+ */
+static const struct throttle_rule failures = {"client-failures", 20, 20};
 
-static uint64_t who(struct ctx *c, struct str client_id)
+static struct str who(struct ctx *c, struct str client_id)
 {
-    return map_hash(
-        arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id), STR_ARG(c->rq->remote)));
+    return arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id), STR_ARG(c->rq->remote));
 }
 
-static bool too_many(uint64_t key, bool failed)
+static bool too_many(struct ctx *c, struct str key, bool failed)
 {
-    int64_t now_ms = clock_mono_ms();
-    pthread_mutex_lock(&failures_lock);
-    size_t i = key % SLOTS;
-    if (failures[i].who != key || now_ms - failures[i].since_ms > WINDOW_MS) {
-        failures[i].who = key;
-        failures[i].since_ms = now_ms;
-        failures[i].n = 0;
-    }
-    failures[i].n += failed;
-    bool over = failures[i].n > FAILURES_MAX;
-    pthread_mutex_unlock(&failures_lock);
-    return over;
+    c->retry_after_s = failed ? throttle_pass(&failures, key) : throttle_wait(&failures, key);
+    return c->retry_after_s > 0;
 }
 
 /* ---- answers ------------------------------------------------------------------------------------
@@ -53,7 +40,8 @@ enum err oauth_fail(struct ctx *c, int status, const char *error, const char *de
              description);
     refusal_note(c, STR_NONE, error, description, ctx_form(c, "redirect_uri"));
     if (status == 429)
-        web_header(c->rs, "Retry-After", STR("60"));
+        web_header(c->rs, "Retry-After",
+                   arena_printf(c->arena, "%u", c->retry_after_s ? c->retry_after_s : 60));
     web_header(c->rs, "Pragma", STR("no-cache"));
     return ctx_json(
         c, status,
@@ -65,7 +53,7 @@ enum err oauth_fail(struct ctx *c, int status, const char *error, const char *de
 
 static enum err refuse(struct ctx *c, struct str client_id, const char *why)
 {
-    bool over = too_many(who(c, client_id), true);
+    bool over = too_many(c, who(c, client_id), true);
     if (over)
         return oauth_fail(c, 429, "temporarily_unavailable", "too many failures: wait a minute");
     if (ctx_header(c, "Authorization").p)
@@ -75,15 +63,42 @@ static enum err refuse(struct ctx *c, struct str client_id, const char *why)
 
 /* ---- secrets ------------------------------------------------------------------------------------
  */
-static bool secret_is(struct ctx *c, const struct client *k, struct str secret)
+static bool mac_is(const struct client *k, struct str mac)
 {
-    struct str mac;
-    if (!secret.n || client_secret_mac(c, k->id, secret, &mac) != ERR_OK)
-        return false;
     bool now = k->secret_mac.n && str_eq_secret(mac, k->secret_mac);
     bool old = k->old_secret_mac.n && k->old_secret_until_ms > clock_now_ms() &&
                str_eq_secret(mac, k->old_secret_mac);
     return now || old;
+}
+
+/* The MAC of a secret that was right is kept for a minute, so that `keys` is not asked for it at
+ * each request. It is kept under a digest salted at start; what it is compared with is read as
+ * ever, so a secret that was replaced is refused as soon as the client is known to have changed. */
+static struct cache macs = CACHE(1024, 60 * 1000, cache_free_json);
+static pthread_once_t salted = PTHREAD_ONCE_INIT;
+static char salt[32];
+
+static void salt_draw(void)
+{
+    rand_bytes(salt, sizeof salt);
+}
+
+static bool secret_is(struct ctx *c, const struct client *k, struct str secret)
+{
+    struct str mac;
+    uint8_t hash[SHA256_LEN];
+    pthread_once(&salted, salt_draw);
+    struct str parts[] = {str_of(salt, sizeof salt), k->id, STR(" "), secret};
+    sha256_many(parts, COUNT_OF(parts), hash);
+    struct str name = str_of(hash, sizeof hash);
+    json_t *kept = secret.n ? cache_get_json(&macs, name) : NULL;
+    if (kept)
+        return mac_is(k, str_from(json_string_value(json_own(&c->pool, kept))));
+    uint64_t mark = cache_mark(&macs);
+    if (!secret.n || client_secret_mac(c, k->id, secret, &mac) != ERR_OK || !mac_is(k, mac))
+        return false;
+    cache_put_json(&macs, name, mark, json_own(&c->pool, json_stringn(mac.p, mac.n)));
+    return true;
 }
 
 struct presented {
@@ -189,7 +204,7 @@ static bool assertion_holds(struct ctx *c, const struct client *k, const json_t 
 static bool assertion_is(struct ctx *c, const struct client *k, const struct jws *j)
 {
     struct jwks *keys = NULL;
-    bool ok = k->jwks.n && j->claims && jwks_read(k->jwks, &keys) == ERR_OK &&
+    bool ok = k->jwks.n && j->claims && keyset_read(k->jwks, &keys) == ERR_OK &&
               jws_verify(j, keys, client_algs(k)) == ERR_OK && assertion_holds(c, k, j->claims);
     jwks_free(keys);
     return ok;
@@ -204,7 +219,7 @@ static enum err authenticate_assertion(struct ctx *c, struct presented *p, struc
         jws_split(c->arena, p->assertion, &j) != ERR_OK)
         return refuse(c, p->client_id, "the client assertion is malformed");
     struct str sub = j.claims ? arena_dup(c->arena, json_get_str(j.claims, "sub")) : STR("");
-    bool ok = (!p->client_id.p || str_eq(p->client_id, sub)) && !too_many(who(c, sub), false) &&
+    bool ok = (!p->client_id.p || str_eq(p->client_id, sub)) && !too_many(c, who(c, sub), false) &&
               client_get(c, sub, &k) == ERR_OK &&
               list_has(k->auth_methods, STR("private_key_jwt")) && assertion_is(c, k, &j);
     jws_free(&j);
@@ -233,7 +248,7 @@ static bool certificate_is(struct ctx *c, const struct client *k)
 static enum err authenticate_certificate(struct ctx *c, struct str id, struct client **out)
 {
     struct client *k;
-    if (too_many(who(c, id), false) || client_get(c, id, &k) != ERR_OK ||
+    if (too_many(c, who(c, id), false) || client_get(c, id, &k) != ERR_OK ||
         !list_has(k->auth_methods, STR("self_signed_tls_client_auth")) || !certificate_is(c, k))
         return refuse(c, id, "the client certificate is not one of the client's");
     *out = k;
@@ -254,7 +269,7 @@ enum err client_authenticate(struct ctx *c, struct client **out)
         return refuse(c, p.client_id, "the client is not authenticated");
     if (p.assertion.p)
         return authenticate_assertion(c, &p, out);
-    if (too_many(who(c, p.client_id), false))
+    if (too_many(c, who(c, p.client_id), false))
         return oauth_fail(c, 429, "temporarily_unavailable", "too many failures: wait a minute");
     enum err e = client_get(c, p.client_id, &k);
     if (e != ERR_OK && e != ERR_NOT_FOUND)

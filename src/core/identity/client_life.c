@@ -16,7 +16,7 @@ static json_t *jstr(struct str s)
 #define CLIENT_SQL                                                                         \
     "SELECT id, name_fr, name_en, profile, realm, org_id, entity_id, auth_methods, "       \
     "id_token_alg, userinfo_alg, scopes, providers, pkce, state, created_at, par, bound, " \
-    "logout_uri, data_provider, old_secret_until, jwks FROM client "
+    "logout_uri, data_provider, old_secret_until, jwks, consent FROM client "
 
 static json_t *uris(struct ctx *c, const char *id, const char *kind)
 {
@@ -49,6 +49,7 @@ static json_t *row_json(struct ctx *c, const struct db_result *rows, size_t i)
     int64_t until_ms = db_i64(rows, i, 19);
     if (until_ms > clock_now_ms())
         json_object_set_new(v, "old_secret_until", json_integer(until_ms));
+    json_object_set_new(v, "consent", json_string(db_z(rows, i, 21)));
     json_object_set_new(v, "has_keys", json_boolean(db_str(rows, i, 20).n > 0));
     return v;
 }
@@ -112,7 +113,10 @@ static enum err step_do(struct ctx *c, struct step *s, const char *kind, struct 
     struct act act;
     struct act_info info = {.kind = kind, .actor = actor, .object = s->id};
     enum err e = act_make(c, &info, &act);
-    return e == ERR_OK ? act_write(c, step_write, s, &act, 1) : e;
+    if (e == ERR_OK)
+        e = act_write(c, step_write, s, &act, 1);
+    client_cache_clear();
+    return e;
 }
 
 static enum err secret_draw(struct ctx *c, struct str id, struct str *secret, struct str *mac)

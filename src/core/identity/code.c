@@ -61,6 +61,7 @@ enum err code_make(struct ctx *c, const struct client *k, const struct code_data
                              .until_ms = now_ms + k->code_life_ms,
                              .keep_until_ms = now_ms + k->code_life_ms + k->access_life_s * 1000};
     json_t *v = data_json(d);
+    json_object_set_new(v, "at", json_integer(now_ms));
     data_key(*code, key);
     row->data = seal(c->arena, key, row->id, json_text(c->arena, v));
     mem_wipe(key, sizeof key);
@@ -74,6 +75,19 @@ enum err code_insert(struct db_conn *db, const struct code_row *row)
                    "INSERT INTO code(id, client_id, data, until_at, used_at, jti, keep_until) "
                    "VALUES($1, $2, $3, $4, 0, '', $5)",
                    "ssbii", row->id, row->client_id, row->data, row->until_ms, row->keep_until_ms);
+}
+
+/* A code that she was given for before she cut all off gives no token afterwards. */
+static enum err not_cut(struct ctx *c, struct db_conn *db, const json_t *data)
+{
+    struct db_result r;
+    enum err e = db_query_one(
+        db, c->arena, &r,
+        "SELECT 1 FROM change WHERE kind = 'deny' AND until_ms > $1 AND item = $2 AND "
+        "at_ms >= $3",
+        "isi", clock_now_ms(), arena_printf(c->arena, "person:%s", json_get_z(data, "person", "")),
+        json_get_i64(data, "at", 0));
+    return e == ERR_NOT_FOUND ? ERR_OK : e == ERR_OK ? ERR_NOT_FOUND : e;
 }
 
 enum err code_find(struct ctx *c, struct str code, struct code_found *out)
@@ -104,9 +118,10 @@ enum err code_find(struct ctx *c, struct str code, struct code_found *out)
     mem_wipe(key, sizeof key);
     if (e == ERR_OK)
         e = json_read(plain, &out->data, NULL);
-    if (e == ERR_OK)
-        json_own(&c->pool, out->data);
-    return e;
+    if (e != ERR_OK)
+        return e;
+    json_own(&c->pool, out->data);
+    return not_cut(c, db, out->data);
 }
 
 struct use {

@@ -180,11 +180,15 @@ enum err identity_agree(struct ctx *c)
                   jstr(client_name_in(a.k, c->lang)), "org_name", jstr(org_of(c, a.k)), "items",
                   items, "action", "/connexion/accord", "hidden", "name", "flow", "value",
                   jstr(a.flow->id), "cancel_url", jstr(flow_url(c, a.flow, "/connexion/annuler")));
+    if (a.k->asks)
+        json_object_set_new(
+            d, "refuse_effect",
+            jstr(pages_text(c->arena, "identity", "consent.refuse_all", c->lang, NULL)));
     if (json_array_size(rows))
         json_object_set_new(d, "identity", json_pack("{s:O}", "rows", rows));
     json_decref(rows);
     ctx_form_action(c, a.flow->request.redirect_uri);
-    return ctx_page(c, any_to_ask(&a) ? "identity/consent" : "identity/info", d);
+    return ctx_page(c, a.k->asks || any_to_ask(&a) ? "identity/consent" : "identity/info", d);
 }
 
 /* ---- the answer ---------------------------------------------------------------------------------
@@ -217,6 +221,23 @@ static enum err record(struct ctx *c, const struct asking *a)
     return e;
 }
 
+/* What is kept of it beside the entry: the claims she was asked for (person_tell), with the code.
+ */
+static enum err agreement_write(struct ctx *c, const struct asking *a)
+{
+    struct act act;
+    struct act_info info = {.kind = "identity.agreed",
+                            .actor = STR("self"),
+                            .object = a->k->id,
+                            .person = c->session->subject,
+                            .told = json_pack("{s:{s:s,s:s},s:o}", "title", "fr",
+                                              "Accord pour transmettre l’identité", "en",
+                                              "Agreement to pass the identity on", "consumer",
+                                              client_name(a->k))};
+    enum err e = act_make(c, &info, &act);
+    return e == ERR_OK ? act_write(c, NULL, NULL, &act, 1) : e;
+}
+
 enum err identity_agree_post(struct ctx *c)
 {
     struct asking a = {0};
@@ -224,7 +245,14 @@ enum err identity_agree_post(struct ctx *c)
     enum err e = asking_load(c, &a, &answered);
     if (answered)
         return e;
-    if (str_eq_z(ctx_form(c, "decision"), "agree"))
+    bool agrees = str_eq_z(ctx_form(c, "decision"), "agree");
+    if (a.k->asks && !agrees) {
+        struct oauth_error why = {"access_denied", "the person does not agree"};
+        return redirect_error(c, &a.flow->request, &why);
+    }
+    if (agrees)
         e = record(c, &a);
+    if (e == ERR_OK && a.k->asks)
+        e = agreement_write(c, &a);
     return e == ERR_OK ? code_issue(c, a.flow, a.k, &a.wanted) : e;
 }

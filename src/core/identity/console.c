@@ -215,6 +215,7 @@ enum err identity_call_provider_state(struct ctx *c, const json_t *args, json_t 
         enum err e = act_make(c, &info, &act);
         if (e == ERR_OK)
             e = act_write(c, move_write, &m, &act, 1);
+        provider_cache_clear();
         if (e == ERR_OK)
             *out = json_pack("{s:s}", "state", m.to);
         return e;

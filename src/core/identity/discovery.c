@@ -51,12 +51,38 @@ static void endpoints(struct ctx *c, json_t *d)
         json_object_set_new(d, table[i].name, json_string(portal_url(c, table[i].path).p));
 }
 
+/* RFC 8705 5: where a client that shows a certificate asks instead. */
+static json_t *mtls_aliases(struct ctx *c)
+{
+    static const struct {
+        const char *name, *path;
+    } table[] = {{"token_endpoint", "/api/v2/token"},
+                 {"userinfo_endpoint", "/api/v2/userinfo"},
+                 {"pushed_authorization_request_endpoint", "/api/v2/par"},
+                 {"introspection_endpoint", "/api/v2/token/introspection"},
+                 {"revocation_endpoint", "/api/v2/token/revocation"}};
+    struct str base = str_from(c->pf->settings->base_url);
+    struct str host = str_after(base, (size_t)str_find(base, STR("://")) + 3);
+    ptrdiff_t colon = str_find_char(host, ':');
+    json_t *d = json_object();
+    host = colon < 0 ? host : str_sub(host, 0, (size_t)colon);
+    for (size_t i = 0; i < COUNT_OF(table); i++)
+        json_object_set_new(
+            d, table[i].name,
+            json_string(arena_printf(c->arena, "https://" STR_FMT ":%lld%s", STR_ARG(host),
+                                     (long long)c->pf->settings->mtls_port, table[i].path)
+                            .p));
+    return d;
+}
+
 enum err identity_discovery(struct ctx *c)
 {
     static const char *const algs[] = {"ES256", "RS256"};
     json_t *d = json_object();
     json_object_set_new(d, "issuer", json_string(c->pf->settings->base_url));
     endpoints(c, d);
+    if (c->pf->settings->mtls_port)
+        json_object_set_new(d, "mtls_endpoint_aliases", mtls_aliases(c));
     json_object_set_new(d, "response_types_supported", LIST("code"));
     json_object_set_new(d, "response_modes_supported", LIST("query"));
     json_object_set_new(d, "grant_types_supported",

@@ -54,12 +54,34 @@ static enum err withdraw_all(struct ctx *c, struct str person)
     return ERR_OK;
 }
 
+/* Her sessions, at services too; tokens; lasting access. */
+static enum err end_all(struct ctx *c, struct str person)
+{
+    json_t *out;
+    json_t *args = json_own(&c->pool, json_pack("{s:s%}", "person", person.p, person.n));
+    enum err e = platform_call(c, "safety.forget", args, &out);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
+/* Her account of our own, where she has one: nobody may sign in with it any more. */
+static enum err own_account_forget(struct ctx *c, struct str person)
+{
+    json_t *out;
+    json_t *args = json_own(&c->pool, json_pack("{s:s%}", "person", person.p, person.n));
+    enum err e = platform_call(c, "accounts.forget", args, &out);
+    return e == ERR_NOT_FOUND ? ERR_OK : e;
+}
+
 enum err identity_person_erase(struct ctx *c, struct str person)
 {
     struct act act;
     struct erasure x = {person, true, clock_now_ms()};
     struct act_info info = {.kind = IDENTITY_ERASED, .actor = STR("operator"), .object = person};
     enum err e = withdraw_all(c, person);
+    if (e == ERR_OK)
+        e = end_all(c, person);
+    if (e == ERR_OK)
+        e = own_account_forget(c, person);
     if (e == ERR_OK)
         e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, erase_write, &x, &act, 1) : e;

@@ -1,6 +1,7 @@
 #include "core/identity/faults.h"
 
 #include "base/log.h"
+#include "core/identity/guard.h"
 #include "core/identity/refusal.h"
 #include "web/pages.h"
 
@@ -18,6 +19,17 @@ static const struct fault table[IDT_COUNT] = {
     [IDT_LEVEL] = {"IDT-403-LEVEL", 403, "identity", "Level Too Low"},
     [IDT_PIVOT] = {"IDT-422-PIVOT", 422, "identity", "Identity Incomplete"},
     [IDT_BLOCKED] = {"IDT-403-BLOCKED", 403, "identity", "Account Blocked"},
+    [IDT_BLOCKED_PROVIDER] = {"IDT-403-BLOCKED-PROVIDER", 403, "identity",
+                              "Identity Provider Blocked By The Person"},
+    [IDT_SUSPICIOUS] = {"IDT-403-SUSPICIOUS", 403, "identity", "Stronger Sign-In Needed"},
+    [IDT_REGISTER_4] = {"IDT-403-REGISTER-4", 403, "identity", "Known By Married Name Only"},
+    [IDT_REGISTER_6] = {"IDT-403-REGISTER-6", 403, "identity", "Several Persons In The Register"},
+    [IDT_REGISTER_7] = {"IDT-403-REGISTER-7", 403, "identity", "Differs From The Register"},
+    [IDT_REGISTER_8] = {"IDT-403-REGISTER-8", 403, "identity", "Not In The Register"},
+    [IDT_REGISTER_9] = {"IDT-403-REGISTER-9", 403, "identity", "Identity Not Checkable"},
+    [IDT_REGISTER_DECEASED] = {"IDT-403-REGISTER-DECEASED", 403, "identity",
+                               "Identity Of A Deceased Person"},
+    [IDT_REGISTER_DOWN] = {"IDT-503-REGISTER", 503, "identity", "Civil Register Unreachable"},
     [IDT_PASSWORD] = {"IDT-401-PASSWORD", 401, "identity", "Wrong Login Or Password"},
     [IDT_TRIES] = {"IDT-429-TRIES", 429, "identity", "Too Many Tries"},
 };
@@ -55,7 +67,9 @@ static struct str return_url(struct ctx *c, const struct flow *f)
 static bool can_choose_again(enum idt code)
 {
     return code == IDT_PROVIDER_NAME || code == IDT_PROVIDER_REFUSED || code == IDT_PROVIDER_BAD ||
-           code == IDT_PROVIDER_DOWN || code == IDT_LEVEL || code == IDT_PIVOT;
+           code == IDT_PROVIDER_DOWN || code == IDT_LEVEL || code == IDT_PIVOT ||
+           code == IDT_BLOCKED_PROVIDER || code == IDT_SUSPICIOUS ||
+           (code >= IDT_REGISTER_4 && code <= IDT_REGISTER_DOWN);
 }
 
 /* What the service's own team can mend: what a person did wrong is not theirs to read. */
@@ -83,8 +97,12 @@ enum err idt_fail(struct ctx *c, enum idt code, const struct flow *f, const char
              f && f->request.client_id.p ? arena_dupz(c->arena, f->request.client_id) : "-", "why",
              detail ? detail : "-");
     note(c, code, f, detail);
+    if (code == IDT_PROVIDER_REFUSED || code == IDT_PASSWORD || code == IDT_BLOCKED)
+        guard_failed(c);
     c->fault = *fault;
     c->rs->status = fault->status;
+    if (c->retry_after_s)
+        web_header(c->rs, "Retry-After", arena_printf(c->arena, "%u", c->retry_after_s));
     json_t *d = json_object();
     if (known && f->kind == FLOW_CLIENT) {
         bool en = strcmp(c->lang, "en") == 0;
@@ -93,6 +111,10 @@ enum err idt_fail(struct ctx *c, enum idt code, const struct flow *f, const char
     }
     if (known && f->id.p && f->stage == FLOW_BEGUN && can_choose_again(code))
         json_object_set_new(d, "retry_url", jstr(flow_url(c, f, "/connexion/choix")));
+    if (code == IDT_BLOCKED)
+        json_object_set_new(d, "unblock_url",
+                            json_string("/connexion?level=eidas2&again=1"
+                                        "&return=/account/security/unblock"));
     text(c, d, fault, "title");
     text(c, d, fault, "meaning");
     text(c, d, fault, "action");

@@ -20,8 +20,17 @@ enum idt {
     IDT_LEVEL,            /* signed in below the level asked for */
     IDT_PIVOT,            /* the identity it gave is incomplete or malformed */
     IDT_BLOCKED,          /* the account is blocked */
-    IDT_PASSWORD,         /* operator: wrong login or password */
-    IDT_TRIES,            /* too many tries */
+    IDT_BLOCKED_PROVIDER, /* she wants nobody in by this provider */
+    IDT_SUSPICIOUS,       /* it may be somebody else: a stronger sign-in is asked for */
+    IDT_REGISTER_4,       /* what the civil register answered: docs/formats/civil-register.md */
+    IDT_REGISTER_6,
+    IDT_REGISTER_7,
+    IDT_REGISTER_8,
+    IDT_REGISTER_9,
+    IDT_REGISTER_DECEASED,
+    IDT_REGISTER_DOWN,
+    IDT_PASSWORD, /* operator: wrong login or password */
+    IDT_TRIES,    /* too many tries */
     IDT_COUNT
 };
 const struct fault *idt_fault(enum idt code);

@@ -59,20 +59,13 @@ static struct str browser_cookie(struct ctx *c)
     return str_from(fresh);
 }
 
-enum err flow_begin(struct ctx *c, struct flow *f)
+static struct str data_seal(struct ctx *c, const struct flow *f)
 {
     uint8_t key[SEAL_KEY_LEN];
-    char *id = arena_alloc(c->arena, SECRET_LEN + 1);
-    secret_new(id);
-    f->id = str_from(id);
-    f->key = key_of(c, f->id);
-    f->begun_ms = clock_now_ms();
-    f->browser_known = true;
-    struct str cookie = browser_cookie(c);
     json_t *v = json_object();
     json_object_set_new(v, "kind", json_integer(f->kind));
     json_object_set_new(v, "begun", json_integer(f->begun_ms));
-    json_object_set_new(v, "browser", jstr(browser_hash(c, cookie)));
+    json_object_set_new(v, "browser", jstr(f->browser));
     json_object_set_new(v, "to", jstr(f->to));
     json_object_set_new(v, "state", jstr(f->state));
     json_object_set_new(v, "realm", jstr(f->realm));
@@ -80,14 +73,41 @@ enum err flow_begin(struct ctx *c, struct flow *f)
     json_object_set_new(v, "name_en", jstr(f->client_name_en));
     if (f->kind == FLOW_CLIENT)
         json_object_set_new(v, "request", request_to_json(&f->request));
+    else
+        json_object_set_new(v, "level", json_integer(f->request.level));
     data_key(f->id, key);
-    struct flow_row row = {.key = f->key,
-                           .stage = f->stage,
-                           .data = seal(c->arena, key, f->key, json_text(c->arena, v)),
-                           .until_ms = f->begun_ms + FLOW_LIFE_MS};
+    struct str sealed = seal(c->arena, key, f->key, json_text(c->arena, v));
     mem_wipe(key, sizeof key);
     json_decref(v);
+    return sealed;
+}
+
+enum err flow_begin(struct ctx *c, struct flow *f)
+{
+    char *id = arena_alloc(c->arena, SECRET_LEN + 1);
+    secret_new(id);
+    f->id = str_from(id);
+    f->key = key_of(c, f->id);
+    f->begun_ms = clock_now_ms();
+    f->browser_known = true;
+    f->browser = browser_hash(c, browser_cookie(c));
+    struct flow_row row = {.key = f->key,
+                           .stage = f->stage,
+                           .data = data_seal(c, f),
+                           .until_ms = f->begun_ms + FLOW_LIFE_MS};
     return db_write(c->pf->db, row_insert, &row);
+}
+
+static enum err row_update(struct db_conn *db, void *arg)
+{
+    struct flow_row *r = arg;
+    return db_exec(db, "UPDATE flow SET data = $2 WHERE id = $1", "sb", r->key, r->data);
+}
+
+enum err flow_save(struct ctx *c, const struct flow *f)
+{
+    struct flow_row row = {.key = f->key, .data = data_seal(c, f)};
+    return db_write(c->pf->db, row_update, &row);
 }
 
 /* ---- going on -----------------------------------------------------------------------------------
@@ -103,6 +123,9 @@ static void from_json(struct ctx *c, const json_t *v, struct flow *f)
     f->client_name_en = arena_dup(c->arena, json_get_str(v, "name_en"));
     if (f->kind == FLOW_CLIENT)
         request_from_json(c->arena, json_get(v, "request"), &f->request);
+    else
+        f->request.level = (enum level)json_get_i64(v, "level", LEVEL_NONE);
+    f->browser = arena_dup(c->arena, json_get_str(v, "browser"));
     struct str cookie = ctx_cookie_get(c, BROWSER_COOKIE);
     f->browser_known =
         cookie.p && str_eq_secret(browser_hash(c, cookie), json_get_str(v, "browser"));

@@ -16,16 +16,19 @@ struct flow {
     enum flow_kind kind;
     enum flow_stage stage;
     int64_t begun_ms;
-    struct request request; /* FLOW_CLIENT */
+    struct request request; /* FLOW_CLIENT; of others the level alone */
     struct str client_name_fr, client_name_en;
     struct str to;      /* FLOW_PORTAL: path to go on to; FLOW_LOGOUT: address */
     struct str state;   /* FLOW_LOGOUT */
     struct str realm;   /* "citizens" or "agents" */
     bool browser_known; /* the cookie of this browser fits */
+    struct str browser; /* its hash */
 };
 
 /* Stores it, sets the browser's cookie when it has none; f->id is set. */
 enum err flow_begin(struct ctx *c, struct flow *f) MUST_CHECK;
+/* Stores what changed in a flow that was begun. */
+enum err flow_save(struct ctx *c, const struct flow *f) MUST_CHECK;
 /* By the id in the query or form parameter "flow" (or given). ERR_NOT_FOUND: gone or expired;
  * ERR_DENIED: another browser's. */
 enum err flow_load(struct ctx *c, struct str id, struct flow **out) MUST_CHECK;

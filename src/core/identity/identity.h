@@ -28,6 +28,7 @@ struct identity_client {
     const char *bound;        /* tokens bound by "dpop" or "mtls"; NULL: as the client sends */
     const char *logout_uri;   /* back-channel logout; NULL: none */
     bool data_provider;       /* may ask whom a token is about (checktoken, RFC 7662) */
+    const char *consent;      /* of her identity: "inform" (NULL) tells her, "ask" asks her */
     const char *secret;       /* NULL: drawn when new, kept when known */
     const char *state;        /* "pending": it may do nothing yet; NULL: active */
     const char *actor;        /* who registers it, for the journal; NULL: no entry (the loader) */

@@ -12,6 +12,7 @@
 #include "core/identity/person.h"
 #include "core/identity/refusal.h"
 #include "core/identity/pivot.h"
+#include "platform/cache.h"
 #include "web/pages.h"
 
 static json_t *jstr(struct str s)
@@ -29,10 +30,10 @@ bool session_serves(const struct ctx *c, const struct flow *f, const struct clie
     const struct request *r = &f->request;
     int64_t auth_ms = json_get_i64(d, "auth_time_ms", 0);
     bool since_begun = f->id.p && auth_ms >= f->begun_ms;
-    if (f->kind != FLOW_CLIENT)
-        return true;
     if (level_from_name(json_get_str(d, "acr")) < r->level)
         return false;
+    if (f->kind != FLOW_CLIENT)
+        return true;
     if (k && !str_eq_z(k->providers, "*") && !list_has(k->providers, json_get_str(d, "provider")))
         return false;
     if (since_begun)
@@ -203,11 +204,25 @@ enum err redirect_error(struct ctx *c, const struct request *r, const struct oau
     return ctx_redirect(c, with_state(c, url, r));
 }
 
-/* What her account says of it. */
-static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
+void signin_place(const struct ctx *c, json_t *told)
 {
-    json_t *fields = json_array();
+    static const char *const names[] = {"device", "network"};
+    for (size_t i = 0; i < COUNT_OF(names); i++)
+        if (json_get(c->session->data, names[i]))
+            json_object_set(told, names[i], json_get(c->session->data, names[i]));
+    json_object_set_new(told, "session", jstr(c->session->id));
+}
+
+/* The claims by their names in both languages: the same for all who pass on the same. */
+static json_t *fields_of(struct ctx *c, struct str claims)
+{
+    static struct cache made = CACHE(256, 3600 * 1000, cache_free_json);
     const struct claim_def *d;
+    uint64_t mark = cache_mark(&made);
+    json_t *fields = cache_get_json(&made, claims);
+    if (fields)
+        return fields;
+    fields = json_array();
     for (size_t i = 0; (d = claim_at(i)) != NULL; i++) {
         if (!d->label || !list_has(claims, str_from(d->name)))
             continue;
@@ -217,6 +232,14 @@ static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
         json_object_set_new(label, "en", jstr(pages_text(c->arena, "identity", key, "en", NULL)));
         json_array_append_new(fields, json_pack("{s:s,s:o}", "name", d->name, "label", label));
     }
+    cache_put_json(&made, claims, mark, fields);
+    return fields;
+}
+
+/* What her account says of it. */
+static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
+{
+    json_t *fields = fields_of(c, claims);
     json_t *told =
         json_pack("{s:{s:o,s:o},s:o,s:{s:s,s:s},s:{s:s,s:s},s:o,s:O?}", "title", "fr",
                   jstr(arena_printf(c->arena, "Connexion à " STR_FMT, STR_ARG(k->name_fr))), "en",
@@ -226,6 +249,7 @@ static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
                   "fields", fields, "acr", json_get(c->session->data, "acr"));
     if (json_get(c->session->data, "provider_name"))
         json_object_set(told, "provider", json_get(c->session->data, "provider_name"));
+    signin_place(c, told);
     return told;
 }
 
@@ -293,6 +317,7 @@ enum err code_issue(struct ctx *c, struct flow *f, const struct client *k, const
     }
     if (e == ERR_OK)
         e = act_write(c, issue_write, &issue, &act, 1);
+    person_told_changed(c, person, k->id);
     if (e == ERR_CONFLICT && f->key.p) /* a second click on the same page */
         return idt_fail(c, IDT_FLOW, f, "finished already");
     if (e != ERR_OK)

@@ -27,6 +27,9 @@ enum err consents_active(struct ctx *c, struct str person, struct str client_id,
                          json_t **consents) MUST_CHECK;
 json_t *scope_list(struct str scope); /* a JSON list; caller owns it */
 
+/* From which device and about where: what her history shows beside a sign-in. */
+void signin_place(const struct ctx *c, json_t *told);
+
 /* Goes on with a person who is signed in: the page that tells or asks, or the code at once. `f` may
  * be a flow not begun yet (f->id.p NULL): it is begun when a page is needed. */
 enum err identity_go_on(struct ctx *c, struct flow *f, const struct client *k,

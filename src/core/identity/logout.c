@@ -183,7 +183,7 @@ enum err identity_session_end(struct ctx *c)
     enum err e = asked_read(c, &c->query, &a);
     if (e != ERR_OK)
         return e;
-    if (a.to.n && (!a.k || !client_uri_is(c, a.k->id, "post_logout", a.to)))
+    if (a.to.n && (!a.k || !client_uri_is(a.k->post_logout_uris, a.to)))
         return idt_fail(c, IDT_LOGOUT, NULL, a.k ? a.k->id.p : "no client");
     bool hers = a.claims && (!c->session || str_eq(json_get_str(a.claims, "sid"),
                                                    json_get_str(c->session->data, "sid")));
@@ -203,7 +203,7 @@ enum err identity_session_end_post(struct ctx *c)
     enum err e = asked_read(c, &c->form, &a);
     if (e != ERR_OK)
         return e;
-    if (a.to.n && (!a.k || !client_uri_is(c, a.k->id, "post_logout", a.to)))
+    if (a.to.n && (!a.k || !client_uri_is(a.k->post_logout_uris, a.to)))
         return idt_fail(c, IDT_LOGOUT, NULL, a.k ? a.k->id.p : "no client");
     bool ours = c->session && str_eq_secret(ctx_form(c, "csrf"), c->session->csrf);
     bool hers = a.claims && c->session &&

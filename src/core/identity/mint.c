@@ -7,8 +7,8 @@
 #include "core/identity/issue.h"
 #include "core/identity/person.h"
 #include "core/identity/pivot.h"
-#include "crypto/digest.h"
 #include "crypto/seal.h"
+#include "platform/api.h"
 #include "platform/bound.h"
 
 static json_t *jstr(struct str s)
@@ -69,7 +69,7 @@ const char *mint_token_type(const struct minting *m)
 /* ---- the access token ---------------------------------------------------------------------------
  */
 /* What the gateway needs and the client must not read. */
-static enum err idt_make(struct ctx *c, const struct minting *m, struct str *out)
+static enum err idt_make(struct ctx *c, const struct minting *m, json_t **content, struct str *out)
 {
     uint8_t key[SEAL_KEY_LEN];
     enum err e = vault_key(c, m->person, key);
@@ -84,7 +84,7 @@ static enum err idt_make(struct ctx *c, const struct minting *m, struct str *out
     json_object_set(v, "claims", json_get(m->data, "claims"));
     struct str sealed = seal(c->arena, c->pf->token_seal, STR("token.idt"), json_text(c->arena, v));
     *out = codec_to_base64url(c->arena, sealed.p, sealed.n);
-    json_decref(v);
+    *content = json_own(&c->pool, v);
     mem_wipe(key, sizeof key);
     return ERR_OK;
 }
@@ -111,12 +111,12 @@ enum err grants_get(struct ctx *c, const struct minting *m, json_t **grants)
     return e == ERR_NOT_FOUND ? ERR_OK : e;
 }
 
-enum err access_token_make(struct ctx *c, const struct minting *m, const json_t *grants,
-                           struct str *out)
+static enum err access_claims(struct ctx *c, const struct minting *m, const json_t *grants,
+                              json_t **out, json_t **identity)
 {
     struct str idt = STR_NONE;
     const char *issuer = c->pf->settings->base_url;
-    enum err e = m->person.n ? idt_make(c, m, &idt) : ERR_OK;
+    enum err e = m->person.n ? idt_make(c, m, identity, &idt) : ERR_OK;
     if (e != ERR_OK)
         return e;
     json_t *v = json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o}", "iss", issuer, "aud", issuer, "sub",
@@ -135,32 +135,31 @@ enum err access_token_make(struct ctx *c, const struct minting *m, const json_t 
         json_object_set_new(v, "cnf", json_pack("{s:o}", "jkt", jstr(m->binding.jkt)));
     else if (m->binding.x5t.n)
         json_object_set_new(v, "cnf", json_pack("{s:o}", "x5t#S256", jstr(m->binding.x5t)));
-    e = keys_sign_jws(c->pf->keys, "issuer", JOSE_ES256, "at+jwt", json_text(c->arena, v), c->arena,
-                      out);
-    json_decref(v);
-    return e;
+    *out = json_own(&c->pool, v);
+    return ERR_OK;
+}
+
+enum err access_token_make(struct ctx *c, const struct minting *m, const json_t *grants,
+                           struct str *out)
+{
+    json_t *v, *identity = NULL;
+    enum err e = access_claims(c, m, grants, &v, &identity);
+    return e == ERR_OK ? keys_sign_jws(c->pf->keys, "issuer", JOSE_ES256, "at+jwt",
+                                       json_text(c->arena, v), c->arena, out)
+                       : e;
 }
 
 /* ---- the ID token -------------------------------------------------------------------------------
  */
-/* OpenID Connect Core 3.1.3.6: the left half of the digest. */
-static json_t *at_hash(struct ctx *c, struct str access)
-{
-    uint8_t hash[SHA256_LEN];
-    sha256(access.p, access.n, hash);
-    return jstr(codec_to_base64url(c->arena, hash, SHA256_LEN / 2));
-}
-
-static enum err id_token_make(struct ctx *c, const struct minting *m, struct str access,
-                              struct str *out)
+/* All but at_hash, which comes when the access token is signed. */
+static json_t *id_claims(struct ctx *c, const struct minting *m)
 {
     const json_t *d = m->data;
-    json_t *v =
-        json_pack("{s:s,s:o,s:o,s:I,s:I,s:I,s:o,s:O?,s:O?}", "iss", c->pf->settings->base_url,
-                  "sub", jstr(m->sub), "aud", jstr(m->k->id), "iat", (json_int_t)m->now_s, "exp",
-                  (json_int_t)(m->now_s + m->k->id_token_life_s), "auth_time",
-                  (json_int_t)(json_get_i64(d, "auth_time_ms", 0) / 1000), "at_hash",
-                  at_hash(c, access), "acr", json_get(d, "acr"), "sid", json_get(d, "sid"));
+    json_t *v = json_pack("{s:s,s:o,s:o,s:I,s:I,s:I,s:O?,s:O?}", "iss", c->pf->settings->base_url,
+                          "sub", jstr(m->sub), "aud", jstr(m->k->id), "iat", (json_int_t)m->now_s,
+                          "exp", (json_int_t)(m->now_s + m->k->id_token_life_s), "auth_time",
+                          (json_int_t)(json_get_i64(d, "auth_time_ms", 0) / 1000), "acr",
+                          json_get(d, "acr"), "sid", json_get(d, "sid"));
     if (json_get(d, "nonce"))
         json_object_set(v, "nonce", json_get(d, "nonce"));
     if (json_get_str(d, "id_claims").n) {
@@ -171,9 +170,22 @@ static enum err id_token_make(struct ctx *c, const struct minting *m, struct str
     /* A strict client gets amr when it asked for it, as FranceConnect does. */
     if (json_get(d, "amr") && (m->k->profile != PROFILE_STRICT || list_has(m->scope, STR("amr"))))
         json_object_set(v, "amr", json_get(d, "amr"));
-    enum err e = keys_sign_jws(c->pf->keys, "issuer", m->k->id_token_alg, "JWT",
-                               json_text(c->arena, v), c->arena, out);
-    json_decref(v);
+    json_object_del(v, "at_hash");
+    return json_own(&c->pool, v);
+}
+
+static enum err tokens_make(struct ctx *c, const struct minting *m, const json_t *grants,
+                            struct str *access, struct str *id_token)
+{
+    json_t *v, *identity = NULL;
+    enum err e = access_claims(c, m, grants, &v, &identity);
+    if (e != ERR_OK)
+        return e;
+    struct str id = json_text(c->arena, id_claims(c, m));
+    e = keys_sign_tokens(c->pf->keys, json_text(c->arena, v), m->k->id_token_alg,
+                         str_sub(id, 0, id.n - 1), c->arena, access, id_token);
+    if (e == ERR_OK && identity)
+        access_token_made(c, *access, v, identity);
     return e;
 }
 
@@ -195,9 +207,7 @@ enum err mint_answer(struct ctx *c, const struct minting *m, struct str refresh)
     json_t *grants;
     enum err e = grants_get(c, m, &grants);
     if (e == ERR_OK)
-        e = access_token_make(c, m, grants, &access);
-    if (e == ERR_OK)
-        e = id_token_make(c, m, access, &id_token);
+        e = tokens_make(c, m, grants, &access, &id_token);
     if (e != ERR_OK)
         return e;
     web_header(c->rs, "Pragma", STR("no-cache"));

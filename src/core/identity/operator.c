@@ -1,6 +1,6 @@
 /* Operators: the accounts of our own store. A login is looked for by its blind index, the name is
- * sealed; passwords are Argon2id. Tries are slowed down per account, and an account that does not
- * exist costs the same time as one that does. */
+ * sealed; passwords are Argon2id. Tries are slowed down per login, and a login that nobody has
+ * costs the same time and the same pauses as one that somebody has. */
 #include "core/identity/schema.h"
 
 #include "base/clock.h"
@@ -11,8 +11,9 @@
 #include "core/identity/identity.h"
 #include "crypto/password.h"
 #include "data/fold.h"
+#include "platform/throttle.h"
 
-enum { LOGIN_MAX = 200, FREE_TRIES = 5, LOCK_STEP_MS = 30 * 1000, LOCK_MAX_MS = 3600 * 1000 };
+enum { LOGIN_MAX = 200 };
 
 static json_t *jstr(struct str s)
 {
@@ -82,47 +83,28 @@ enum err identity_operator_add(struct ctx *c, const char *login, const char *nam
  */
 struct account {
     struct str id, password, data, state;
-    int64_t failures, locked_until_ms;
 };
 
-static enum err account_find(struct ctx *c, struct str login, struct account *a)
+static enum err account_find(struct ctx *c, struct str blind, struct account *a)
 {
     struct db_result r;
-    struct str blind;
-    enum err e = login_blind(c, login, &blind);
     struct db_conn *db = db_read(c->pf->db);
-    if (e != ERR_OK || !db)
-        return e != ERR_OK ? e : ERR_UNAVAILABLE;
-    e = db_query_one(db, c->arena, &r,
-                     "SELECT id, password, data, state, failures, locked_until FROM local_account "
-                     "WHERE login_blind = $1",
-                     "s", blind);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query_one(
+        db, c->arena, &r,
+        "SELECT id, password, data, state FROM local_account WHERE login_blind = $1", "s", blind);
     if (e == ERR_OK)
         *a = (struct account){db_str(&r, 0, 0), db_str(&r, 0, 1), db_str(&r, 0, 2),
-                              db_str(&r, 0, 3), db_i64(&r, 0, 4), db_i64(&r, 0, 5)};
+                              db_str(&r, 0, 3)};
     return e;
 }
 
-struct attempt {
-    struct str id;
-    bool good;
-    int64_t now_ms;
-};
-
-static enum err attempt_write(struct db_conn *db, void *arg)
+static enum err seen_write(struct db_conn *db, void *arg)
 {
-    struct attempt *a = arg;
-    if (a->good)
-        return db_exec(db,
-                       "UPDATE local_account SET failures = 0, locked_until = 0, seen_at = $2 "
-                       "WHERE id = $1",
-                       "si", a->id, a->now_ms);
-    return db_exec(db,
-                   "UPDATE local_account SET failures = failures + 1, locked_until = CASE WHEN "
-                   "failures < $3 THEN 0 WHEN (failures - $3 + 1) * $4 > $5 THEN $2 + $5 ELSE "
-                   "$2 + (failures - $3 + 1) * $4 END WHERE id = $1",
-                   "siiii", a->id, a->now_ms, (int64_t)FREE_TRIES - 1, (int64_t)LOCK_STEP_MS,
-                   (int64_t)LOCK_MAX_MS);
+    const struct account *a = arg;
+    return db_exec(db, "UPDATE local_account SET seen_at = $2 WHERE id = $1", "si", a->id,
+                   clock_now_ms());
 }
 
 static enum err form_page(struct ctx *c, bool wrong)
@@ -174,19 +156,26 @@ enum err identity_operator_post(struct ctx *c)
     struct str login = ctx_form(c, "login"), password = ctx_form(c, "password");
     if (!login.n || login.n > LOGIN_MAX || password.n > PASSWORD_BYTES_MAX)
         return form_page(c, true);
-    enum err e = account_find(c, login, &a);
-    if (e != ERR_OK && e != ERR_NOT_FOUND)
-        return e;
-    struct attempt try = {.id = a.id, .now_ms = clock_now_ms()};
-    if (a.locked_until_ms > try.now_ms)
-        return idt_fail(c, IDT_TRIES, NULL, "locked");
-    bool matches = password_matches(e == ERR_OK ? a.password : STR_NONE, password);
-    try.good = matches && e == ERR_OK && str_eq_z(a.state, "active");
+    struct str blind, what;
+    enum err e = login_blind(c, login, &blind);
+    what = arena_printf(c->arena, "operator:" STR_FMT, STR_ARG(blind));
     if (e == ERR_OK)
-        e = db_write(c->pf->db, attempt_write, &try);
+        e = throttle_locked(c, what, &c->retry_after_s);
+    if (e != ERR_OK)
+        return e;
+    if (c->retry_after_s)
+        return idt_fail(c, IDT_TRIES, NULL, "locked");
+    e = account_find(c, blind, &a);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    if (try.good)
+    bool matches = password_matches(e == ERR_OK ? a.password : STR_NONE, password);
+    bool good = matches && e == ERR_OK && str_eq_z(a.state, "active");
+    e = good ? throttle_succeeded(c, what) : throttle_failed(c, what);
+    if (e == ERR_OK && good)
+        e = db_write(c->pf->db, seen_write, &a);
+    if (e != ERR_OK)
+        return e;
+    if (good)
         return signed_in(c, &a);
     log_info("operator_refused", "trace", c->trace_id, "account", a.id.p ? a.id.p : "-");
     return form_page(c, true);

@@ -5,10 +5,38 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "core/identity/pivot.h"
+#include "platform/cache.h"
 
 static bool is_agents(struct str realm)
 {
     return str_eq_z(realm, "agents");
+}
+
+/* A citizen's own account knows no pivot identity until somebody has seen her papers. */
+static bool is_verified(const json_t *claims)
+{
+    return json_get_str(claims, "birthdate").n > 0;
+}
+
+/* ---- what was read a moment ago -----------------------------------------------------------------
+ * The steps of one sign-in ask for the same person within a second. Whoever changes her here drops
+ * it; another node's change is seen when the second is over. */
+enum { KEPT_MAX = 8192, KEPT_MS = 1000 };
+static struct cache kept = CACHE(KEPT_MAX, KEPT_MS, cache_free_json);
+
+static struct str kept_key(struct ctx *c, const char *what, struct str person, struct str whose)
+{
+    return arena_printf(c->arena, "%s " STR_FMT " " STR_FMT, what, STR_ARG(person), STR_ARG(whose));
+}
+
+void person_cache_clear(void)
+{
+    cache_clear(&kept);
+}
+
+void person_told_changed(struct ctx *c, struct str person, struct str client_id)
+{
+    cache_drop(&kept, kept_key(c, "told", person, client_id));
 }
 
 /* ---- finding ------------------------------------------------------------------------------------
@@ -24,7 +52,7 @@ static enum err blinds(struct ctx *c, const struct sign_in *s, struct search *f)
         arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(s->provider), STR_ARG(s->provider_sub));
     enum err e = vault_blind(c, "identity.provider_sub", name, &f->sub_blind);
     f->identity_blind = STR("");
-    if (e == ERR_OK && !is_agents(s->realm))
+    if (e == ERR_OK && !is_agents(s->realm) && is_verified(s->claims))
         e = vault_blind(c, "identity.pivot", pivot_hash(c->arena, s->claims), &f->identity_blind);
     return e;
 }
@@ -65,6 +93,8 @@ static bool same_birth(struct ctx *c, struct str person, const json_t *claims)
     json_t *known;
     if (person_claims(c, person, &known) != ERR_OK)
         return false;
+    if (!is_verified(known) || !is_verified(claims))
+        return true;
     for (size_t i = 0; i < COUNT_OF(facts); i++)
         if (!str_eq(json_get_str(known, facts[i]), json_get_str(claims, facts[i])))
             return false;
@@ -149,13 +179,14 @@ enum err person_signed_in(struct ctx *c, struct sign_in *s)
         e = vault_seal(c, s->person, "person.claims", json_text(c->arena, s->claims), &p.claims);
         if (e == ERR_OK)
             e = db_write(c->pf->db, person_write, &p);
+        cache_drop(&kept, kept_key(c, "claims", s->person, STR("")));
         if (e != ERR_EXISTS)
             return e;
     }
     return e;
 }
 
-enum err person_claims(struct ctx *c, struct str person, json_t **out)
+static enum err claims_read(struct ctx *c, struct str person, json_t **out)
 {
     struct db_result r;
     struct str plain;
@@ -166,11 +197,22 @@ enum err person_claims(struct ctx *c, struct str person, json_t **out)
         db_query_one(db, c->arena, &r, "SELECT claims FROM person WHERE id = $1", "s", person);
     if (e == ERR_OK)
         e = vault_open(c, person, "person.claims", db_str(&r, 0, 0), &plain);
-    if (e == ERR_OK)
-        e = json_read(plain, out, NULL);
-    if (e == ERR_OK)
-        json_own(&c->pool, *out);
-    return e;
+    return e == ERR_OK ? json_read(plain, out, NULL) : e;
+}
+
+enum err person_claims(struct ctx *c, struct str person, json_t **out)
+{
+    struct str key = kept_key(c, "claims", person, STR(""));
+    uint64_t mark = cache_mark(&kept);
+    *out = cache_get_json(&kept, key);
+    if (!*out) {
+        enum err e = claims_read(c, person, out);
+        if (e != ERR_OK)
+            return e;
+        cache_put_json(&kept, key, mark, *out);
+    }
+    json_own(&c->pool, *out);
+    return ERR_OK;
 }
 
 /* ---- subs ---------------------------------------------------------------------------------------
@@ -188,10 +230,28 @@ static enum err sub_write(struct db_conn *db, void *arg)
                    "sss", s->person, s->entity_id, s->sub);
 }
 
+/* A text of the cache, else of the database. */
+static enum err kept_text(struct ctx *c, const char *what, const char *sql, struct str person,
+                          struct str whose, struct str *out)
+{
+    struct str key = kept_key(c, what, person, whose);
+    uint64_t mark = cache_mark(&kept);
+    json_t *v = cache_get_json(&kept, key);
+    if (v) {
+        json_own(&c->pool, v);
+        *out = str_of(json_string_value(v), json_string_length(v));
+        return ERR_OK;
+    }
+    enum err e = one_text(c, sql, "ss", person, whose, out);
+    if (e == ERR_OK && out->n)
+        cache_put_json(&kept, key, mark, json_own(&c->pool, json_stringn(out->p, out->n)));
+    return e;
+}
+
 static enum err sub_stored(struct ctx *c, struct str person, struct str entity, struct str *sub)
 {
-    return one_text(c, "SELECT sub FROM person_sub WHERE person = $1 AND entity_id = $2", "ss",
-                    person, entity, sub);
+    return kept_text(c, "sub", "SELECT sub FROM person_sub WHERE person = $1 AND entity_id = $2",
+                     person, entity, sub);
 }
 
 enum err person_sub(struct ctx *c, struct str person, const json_t *claims, const struct client *k,
@@ -205,7 +265,7 @@ enum err person_sub(struct ctx *c, struct str person, const json_t *claims, cons
     if (e != ERR_OK || sub->n)
         return e;
     struct sub_row row = {.person = person, .entity_id = k->entity_id};
-    struct str hash = pivot_hash(c->arena, claims);
+    struct str hash = is_verified(claims) ? pivot_hash(c->arena, claims) : person;
     e = keys_pairwise_v1(
         c->pf->keys, arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(k->entity_id), STR_ARG(hash)),
         c->arena, &row.sub);
@@ -223,8 +283,9 @@ enum err person_sub(struct ctx *c, struct str person, const json_t *claims, cons
  */
 enum err person_told(struct ctx *c, struct str person, struct str client_id, struct str *claims)
 {
-    return one_text(c, "SELECT told FROM person_client WHERE person = $1 AND client_id = $2", "ss",
-                    person, client_id, claims);
+    return kept_text(c, "told",
+                     "SELECT told FROM person_client WHERE person = $1 AND client_id = $2", person,
+                     client_id, claims);
 }
 
 enum err person_tell(struct db_conn *db, struct str person, struct str client_id, struct str claims,

@@ -2,10 +2,13 @@
  * the database, so that no page waits for them and all processes and nodes share it. */
 #include "core/identity/provider.h"
 
+#include <stdlib.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "core/identity/identity.h"
+#include "core/identity/keyset.h"
+#include "platform/cache.h"
 #include "platform/change.h"
 #include "web/client.h"
 
@@ -78,7 +81,7 @@ enum err provider_list(struct ctx *c, struct str realm, struct provider **out, s
     return ERR_OK;
 }
 
-static enum err provider_read(struct ctx *c, struct str id, bool any, struct provider **out)
+static enum err provider_read(struct ctx *c, struct str id, bool any, struct provider *p)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
@@ -91,23 +94,91 @@ static enum err provider_read(struct ctx *c, struct str id, bool any, struct pro
                      "sz", id, any ? "any" : "");
     if (e != ERR_OK)
         return e;
-    *out = arena_new(c->arena, struct provider);
-    provider_fill(c, &r, 0, *out);
+    provider_fill(c, &r, 0, p);
     struct str wrapped = db_str(&r, 0, 8);
     struct str context = arena_printf(c->arena, "provider:" STR_FMT, STR_ARG(id));
-    return wrapped.n
-               ? keys_unwrap(c->pf->keys, "subject", context, wrapped, c->arena, &(*out)->secret)
-               : ERR_OK;
+    return wrapped.n ? keys_unwrap(c->pf->keys, "subject", context, wrapped, c->arena, &p->secret)
+                     : ERR_OK;
+}
+
+/* ---- kept for a second, in which `jobs` or another node may see it go down or change ------------
+ */
+enum { KEPT_MAX = 128, KEPT_MS = 1000 };
+struct kept_provider {
+    struct provider p;
+    struct arena a;
+};
+
+static void kept_free(void *v)
+{
+    struct kept_provider *kept = v;
+    json_decref(kept->p.conf);
+    json_decref(kept->p.meta);
+    arena_free(&kept->a);
+    free(kept);
+}
+
+static struct cache providers = CACHE(KEPT_MAX, KEPT_MS, kept_free);
+
+static void provider_copy(struct arena *a, const struct provider *from, struct provider *to)
+{
+    *to = *from;
+    struct str *const texts[] = {&to->id,      &to->realm,   &to->name_fr, &to->name_en,
+                                 &to->hint_fr, &to->hint_en, &to->issuer,  &to->client_id,
+                                 &to->jwks,    &to->state};
+    for (size_t i = 0; i < COUNT_OF(texts); i++)
+        *texts[i] = arena_dup(a, *texts[i]);
+    if (from->secret.p)
+        to->secret = arena_dup(a, from->secret);
+    json_incref(to->conf);
+    json_incref(to->meta);
+}
+
+struct taken {
+    struct ctx *c;
+    struct provider *p;
+};
+
+static void provider_take(void *value, void *arg)
+{
+    struct taken *t = arg;
+    provider_copy(t->c->arena, &((struct kept_provider *)value)->p, t->p);
+    json_own(&t->c->pool, t->p->conf);
+    json_own(&t->c->pool, t->p->meta);
+}
+
+static void provider_keep(uint64_t mark, const struct provider *p)
+{
+    struct kept_provider *kept = calloc(1, sizeof *kept);
+    if (!kept)
+        abort();
+    arena_init_secret(&kept->a);
+    provider_copy(&kept->a, p, &kept->p);
+    cache_put(&providers, p->id, mark, kept);
+}
+
+void provider_cache_clear(void)
+{
+    cache_clear(&providers);
 }
 
 enum err provider_get(struct ctx *c, struct str id, struct provider **out)
 {
-    return provider_read(c, id, false, out);
+    *out = arena_new(c->arena, struct provider);
+    struct taken t = {c, *out};
+    if (cache_get(&providers, id, provider_take, &t))
+        return ERR_OK;
+    uint64_t mark = cache_mark(&providers);
+    enum err e = provider_read(c, id, false, *out);
+    if (e == ERR_OK)
+        provider_keep(mark, *out);
+    return e;
 }
 
 enum err provider_get_any(struct ctx *c, struct str id, struct provider **out)
 {
-    return provider_read(c, id, true, out);
+    *out = arena_new(c->arena, struct provider);
+    return provider_read(c, id, true, *out);
 }
 
 /* ---- settings of one ----------------------------------------------------------------------------
@@ -169,6 +240,13 @@ static enum err seen_write(struct db_conn *db, void *arg)
                    "read_at = CASE WHEN $5 = '' THEN provider_state.read_at ELSE $3 END, "
                    "jwks = CASE WHEN $5 = '' THEN provider_state.jwks ELSE $5 END",
                    "siiss", s->provider, s->up, s->now_ms, s->meta, s->jwks);
+}
+
+static void seen_keep(struct ctx *c, struct seen *s)
+{
+    if (db_write(c->pf->db, seen_write, s) != ERR_OK)
+        log_warn("provider_state_not_kept", "provider", s->provider.p);
+    cache_drop(&providers, s->provider);
 }
 
 static enum err fetch(const struct platform *pf, struct arena *a, struct str url, int timeout_ms,
@@ -248,8 +326,7 @@ struct str provider_endpoint(struct ctx *c, struct provider *p, const char *name
         struct seen s = {
             .provider = p->id, .jwks = STR(""), .meta = STR(""), .now_ms = clock_now_ms()};
         s.up = meta_read(c, p, LOOK_MS, &s.meta) == ERR_OK;
-        if (db_write(c->pf->db, seen_write, &s) != ERR_OK)
-            log_warn("provider_state_not_kept", "provider", p->id.p);
+        seen_keep(c, &s);
     }
     struct str found = json_get_str(p->meta, name);
     return found.n ? found : STR_NONE;
@@ -272,18 +349,17 @@ enum err provider_keys(struct ctx *c, struct provider *p, bool again, struct jwk
     if (again && keys_are_fresh(c, p))
         return ERR_NOT_FOUND;
     if (!again && p->jwks.n)
-        return jwks_read(p->jwks, out);
+        return keyset_read(p->jwks, out);
     struct str url = provider_endpoint(c, p, "jwks_uri");
     if (!url.p)
         return ERR_UNAVAILABLE;
     struct seen s = {.provider = p->id, .up = 1, .meta = STR(""), .now_ms = clock_now_ms()};
     enum err e = fetch(c->pf, c->arena, url, LOOK_MS, &s.jwks);
     if (e == ERR_OK)
-        e = jwks_read(s.jwks, out);
+        e = keyset_read(s.jwks, out);
     if (e == ERR_OK) {
         p->jwks = s.jwks;
-        if (db_write(c->pf->db, seen_write, &s) != ERR_OK)
-            log_warn("provider_state_not_kept", "provider", p->id.p);
+        seen_keep(c, &s);
     }
     return e;
 }
@@ -416,6 +492,16 @@ static const char *either(const char *given, const char *absent)
     return given ? given : absent;
 }
 
+static enum err put_journalled(struct ctx *c, struct put *p)
+{
+    struct act act;
+    struct act_info info = {.kind = "identity.provider_registered",
+                            .actor = str_from(p->in->actor),
+                            .object = str_from(p->in->id)};
+    enum err e = act_make(c, &info, &act);
+    return e == ERR_OK ? act_write(c, provider_write, p, &act, 1) : e;
+}
+
 enum err identity_provider_put(struct ctx *c, const struct identity_provider *in, const char **why)
 {
     struct put p = {.in = in,
@@ -435,12 +521,8 @@ enum err identity_provider_put(struct ctx *c, const struct identity_provider *in
     if (in->secret)
         e = keys_wrap(c->pf->keys, "subject", arena_printf(c->arena, "provider:%s", in->id),
                       str_from(in->secret), c->arena, &p.wrapped);
-    if (e != ERR_OK || !in->actor)
-        return e == ERR_OK ? db_write(c->pf->db, provider_write, &p) : e;
-    struct act act;
-    struct act_info info = {.kind = "identity.provider_registered",
-                            .actor = str_from(in->actor),
-                            .object = str_from(in->id)};
-    e = act_make(c, &info, &act);
-    return e == ERR_OK ? act_write(c, provider_write, &p, &act, 1) : e;
+    if (e == ERR_OK)
+        e = in->actor ? put_journalled(c, &p) : db_write(c->pf->db, provider_write, &p);
+    provider_cache_clear();
+    return e;
 }

@@ -29,6 +29,8 @@ enum err provider_get_any(struct ctx *c, struct str id, struct provider **out) M
 enum err provider_meta_now(struct ctx *c, const struct provider *p, json_t **out,
                            const char **problem) MUST_CHECK;
 enum err provider_fetch(struct ctx *c, struct str url, struct str *body) MUST_CHECK;
+/* One was registered or changed, here or elsewhere. */
+void provider_cache_clear(void);
 
 /* An endpoint: of the settings, else of the metadata (read now when it never was). .p NULL. */
 struct str provider_endpoint(struct ctx *c, struct provider *p, const char *name);

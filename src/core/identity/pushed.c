@@ -1,4 +1,5 @@
 #include "core/identity/pushed.h"
+#include "core/identity/keyset.h"
 
 #include "base/clock.h"
 #include "base/codec.h"
@@ -139,7 +140,7 @@ static const char *object_fault(struct ctx *c, const struct client *k, const str
         return "the request object has no claims";
     if (typ.n && !str_eq_nocase(typ, STR("oauth-authz-req+jwt")) && !str_eq_nocase(typ, STR("JWT")))
         return "the request object is of another type";
-    if (!k->jwks.n || jwks_read(k->jwks, &keys) != ERR_OK)
+    if (!k->jwks.n || keyset_read(k->jwks, &keys) != ERR_OK)
         return "the client has no key registered";
     if (jws_verify(j, keys, client_algs(k)) != ERR_OK)
         why = "the request object is not signed by a key of the client";
@@ -210,7 +211,7 @@ static enum err check(struct ctx *c, const struct client *k, struct request *r,
         return ERR_OK;
     else if (!str_eq(r->client_id, k->id))
         refuse(why, "invalid_request", "client_id is another");
-    else if (!client_uri_is(c, k->id, "redirect", r->redirect_uri))
+    else if (!client_uri_is(k->redirect_uris, r->redirect_uri))
         refuse(why, "invalid_request", "redirect_uri is not registered");
     else if (request_check(c->arena, r, k->profile, k->pkce, why) &&
              (e = wanted_read(c, k, r, &w)) == ERR_OK && w.unknown.p)

@@ -87,4 +87,5 @@ const struct db_migration identity_migrations[IDENTITY_MIGRATIONS] = {
      " id TEXT PRIMARY KEY, client_id TEXT NOT NULL, person TEXT NOT NULL, sid TEXT NOT NULL,"
      " tries BIGINT NOT NULL, next_at BIGINT NOT NULL, created_at BIGINT NOT NULL);"
      "CREATE INDEX logout_notice_next ON logout_notice(next_at);"},
+    {"identity", 3, "ALTER TABLE client ADD COLUMN consent TEXT NOT NULL DEFAULT 'inform';"},
 };

@@ -11,7 +11,9 @@
 #include "core/identity/backchannel.h"
 #include "core/identity/client.h"
 #include "core/identity/erase.h"
+#include "core/identity/person.h"
 #include "core/identity/provider.h"
+#include "platform/change.h"
 #include "sys/proc.h"
 
 /* ---- calls --------------------------------------------------------------------------------------
@@ -147,6 +149,31 @@ void identity_tick(struct platform *pf, int64_t now_ms)
         log_warn("identity_sweep_failed");
 }
 
+/* ---- what other nodes and commands changed ------------------------------------------------------
+ */
+static void on_changes(struct platform *pf, const struct change *list, size_t n, void *arg)
+{
+    bool config = false, erased = false;
+    (void)pf;
+    (void)arg;
+    for (size_t i = 0; i < n; i++) {
+        config |= str_eq_z(list[i].kind, "config");
+        erased |= str_eq_z(list[i].kind, "erase");
+    }
+    if (config) {
+        client_cache_clear();
+        provider_cache_clear();
+    }
+    if (erased)
+        person_cache_clear();
+}
+
+static enum err start(struct platform *pf)
+{
+    change_subscribe(pf, on_changes, NULL);
+    return ERR_OK;
+}
+
 /* ---- tables -------------------------------------------------------------------------------------
  */
 static const struct route routes[] = {
@@ -160,9 +187,9 @@ static const struct route routes[] = {
           "Public keys of the issuer."),
     ROUTE("GET", "/api/v2/client/jwks", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_client_jwks,
           "Public keys of this platform as a client of identity providers (private_key_jwt)."),
-    ROUTE("GET", "/api/v2/authorize", SITE_PORTAL, ROLE_PUBLIC, 0, identity_authorize,
+    ROUTE("GET", "/api/v2/authorize", SITE_PORTAL, ROLE_PUBLIC, ROUTE_THROTTLED, identity_authorize,
           "Begins a sign-in for a client (OpenID Connect)."),
-    ROUTE("POST", "/api/v2/authorize", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CROSS_SITE,
+    ROUTE("POST", "/api/v2/authorize", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CROSS_SITE | ROUTE_THROTTLED,
           identity_authorize_post, "The same, posted."),
     ROUTE("POST", "/api/v2/token", SITE_PORTAL, ROLE_CLIENT, ROUTE_API, identity_token,
           "Exchanges a code for tokens."),
@@ -182,24 +209,27 @@ static const struct route routes[] = {
           "Signs a person out for a client (RP-initiated logout)."),
     ROUTE("POST", "/api/v2/session/end", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CROSS_SITE,
           identity_session_end_post, "The same, posted."),
-    ROUTE("GET", "/connexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_in,
+    ROUTE("GET", "/connexion", SITE_PORTAL, ROLE_PUBLIC, ROUTE_THROTTLED, identity_sign_in,
           "Signs a person in to her account."),
-    ROUTE("GET", "/connexion/choix", SITE_PORTAL, ROLE_PUBLIC, 0, identity_choose,
+    ROUTE("GET", "/connexion/choix", SITE_PORTAL, ROLE_PUBLIC, ROUTE_THROTTLED, identity_choose,
           "Which account to sign in with."),
-    ROUTE("GET", "/connexion/vers/{provider}", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CALLS_SELF,
-          identity_go, "Sends the person to the identity provider."),
-    ROUTE("GET", "/connexion/retour/{provider}", SITE_PORTAL, ROLE_PUBLIC, ROUTE_CALLS_SELF,
-          identity_back, "Where the identity provider sends people back."),
-    ROUTE("GET", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, 0, identity_agree,
+    ROUTE("GET", "/connexion/vers/{provider}", SITE_PORTAL, ROLE_PUBLIC,
+          ROUTE_CALLS_SELF | ROUTE_THROTTLED, identity_go,
+          "Sends the person to the identity provider."),
+    ROUTE("GET", "/connexion/retour/{provider}", SITE_PORTAL, ROLE_PUBLIC,
+          ROUTE_CALLS_SELF | ROUTE_THROTTLED, identity_back,
+          "Where the identity provider sends people back."),
+    ROUTE("GET", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, ROUTE_THROTTLED, identity_agree,
           "What will be passed on, and whether she agrees."),
-    ROUTE_TWIN("POST", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, 0, identity_agree_post,
-               "Her answer.", "-: only the person herself agrees, and on this page"),
-    ROUTE("GET", "/connexion/annuler", SITE_PORTAL, ROLE_PUBLIC, 0, identity_cancel,
+    ROUTE_TWIN("POST", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, ROUTE_THROTTLED,
+               identity_agree_post, "Her answer.",
+               "-: only the person herself agrees, and on this page"),
+    ROUTE("GET", "/connexion/annuler", SITE_PORTAL, ROLE_PUBLIC, ROUTE_THROTTLED, identity_cancel,
           "Goes back to the service without signing in."),
-    ROUTE("GET", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator,
-          "Operators sign in with a password."),
-    ROUTE_TWIN("POST", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, 0, identity_operator_post,
-               "The same, posted.", "-: programs use the command line"),
+    ROUTE("GET", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, ROUTE_THROTTLED,
+          identity_operator, "Operators sign in with a password."),
+    ROUTE_TWIN("POST", "/connexion/operateur", SITE_PORTAL, ROLE_PUBLIC, ROUTE_THROTTLED,
+               identity_operator_post, "The same, posted.", "-: programs use the command line"),
     ROUTE_TWIN("POST", "/deconnexion", SITE_PORTAL, ROLE_PUBLIC, 0, identity_sign_out,
                "Ends the session, here and at the identity provider.", "GET /api/v2/session/end"),
     ROUTE_TWIN("GET", "/account/access", SITE_PORTAL, ROLE_USER, 0, identity_grants,
@@ -207,6 +237,11 @@ static const struct route routes[] = {
     ROUTE_TWIN("POST", "/account/access/{id}/end", SITE_PORTAL, ROLE_USER, 0,
                identity_grant_end_post, "Ends the access of one of them.",
                "POST /api/account/access/{id}/end"),
+    ROUTE_TWIN("POST", "/account/agreements/{id}/withdraw", SITE_PORTAL, ROLE_USER, 0,
+               identity_agreement_end_post, "Withdraws the agreement to pass her identity on.",
+               "POST /api/account/agreements/{id}/withdraw"),
+    ROUTE("POST", "/api/account/agreements/{id}/withdraw", SITE_PORTAL, ROLE_USER, ROUTE_API,
+          identity_api_agreement_end, "Withdraws the agreement to pass her identity on."),
     ROUTE("GET", "/api/account/access", SITE_PORTAL, ROLE_USER, ROUTE_API, identity_api_grants,
           "Services that may read her data while she is away."),
     ROUTE("POST", "/api/account/access/{id}/end", SITE_PORTAL, ROLE_USER, ROUTE_API,
@@ -223,6 +258,16 @@ static const struct call calls[] = {
     {"identity.grant_end", identity_call_grant_end, "Ends one of them, within 1 s everywhere."},
     {"identity.client", identity_call_client, "A client's name and organisation."},
     {"identity.authenticate", identity_call_authenticate, "Which client makes this request."},
+    {"identity.sessions_ended", identity_call_sessions_ended,
+     "Sessions that ended: services and sites they led to are told."},
+    {"identity.cut", identity_call_cut, "Refuses every token a person gave until now."},
+    {"identity.address", identity_call_address, "A person's address for mails."},
+    {"identity.providers", identity_call_providers, "The identity providers of a realm."},
+    {"identity.own_flow", identity_call_own_flow, "A sign-in under way, for the own accounts."},
+    {"identity.own_person", identity_call_own_person, "Who the holder of an own account is."},
+    {"identity.own_signed_in", identity_call_own_signed_in, "She proved it: the sign-in goes on."},
+    {"identity.own_pivot", identity_call_own_pivot, "Would these claims do as an identity?"},
+    {"identity.own_gone", identity_call_own_gone, "Her own account is no more."},
     {"identity.person", identity_call_person, "Whom a client means by a sub it was given."},
     {"identity.client_put", identity_call_client_put, "Registers a client, or changes it."},
     {"identity.client_get", identity_call_client_get, "All settings of a client."},
@@ -256,6 +301,7 @@ const struct service service_identity = {
     .n_calls = COUNT_OF(calls),
     .commands = commands,
     .n_commands = COUNT_OF(commands),
+    .start = start,
     .tick = identity_tick,
     .replay_kind = IDENTITY_ERASED,
     .replay = identity_erase_again,

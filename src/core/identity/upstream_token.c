@@ -226,7 +226,7 @@ static enum err userinfo_signed(struct ctx *c, struct provider *p, struct str co
 }
 
 static enum err userinfo_call(struct ctx *c, struct provider *p, struct str token, json_t **claims,
-                              const char **why)
+                              bool *suspicious, const char **why)
 {
     struct client_answer answer;
     struct str endpoint = provider_endpoint(c, p, "userinfo_endpoint");
@@ -240,6 +240,7 @@ static enum err userinfo_call(struct ctx *c, struct provider *p, struct str toke
     enum err e = send(c, &call, &answer, why);
     if (e != ERR_OK)
         return e;
+    *suspicious |= str_eq_z(client_header(&answer, "x-suspicious"), "1");
     if (answer.status != 200)
         return bad(why, "userinfo refused");
     if (str_starts(client_header(&answer, "Content-Type"), STR("application/jwt")))
@@ -262,12 +263,15 @@ enum err upstream_exchange(struct ctx *c, struct provider *p, const struct flow_
     struct str access = json_get_str(tokens, "access_token");
     e = id_token_check(c, p, s, out->id_token, access, &out->id_claims, why);
     if (e == ERR_OK)
-        e = access.n ? userinfo_call(c, p, access, &info, why) : bad(why, "no access token");
+        e = access.n ? userinfo_call(c, p, access, &info, &out->suspicious, why)
+                     : bad(why, "no access token");
     if (e != ERR_OK)
         return e;
     out->claims = json_own(&c->pool, json_copy(out->id_claims));
+    out->suspicious |= str_eq_z(json_get_str(out->id_claims, "x-suspicious"), "1");
     if (!info)
         return ERR_OK;
+    out->suspicious |= str_eq_z(json_get_str(info, "x-suspicious"), "1");
     /* OpenID Connect Core 5.3.4: without this, one person's token could bring another's claims. */
     if (!str_eq(json_get_str(info, "sub"), json_get_str(out->id_claims, "sub")))
         return bad(why, "sub of userinfo");

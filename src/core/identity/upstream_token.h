@@ -9,6 +9,7 @@ struct upstream_answer {
     struct str id_token;
     json_t *claims; /* of userinfo where there is one, over the ID token's; the pool's */
     json_t *id_claims;
+    bool suspicious; /* it doubts that this is she: x-suspicious, as a header or a claim */
 };
 /* Exchanges the code and checks all (OpenID Connect Core 3.1.3.7, 5.3.2). ERR_UNAVAILABLE or
  * ERR_TIMEOUT: it does not answer; ERR_DENIED or ERR_INVALID: its answer breaks a rule, *why. */

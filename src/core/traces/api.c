@@ -21,7 +21,7 @@ static enum err caller(struct ctx *c, struct str *id)
 static enum err wrong_event(struct ctx *c, size_t at, const char *rule)
 {
     c->fault_extra =
-        json_own(&c->pool, json_pack("{s:I,s:s}", "event", (json_int_t)at, "rule", rule));
+        json_pack("{s:I,s:s}", "event", (json_int_t)at, "rule", rule); /* the context's */
     return ctx_fail(c, &f_event, ERR_INVALID, str_from(rule));
 }
 

@@ -4,20 +4,10 @@
 #include "core/contracts/contracts.h"
 
 #include "base/clock.h"
-#include "base/codec.h"
 #include "base/rand.h"
-#include "crypto/digest.h"
+#include "platform/hook.h"
 
-enum { AGE_MAX_S = 300, NAME_MAX_LEN = 64 };
-
-struct str hook_signature(struct arena *a, struct str secret, struct str timestamp, struct str body)
-{
-    uint8_t mac[SHA256_LEN];
-    struct str signed_text =
-        arena_printf(a, STR_FMT "." STR_FMT, STR_ARG(timestamp), STR_ARG(body));
-    hmac_sha256(secret, signed_text, mac);
-    return arena_printf(a, "sha256=%s", codec_to_hex(a, mac, sizeof mac).p);
-}
+enum { AGE_MAX_S = 300, NAME_MAX_LEN = 64, SEEN_MS = 86400 * 1000 };
 
 /* ---- secrets
  * --------------------------------------------------------------------------------------- */
@@ -26,37 +16,32 @@ static struct str owner_of(struct arena *a, struct str org)
     return arena_printf(a, "hook:" STR_FMT, STR_ARG(org));
 }
 
-struct hook_job {
-    struct str org, url, sealed;
-    const char *way;
+struct secret_job {
+    struct str org, sealed;
     int64_t now_ms;
 };
 
-static enum err hook_closure(struct db_conn *db, void *arg)
+static enum err secret_closure(struct db_conn *db, void *arg)
 {
-    struct hook_job *j = arg;
+    struct secret_job *j = arg;
     return db_exec(db,
-                   "INSERT INTO contract_hook(org, way, url, secret, at_ms) VALUES($1, $2, $3, $4, "
-                   "$5) ON CONFLICT (org, way) DO UPDATE SET url = $3, secret = $4, at_ms = $5",
-                   "szsbi", j->org, j->way, j->url, j->sealed, j->now_ms);
+                   "INSERT INTO contract_hook(org, way, url, secret, at_ms) VALUES($1, 'in', '', "
+                   "$2, $3) ON CONFLICT (org, way) DO UPDATE SET secret = $2, at_ms = $3",
+                   "sbi", j->org, j->sealed, j->now_ms);
 }
 
-enum err hook_put(struct ctx *c, struct str org, const char *way, struct str url,
-                  struct str *secret)
+enum err desk_secret_put(struct ctx *c, struct str org, struct str *secret)
 {
     char text[SECRET_LEN + 1];
     struct act act;
-    struct hook_job job = {org, url.p ? url : STR(""), STR_NONE, way, clock_now_ms()};
-    bool web = str_starts(job.url, STR("https://")) || str_starts(job.url, STR("http://"));
-    if ((strcmp(way, "in") != 0 && strcmp(way, "out") != 0) || (strcmp(way, "out") == 0 && !web))
-        return ERR_INVALID;
+    struct secret_job job = {org, STR_NONE, clock_now_ms()};
     secret_new(text);
     *secret = arena_dup(c->arena, str_from(text));
     enum err e = vault_seal(c, owner_of(c->arena, org), "contract.hook", *secret, &job.sealed);
     struct act_info info = {.kind = "contract.hook", .actor = STR("operator"), .object = org};
     if (e == ERR_OK)
         e = act_make(c, &info, &act);
-    return e == ERR_OK ? act_write(c, hook_closure, &job, &act, 1) : e;
+    return e == ERR_OK ? act_write(c, secret_closure, &job, &act, 1) : e;
 }
 
 static enum err secret_get(struct ctx *c, struct str org, struct str *secret)
@@ -109,6 +94,18 @@ static enum err seen_drop(struct db_conn *db, void *arg)
                    j->id);
 }
 
+static enum err seen_sweep(struct db_conn *db, void *arg)
+{
+    const int64_t *before_ms = arg;
+    return db_exec(db, "DELETE FROM contract_hook_seen WHERE at_ms < $1", "i", *before_ms);
+}
+
+enum err desk_sweep(struct platform *pf, int64_t now_ms)
+{
+    int64_t before_ms = now_ms - SEEN_MS;
+    return db_write(pf->db, seen_sweep, &before_ms);
+}
+
 /* ---- what it asks
  * ------------------------------------------------------------------------------------ */
 struct event {
@@ -120,14 +117,11 @@ struct event {
 /* Its contract as the terms of a request: what a person may write, and nothing else. */
 static json_t *terms_of(struct ctx *c, const json_t *contract)
 {
-    static const char *const known[] = {"client_id",        "api",
-                                        "version",          "fields",
-                                        "recipients",       "purpose",
-                                        "legal_basis",      "duration_days",
-                                        "quota_per_minute", "months",
-                                        "report_days",      "consent_needed",
-                                        "purpose_needed",   "impact_assessment",
-                                        "officer_opinion"};
+    static const char *const known[] = {
+        "client_id",        "api",         "version",           "fields",
+        "recipients",       "purpose",     "legal_basis",       "duration_days",
+        "quota_per_minute", "months",      "report_days",       "consent_needed",
+        "purpose_needed",   "for_clients", "impact_assessment", "officer_opinion"};
     json_t *t = json_own(&c->pool, json_object());
     for (size_t i = 0; i < COUNT_OF(known); i++)
         if (json_get(contract, known[i]))

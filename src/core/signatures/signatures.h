@@ -1,0 +1,8 @@
+#ifndef SIGNATURES_SIGNATURES_H
+#define SIGNATURES_SIGNATURES_H
+
+#include "platform/ctx.h"
+
+int signatures_cli_verify(struct platform *pf, int argc, char **argv);
+
+#endif
