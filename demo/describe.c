@@ -43,11 +43,10 @@ static json_t *own_accounts_json(void)
 {
     json_t *list = json_array(), *own;
     size_t i;
-    json_array_foreach(json_get(demo_accounts(), "own_accounts"), i, own)
-        json_array_append_new(
-            list, json_pack("{s:O, s:O, s:b, s:O}", "email", json_get(own, "email"), "password",
-                            json_get(own, "password"), "verified", json_get(own, "login") != NULL,
-                            "note", json_get(own, "note")));
+    json_array_foreach(json_get(demo_accounts(), "own_accounts"), i, own) json_array_append_new(
+        list, json_pack("{s:O, s:O, s:b, s:O}", "email", json_get(own, "email"), "password",
+                        json_get(own, "password"), "verified", json_get(own, "login") != NULL,
+                        "note", json_get(own, "note")));
     return list;
 }
 

@@ -204,9 +204,8 @@ static enum err load_own_accounts(struct ctx *c)
     size_t i, k;
     json_array_foreach(json_get(demo_accounts(), "own_accounts"), i, own)
     {
-        json_t *args =
-            json_own(&c->pool, json_pack("{s:O, s:O}", "email", json_get(own, "email"),
-                                         "password_hash", json_get(own, "argon2id")));
+        json_t *args = json_own(&c->pool, json_pack("{s:O, s:O}", "email", json_get(own, "email"),
+                                                    "password_hash", json_get(own, "argon2id")));
         json_array_foreach(json_get(demo_accounts(), "accounts"), k, account)
         {
             if (str_eq(json_get_str(account, "login"), json_get_str(own, "login")))
@@ -414,8 +413,8 @@ static bool is_loaded(struct ctx *c)
 static enum err load_all(struct ctx *c)
 {
     static enum err (*const steps[])(struct ctx * c) = {
-        load_orgs,      load_providers, load_clients,  load_site_scopes,   load_apis,
-        load_contracts, load_own_accounts, load_systems,   load_communes, write_registrations};
+        load_orgs,      load_providers,    load_clients, load_site_scopes, load_apis,
+        load_contracts, load_own_accounts, load_systems, load_communes,    write_registrations};
     enum err e = ERR_OK;
     for (size_t i = 0; i < COUNT_OF(steps) && e == ERR_OK; i++) {
         e = steps[i](c);

@@ -71,6 +71,7 @@ static enum err static_file(struct ctx *c)
     static const struct {
         const char *ending, *type;
     } types[] = {{".css", "text/css; charset=utf-8"},
+                 {".js", "text/javascript; charset=utf-8"},
                  {".svg", "image/svg+xml"},
                  {".png", "image/png"},
                  {".ico", "image/x-icon"},

@@ -22,7 +22,7 @@ struct account {
     struct str verified; /* "": nobody saw her papers; "desk"; "link": a substantial sign-in */
     struct str totp;     /* the secret's bytes; .n 0: none */
     int64_t totp_level, totp_step; /* the last step that was used */
-    int64_t desk_until_ms; /* until then, one factor may be enrolled as at the desk */
+    int64_t desk_until_ms;         /* until then, one factor may be enrolled as at the desk */
     int64_t created_ms, seen_ms, n_passkeys, n_recovery;
 };
 enum err account_by_email(struct ctx *c, struct str email, struct account **out) MUST_CHECK;
@@ -64,9 +64,12 @@ struct str ticket_make(struct ctx *c, const char *use, const json_t *v, int64_t 
 enum err ticket_open(struct ctx *c, const char *use, struct str ticket, json_t **v) MUST_CHECK;
 /* Marks a name as used until then; ERR_EXISTS: it was. */
 enum err used_once(struct ctx *c, const char *use, struct str name, int64_t life_ms) MUST_CHECK;
-/* Counts a try before it is made. ERR_LIMIT: too many lately. throttle_good forgets them. */
-enum err throttle_take(struct ctx *c, const char *what, struct str value, int64_t free_tries);
-enum err throttle_good(struct ctx *c, const char *what, struct str value);
+/* Counts a try before it is made. ERR_LIMIT: too many lately. throttle_good forgets them all;
+ * throttle_give_back this one alone, where who succeeds must not make room for others' tries. */
+enum err throttle_take(struct ctx *c, const char *what, struct str value,
+                       int64_t free_tries) MUST_CHECK;
+enum err throttle_good(struct ctx *c, const char *what, struct str value) MUST_CHECK;
+enum err throttle_give_back(struct ctx *c, const char *what, struct str value) MUST_CHECK;
 struct str secret_digest(struct ctx *c, const char *use, struct str secret); /* keyed; hex */
 /* `n` characters that can be read out and typed, in groups of four. */
 struct str secret_words(struct ctx *c, size_t n);
@@ -77,7 +80,7 @@ struct str secret_typed(struct ctx *c, struct str s);
  */
 /* Writes to an address. In the demonstration the letter is also shown: *shown (or NULL). */
 enum err letter_write(struct ctx *c, const char *owner, struct str to, const char *kind,
-                     const json_t *data, json_t **shown) MUST_CHECK;
+                      const json_t *data, json_t **shown) MUST_CHECK;
 bool letters_go(const struct ctx *c); /* a relay is set, or they are shown */
 
 /* ---- factors ------------------------------------------------------------------------------------

@@ -11,7 +11,7 @@
 enum { DESK_CODE_LEN = 16 };
 static const int64_t DESK_LIFE_MS = 7 * 86400000LL;
 
-static const char *const fields[] = {"given_name", "family_name", "birthdate",   "gender",
+static const char *const fields[] = {"given_name", "family_name",  "birthdate",         "gender",
                                      "birthplace", "birthcountry", "preferred_username"};
 
 static json_t *jstr(struct str s)

@@ -23,7 +23,7 @@ static struct str part(struct ctx *c, const char *kind, const char *what, const 
 }
 
 enum err letter_write(struct ctx *c, const char *owner, struct str to, const char *kind,
-                     const json_t *data, json_t **shown)
+                      const json_t *data, json_t **shown)
 {
     struct mail_sealed sealed;
     json_t *all = json_own(&c->pool, json_copy((json_t *)data));
@@ -33,15 +33,15 @@ enum err letter_write(struct ctx *c, const char *owner, struct str to, const cha
                      .subject = part(c, kind, "subject", all),
                      .text = part(c, kind, "text", all),
                      .kind = arena_printf(c->arena, "accounts.%s", kind).p};
-    m.text = arena_printf(c->arena, STR_FMT "\n\n%s\n", STR_ARG(m.text),
-                          c->pf->settings->brand_name);
+    m.text =
+        arena_printf(c->arena, STR_FMT "\n\n%s\n", STR_ARG(m.text), c->pf->settings->brand_name);
     *shown = NULL;
     enum err e = mail_seal(c, &m, &sealed);
     if (e == ERR_OK && *c->pf->settings->mail_relay)
         return db_write(c->pf->db, queue, &sealed);
     if (e == ERR_OK && c->pf->settings->demo)
-        *shown = json_own(&c->pool, json_pack("{s:s%,s:s%,s:s%}", "to", to.p, to.n, "subject",
-                                              m.subject.p, m.subject.n, "text", m.text.p,
-                                              m.text.n));
+        *shown =
+            json_own(&c->pool, json_pack("{s:s%,s:s%,s:s%}", "to", to.p, to.n, "subject",
+                                         m.subject.p, m.subject.n, "text", m.text.p, m.text.n));
     return e;
 }

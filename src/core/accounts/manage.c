@@ -39,11 +39,11 @@ static json_t *keys_json(struct ctx *c, const struct account *a)
     for (size_t i = 0; i < n; i++) {
         const struct passkey *k = &list[i];
         struct str made = clock_in_words(c->arena, k->created_ms, c->lang, false);
-        json_t *v = json_pack(
-            "{s:o,s:o,s:I,s:b,s:o,s:I,s:I}", "id", jstr(k->id), "name",
-            jstr(k->name.n ? k->name : text(c, "key.unnamed")), "level", (json_int_t)k->level,
-            "synced", (k->cred.flags & WA_BE) != 0, "created", jstr(made), "created_at",
-            (json_int_t)k->created_ms, "used_at", (json_int_t)k->used_ms);
+        json_t *v = json_pack("{s:o,s:o,s:I,s:b,s:o,s:I,s:I}", "id", jstr(k->id), "name",
+                              jstr(k->name.n ? k->name : text(c, "key.unnamed")), "level",
+                              (json_int_t)k->level, "synced", (k->cred.flags & WA_BE) != 0,
+                              "created", jstr(made), "created_at", (json_int_t)k->created_ms,
+                              "used_at", (json_int_t)k->used_ms);
         if (k->used_ms)
             json_object_set_new(v, "used",
                                 jstr(clock_in_words(c->arena, k->used_ms, c->lang, true)));
@@ -91,8 +91,8 @@ static enum err home(struct ctx *c, const struct fault *wrong)
     enum err e = account_mine(c, &a);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
-    d = e == ERR_OK ? account_json(c, a) : json_pack("{s:b,s:b}", "none", true, "vouched",
-                                                     vouched(c) != NULL);
+    d = e == ERR_OK ? account_json(c, a)
+                    : json_pack("{s:b,s:b}", "none", true, "vouched", vouched(c) != NULL);
     if (wrong) {
         c->rs->status = wrong->status;
         c->fault = *wrong;
@@ -177,8 +177,9 @@ enum err accounts_password(struct ctx *c)
         e = session_end_all(c, c->site->host, a->person);
     if (e != ERR_OK)
         return e;
-    return is_api(c) ? done(c, "password")
-                     : ctx_redirect(c, portal_url(c, "/connexion?return=/compte%3Ffait%3Dpassword"));
+    return is_api(c)
+               ? done(c, "password")
+               : ctx_redirect(c, portal_url(c, "/connexion?return=/compte%3Ffait%3Dpassword"));
 }
 
 static enum err email_set(struct ctx *c, struct account *a, struct str email, bool confirmed)
@@ -214,8 +215,9 @@ static enum err email_ask(struct ctx *c, struct str ticket, struct str email, js
     if (is_api(c) && wrong)
         return ctx_fail(c, &accounts_f_factor, ERR_DENIED, STR_NONE);
     if (is_api(c))
-        return ctx_json(c, 200, json_pack("{s:o,s:o*}", "ticket", jstr(ticket), "letter",
-                                          letter ? json_incref(letter) : NULL));
+        return ctx_json(c, 200,
+                        json_pack("{s:o,s:o*}", "ticket", jstr(ticket), "letter",
+                                  letter ? json_incref(letter) : NULL));
     json_t *d = json_pack("{s:o,s:o,s:b,s:O*}", "ticket", jstr(ticket), "email", jstr(email),
                           "wrong", wrong, "letter", letter);
     if (wrong)
@@ -248,10 +250,9 @@ enum err accounts_email(struct ctx *c)
     rand_bytes(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         code[i] = (char)('0' + random[i] % 10);
-    json_t *v = json_own(&c->pool,
-                         json_pack("{s:o,s:o,s:o,s:b}", "account", jstr(a->id), "email",
-                                   jstr(email), "code", jstr(code_digest(c, str_from(code))),
-                                   "taken", other != NULL));
+    json_t *v = json_own(
+        &c->pool, json_pack("{s:o,s:o,s:o,s:b}", "account", jstr(a->id), "email", jstr(email),
+                            "code", jstr(code_digest(c, str_from(code))), "taken", other != NULL));
     json_t *data = json_own(&c->pool, json_pack("{s:s}", "code", code));
     e = letter_write(c, a->person.p, email, other ? "taken" : "address", data, &letter);
     return e == ERR_OK
@@ -344,8 +345,7 @@ enum err accounts_totp_on(struct ctx *c)
     a->totp_step = step;
     a->totp_level = level > LEVEL_SUBSTANTIAL ? LEVEL_SUBSTANTIAL : level;
     a->desk_until_ms = 0;
-    e = account_write(c, a, "accounts.totp_added",
-                      "Vous avez relié une application à votre compte",
+    e = account_write(c, a, "accounts.totp_added", "Vous avez relié une application à votre compte",
                       "You linked an application to your account");
     return e == ERR_OK ? done(c, "totp") : e;
 }

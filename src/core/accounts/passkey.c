@@ -100,10 +100,10 @@ static struct str row_id(struct ctx *c, struct str credential_id)
 static enum err data_seal(struct ctx *c, struct str person, const struct passkey *k,
                           struct str *out)
 {
-    json_t *v = json_pack("{s:o,s:o,s:o,s:I,s:o,s:b}", "name", jstr(k->name), "id",
-                          b64(c, k->cred.id), "key", b64(c, k->cred.key), "alg",
-                          (json_int_t)k->cred.alg, "aaguid", b64(c, k->cred.aaguid), "attested",
-                          k->cred.attested);
+    json_t *v =
+        json_pack("{s:o,s:o,s:o,s:I,s:o,s:b}", "name", jstr(k->name), "id", b64(c, k->cred.id),
+                  "key", b64(c, k->cred.key), "alg", (json_int_t)k->cred.alg, "aaguid",
+                  b64(c, k->cred.aaguid), "attested", k->cred.attested);
     enum err e = vault_seal(c, person, "accounts.passkey", json_text(c->arena, v), out);
     json_decref(v);
     return e;
@@ -128,7 +128,8 @@ static enum err data_open(struct ctx *c, struct str person, struct str sealed, s
     return e == ERR_OK ? codec_base64url(c->arena, json_get_str(v, "aaguid"), &k->cred.aaguid) : e;
 }
 
-#define COLUMNS "SELECT id, account, data, flags, count, level, created_at, used_at FROM own_passkey "
+#define COLUMNS \
+    "SELECT id, account, data, flags, count, level, created_at, used_at FROM own_passkey "
 
 static enum err row_read(struct ctx *c, struct str person, const struct db_result *r, size_t i,
                          struct passkey *k)
@@ -241,10 +242,9 @@ json_t *passkey_ask_get(struct ctx *c, const struct account *a)
 {
     struct str ticket = challenge_make(c, "get", a ? a->id : STR(""));
     c->script = true;
-    json_t *options =
-        json_pack("{s:o,s:o,s:o,s:s}", "challenge", b64(c, challenge_bytes(c, ticket)), "rp_id",
-                  jstr(rp_id(c)), "allow", ids_of(c, a), "verification",
-                  a ? "preferred" : "required");
+    json_t *options = json_pack(
+        "{s:o,s:o,s:o,s:s}", "challenge", b64(c, challenge_bytes(c, ticket)), "rp_id",
+        jstr(rp_id(c)), "allow", ids_of(c, a), "verification", a ? "preferred" : "required");
     struct str text = json_text(c->arena, options);
     json_decref(options);
     return json_pack("{s:o,s:o}", "ticket", jstr(ticket), "options", jstr(text));
@@ -308,8 +308,7 @@ enum err passkey_register(struct ctx *c, struct account *a, const char **why)
     return e == ERR_EXISTS ? ERR_INVALID : e;
 }
 
-static enum err passkey_find(struct ctx *c, struct account **a, struct passkey *k,
-                             const char **why)
+static enum err passkey_find(struct ctx *c, struct account **a, struct passkey *k, const char **why)
 {
     struct db_result r;
     struct str id;

@@ -9,7 +9,7 @@
 #include "web/pages.h"
 
 enum { LETTER_LIFE_MS = 30 * 60 * 1000, CODE_LEN = 8, TRIES_CODE = 5, TRIES_LETTER = 5 };
-enum { TRIES_ADDRESS = 30 };
+enum { TRIES_ADDRESS = 100 };
 
 static json_t *jstr(struct str s)
 {
@@ -154,8 +154,8 @@ enum err accounts_register_post(struct ctx *c)
                                              "password", jstr(a.password), "code",
                                              jstr(code_digest(c, code)), "taken", other != NULL));
     json_t *data = json_own(&c->pool, json_pack("{s:o}", "code", jstr(code)));
-    e = letter_write(c, other ? other->person.p : "operator", a.email,
-                    other ? "taken" : "register", data, &letter);
+    e = letter_write(c, other ? other->person.p : "operator", a.email, other ? "taken" : "register",
+                     data, &letter);
     if (e != ERR_OK)
         return e;
     return sent_page(c, &w, "accounts/confirm", ticket_make(c, "register", v, LETTER_LIFE_MS),
@@ -204,6 +204,8 @@ enum err accounts_confirm_post(struct ctx *c)
         return ctx_fail(c, &accounts_f_limit, e, STR_NONE);
     if (e != ERR_OK)
         return e;
+    if (w.signed_in && !link)
+        return ctx_page(c, "accounts/opened", comer_data(&w));
     return w.signed_in ? ctx_redirect(c, portal_url(c, "/compte"))
                        : own_finish(c, &w.flow, &a, LEVEL_LOW, "pwd");
 }
@@ -254,7 +256,8 @@ enum err accounts_forgot_post(struct ctx *c)
                          json_pack("{s:o,s:o,s:o}", "email", jstr(email), "account",
                                    jstr(a ? a->id : STR("")), "code", jstr(code_digest(c, code))));
     json_t *data = json_own(&c->pool, json_pack("{s:o}", "code", jstr(code)));
-    e = letter_write(c, a ? a->person.p : "operator", email, a ? "reset" : "unknown", data, &letter);
+    e = letter_write(c, a ? a->person.p : "operator", email, a ? "reset" : "unknown", data,
+                     &letter);
     if (e != ERR_OK)
         return e;
     return sent_page(c, &w, "accounts/reset", ticket_make(c, "reset", v, LETTER_LIFE_MS), email,

@@ -43,9 +43,9 @@ static enum err sweep(struct db_conn *db, void *arg)
     enum err e = db_exec(db, "DELETE FROM own_used WHERE until_at < $1", "i", now_ms);
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM own_desk WHERE until_at < $1", "i", now_ms);
-    return e == ERR_OK ? db_exec(db, "DELETE FROM own_try WHERE last_at < $1", "i",
-                                 now_ms - TRIES_KEPT_MS)
-                       : e;
+    return e == ERR_OK
+               ? db_exec(db, "DELETE FROM own_try WHERE last_at < $1", "i", now_ms - TRIES_KEPT_MS)
+               : e;
 }
 
 void accounts_tick(struct platform *pf, int64_t now_ms)

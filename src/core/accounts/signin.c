@@ -6,7 +6,7 @@
 #include "base/log.h"
 #include "crypto/password.h"
 
-enum { STEP_LIFE_MS = 10 * 60 * 1000, TRIES_ACCOUNT = 5, TRIES_ADDRESS = 30, TRIES_FACTOR = 5 };
+enum { STEP_LIFE_MS = 10 * 60 * 1000, TRIES_ACCOUNT = 5, TRIES_ADDRESS = 100, TRIES_FACTOR = 5 };
 
 #define M "accounts"
 const struct fault accounts_f_tries = {"ACN-429-TRIES", 429, M, "Too Many Tries"};
@@ -95,8 +95,8 @@ static struct str step_ticket(struct ctx *c, const struct own_flow *f, const str
 
 static enum err ask_factor(struct ctx *c, const struct own_flow *f, const struct account *a)
 {
-    struct str url = url_with(c->arena, portal_url(c, "/compte/connexion/code"), "etape",
-                              step_ticket(c, f, a));
+    struct str url =
+        url_with(c->arena, portal_url(c, "/compte/connexion/code"), "etape", step_ticket(c, f, a));
     return ctx_redirect(c, url);
 }
 
@@ -108,10 +108,9 @@ enum err own_finish(struct ctx *c, const struct own_flow *f, struct account *a, 
         level = LEVEL_LOW;
     if (level < f->level)
         return too_low(c, f, a);
-    json_t *args = json_own(&c->pool,
-                            json_pack("{s:o,s:o,s:I,s:o}", "flow", jstr(f->id), "person",
-                                      jstr(a->person), "level", (json_int_t)level, "amr",
-                                      words_json(amr)));
+    json_t *args = json_own(&c->pool, json_pack("{s:o,s:o,s:I,s:o}", "flow", jstr(f->id), "person",
+                                                jstr(a->person), "level", (json_int_t)level, "amr",
+                                                words_json(amr)));
     if (a->confirmed)
         json_object_set_new(args, "email", jstr(a->email));
     return platform_call(c, "identity.own_signed_in", args, &out);
@@ -169,7 +168,7 @@ static enum err tries_take(struct ctx *c, const char *what, struct str value)
 
 static enum err tries_good(struct ctx *c, const char *what, struct str value)
 {
-    enum err e = throttle_good(c, "address", c->rq->remote);
+    enum err e = throttle_give_back(c, "address", c->rq->remote);
     return e == ERR_OK ? throttle_good(c, what, value) : e;
 }
 
@@ -274,7 +273,7 @@ static int64_t level_of(const struct passkey *k, bool named)
     bool verified = k->cred.flags & WA_UV;
     if (k->level == LEVEL_HIGH && verified && !(k->cred.flags & WA_BE))
         return LEVEL_HIGH;
-    return !verified && !named             ? LEVEL_LOW
+    return !verified && !named            ? LEVEL_LOW
            : k->level > LEVEL_SUBSTANTIAL ? LEVEL_SUBSTANTIAL
                                           : k->level;
 }
@@ -302,7 +301,7 @@ enum err accounts_key_post(struct ctx *c)
         return named ? factor_page(c, &f, a, true) : sign_in_page(c, &f, true);
     }
     if (e == ERR_OK)
-        e = throttle_good(c, "address", c->rq->remote);
+        e = throttle_give_back(c, "address", c->rq->remote);
     if (e != ERR_OK)
         return e;
     bool verified = k.cred.flags & WA_UV;

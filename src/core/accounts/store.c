@@ -167,9 +167,9 @@ enum err account_act(struct ctx *c, const struct account *a, const char *kind, c
                             .actor = str_from(actor),
                             .object = a->id,
                             .person = a->person,
-                            .told = json_pack("{s:{s:s,s:s},s:{s:s,s:s}}", "title", "fr", fr, "en",
-                                              en, "consumer", "fr", "Votre compte", "en",
-                                              "Your account")};
+                            .told =
+                                json_pack("{s:{s:s,s:s},s:{s:s,s:s}}", "title", "fr", fr, "en", en,
+                                          "consumer", "fr", "Votre compte", "en", "Your account")};
     return act_make(c, &info, out);
 }
 
@@ -194,6 +194,8 @@ static enum err person_of(struct ctx *c, const struct account *a, const json_t *
         json_object_set_new(claims, "email", jstr(a->email));
     json_t *args =
         json_own(&c->pool, json_pack("{s:o,s:o}", "account", jstr(a->id), "claims", claims));
+    if (a->verified.n && a->person.n) /* a verified account is never made somebody else's */
+        json_object_set_new(args, "same_as", jstr(a->person));
     enum err e = platform_call(c, "identity.own_person", args, &out);
     if (e != ERR_OK)
         return e;

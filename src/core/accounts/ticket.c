@@ -106,11 +106,22 @@ static enum err attempt_write(struct db_conn *db, void *arg)
 
 enum err throttle_take(struct ctx *c, const char *what, struct str value, int64_t free_tries)
 {
-    struct attempt t = {.id = secret_digest(c, what, value),
-                        .now_ms = clock_now_ms(),
-                        .free_tries = free_tries};
+    struct attempt t = {
+        .id = secret_digest(c, what, value), .now_ms = clock_now_ms(), .free_tries = free_tries};
     enum err e = db_write(c->pf->db, attempt_write, &t);
     return e == ERR_OK && !t.allowed ? ERR_LIMIT : e;
+}
+
+static enum err attempt_back(struct db_conn *db, void *arg)
+{
+    return db_exec(db, "UPDATE own_try SET n = n - 1 WHERE id = $1 AND n > 0", "s",
+                   *(struct str *)arg);
+}
+
+enum err throttle_give_back(struct ctx *c, const char *what, struct str value)
+{
+    struct str id = secret_digest(c, what, value);
+    return db_write(c->pf->db, attempt_back, &id);
 }
 
 static enum err attempts_forget(struct db_conn *db, void *arg)

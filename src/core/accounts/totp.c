@@ -129,8 +129,8 @@ static enum err recovery_write(struct db_conn *db, void *arg)
 
 static struct str recovery_digest(struct ctx *c, const struct account *a, struct str code)
 {
-    return secret_digest(c, "recovery",
-                         arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(a->id), STR_ARG(code)));
+    return secret_digest(
+        c, "recovery", arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(a->id), STR_ARG(code)));
 }
 
 enum err recovery_use(struct ctx *c, const struct account *a, struct str code, int64_t *level)
@@ -217,7 +217,7 @@ int64_t factor_level(const struct ctx *c, const struct account *a)
     if (a->desk_until_ms > clock_now_ms())
         return LEVEL_HIGH;
     struct str acr = c->session ? json_get_str(c->session->data, "acr") : STR("");
-    return str_eq_z(acr, "eidas3") ? LEVEL_HIGH
+    return str_eq_z(acr, "eidas3")   ? LEVEL_HIGH
            : str_eq_z(acr, "eidas2") ? LEVEL_SUBSTANTIAL
                                      : LEVEL_LOW;
 }

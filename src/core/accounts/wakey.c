@@ -145,16 +145,16 @@ bool wakey_verify(EVP_PKEY *key, int64_t alg, struct str data, struct str sig)
     static const struct {
         int64_t alg;
         const char *type, *digest;
-    } algs[] = {{WA_ES256, "EC", "SHA256"}, {WA_EDDSA, "ED25519", NULL}, {WA_RS256, "RSA", "SHA256"}};
+    } algs[] = {
+        {WA_ES256, "EC", "SHA256"}, {WA_EDDSA, "ED25519", NULL}, {WA_RS256, "RSA", "SHA256"}};
     for (size_t i = 0; i < COUNT_OF(algs); i++) {
         if (algs[i].alg != alg || !EVP_PKEY_is_a(key, algs[i].type))
             continue;
         EVP_MD_CTX *ctx = EVP_MD_CTX_new();
         bool good =
-            ctx &&
-            EVP_DigestVerifyInit_ex(ctx, NULL, algs[i].digest, NULL, NULL, key, NULL) == 1 &&
-            EVP_DigestVerify(ctx, (const uint8_t *)sig.p, sig.n, (const uint8_t *)data.p,
-                             data.n) == 1;
+            ctx && EVP_DigestVerifyInit_ex(ctx, NULL, algs[i].digest, NULL, NULL, key, NULL) == 1 &&
+            EVP_DigestVerify(ctx, (const uint8_t *)sig.p, sig.n, (const uint8_t *)data.p, data.n) ==
+                1;
         EVP_MD_CTX_free(ctx);
         return good;
     }
@@ -223,8 +223,8 @@ static bool chain_holds(X509 *leaf, const struct str *x5c, size_t n, X509_STORE 
     return good;
 }
 
-enum err wacert_check(const struct str *x5c, size_t n, int64_t alg, struct str data,
-                      struct str sig, struct str aaguid, X509_STORE *anchors, bool *attested)
+enum err wacert_check(const struct str *x5c, size_t n, int64_t alg, struct str data, struct str sig,
+                      struct str aaguid, X509_STORE *anchors, bool *attested)
 {
     X509 *leaf = cert_read(x5c[0]);
     EVP_PKEY *key = leaf ? X509_get0_pubkey(leaf) : NULL;

@@ -17,8 +17,7 @@ bool wakey_verify(EVP_PKEY *key, int64_t alg, struct str data, struct str sig);
 
 /* An attestation certificate: its key signed `data`, its form is that of WebAuthn 8.2.1 (with
  * aaguid .p NULL: only the key's, 8.6). *attested: its chain ends at an anchor. */
-enum err wacert_check(const struct str *x5c, size_t n, int64_t alg, struct str data,
-                      struct str sig, struct str aaguid, X509_STORE *anchors,
-                      bool *attested) MUST_CHECK;
+enum err wacert_check(const struct str *x5c, size_t n, int64_t alg, struct str data, struct str sig,
+                      struct str aaguid, X509_STORE *anchors, bool *attested) MUST_CHECK;
 
 #endif

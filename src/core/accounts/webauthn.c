@@ -173,9 +173,8 @@ static enum err packed_check(struct attestation *t, struct arena *a)
         return ERR_INVALID;
     struct str signed_data = joined(a, t->data.raw, t->client_hash);
     if (s.n_x5c == 0) /* self attestation: proves the key, and nothing of its maker */
-        return s.alg == t->key_alg && wakey_verify(t->key, s.alg, signed_data, s.sig)
-                   ? ERR_OK
-                   : ERR_INVALID;
+        return s.alg == t->key_alg && wakey_verify(t->key, s.alg, signed_data, s.sig) ? ERR_OK
+                                                                                      : ERR_INVALID;
     return wacert_check(s.x5c, s.n_x5c, s.alg, signed_data, s.sig, t->data.aaguid, t->anchors,
                         &t->attested);
 }

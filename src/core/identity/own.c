@@ -85,6 +85,18 @@ enum err identity_call_own_pivot(struct ctx *c, const json_t *args, json_t **out
     return ERR_OK;
 }
 
+/* Born the same day at the same place: names may be corrected, births are not. */
+static enum err same_person(struct ctx *c, struct str person, const json_t *claims)
+{
+    static const char *const facts[] = {"birthdate", "birthplace", "birthcountry"};
+    json_t *known;
+    enum err e = person_claims(c, person, &known);
+    for (size_t i = 0; i < COUNT_OF(facts) && e == ERR_OK; i++)
+        if (!str_eq(json_get_str(known, facts[i]), json_get_str(claims, facts[i])))
+            e = ERR_CONFLICT;
+    return e;
+}
+
 enum err identity_call_own_person(struct ctx *c, const json_t *args, json_t **out)
 {
     const char *why = "";
@@ -106,7 +118,10 @@ enum err identity_call_own_person(struct ctx *c, const json_t *args, json_t **ou
         return ERR_OK;
     }
     json_own(&c->pool, who.claims);
-    e = person_signed_in(c, &who);
+    if (json_get(args, "same_as"))
+        e = same_person(c, json_get_str(args, "same_as"), who.claims);
+    if (e == ERR_OK)
+        e = person_signed_in(c, &who);
     if (e == ERR_OK)
         json_object_set_new(*out, "person", jstr(who.person));
     return e;

@@ -28,6 +28,7 @@
   };
 
   for (const form of document.querySelectorAll('form[data-passkey]')) {
+    form.querySelector('[data-passkey-without]').hidden = true;
     form.addEventListener('submit', async (event) => {
       event.preventDefault();
       const fault = form.querySelector('[data-passkey-fault]');
