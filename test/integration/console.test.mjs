@@ -154,6 +154,7 @@ test('[F2.1.10] production keys are refused without a contract, and given once i
   assert.equal((await send(`${world.issuer}/api/v2/authorize?client_id=${production}&response_type=code`)).status, 400, 'a waiting client signs nobody in');
   // The body completes and submits, the data's body accepts.
   bodies.raiseLevel();
+  await until('the fund’s site is known', async () => (await send(`${bodies.fundUrl}/`)).status !== 421);
   const { town, fund } = await bodies.sides();
   const list = (await town('GET', '/api/contracts/requests')).json.items;
   const draft = list.find((r) => r.terms.client_id === production);
