@@ -50,7 +50,7 @@ struct ctx {
     char trace_id[33];
     struct fault fault;
     struct str fault_detail;
-    json_t *fault_extra; /* more members for the problem+json; the context lets go of it */
+    json_t *fault_extra;    /* more members for the problem+json; the context lets go of it */
     unsigned retry_after_s; /* 0: the status' own */
     struct str path_value[8];
     const char *page; /* set by ctx_page, drawn by the RENDER stage */

@@ -18,7 +18,7 @@ struct platform {
     const struct settings *settings;
     struct db *db;
     struct keys *keys;
-    struct keys *tls_keys; /* signs with TLS keys alone; in web */
+    struct keys *tls_keys;       /* signs with TLS keys alone; in web */
     struct journal *journal;     /* blocking client for handlers */
     const int *loop_journal_fds; /* one channel per loop, for the fast lane; NULL elsewhere */
     size_t n_loop_journal_fds;

@@ -40,8 +40,9 @@ struct settings {
     const char *passkey_anchors; /* folder of makers' certificates; read once: */
     struct str passkey_anchors_text;
     int64_t ping_seconds;
-    bool allow_inside; /* outgoing calls to loopback and private addresses */
-    bool demo;         /* the demonstration world is loaded and its processes run */
+    bool allow_inside;             /* outgoing calls to loopback and private addresses */
+    bool demo;                     /* the demonstration world is loaded and its processes run */
+    const char *sandbox_providers; /* "" all in the demonstration, none elsewhere */
     const char *brand_name;
     const char *brand_note;                                   /* shown on every page; "" none */
     const char *help_line;                                    /* whom to call */
@@ -55,7 +56,7 @@ struct settings {
     struct str mail_login_text;                           /* what is in the file */
     const char *civil_register; /* adapter of the civil register; "" none */
     bool civil_register_down_pass;
-    int64_t throttle_address, throttle_client;            /* requests a minute; 0: no limit */
+    int64_t throttle_address, throttle_client; /* requests a minute; 0: no limit */
     const char *log_level;
     int64_t session_idle_s, session_max_s;
     int64_t body_max;
@@ -64,6 +65,8 @@ struct settings {
 /* Fills every field; texts live in `a`. argc/argv: "--name=value" or "--name value" for any setting
  * of the table; the ones it took are removed from argv. ERR_INVALID logs which line or option. */
 enum err settings_load(struct arena *a, int *argc, char **argv, struct settings *out) MUST_CHECK;
+/* Keeps base_url in the data folder: commands that are not given one find the platform's there. */
+enum err settings_note_served(struct arena *a, const struct settings *s) MUST_CHECK;
 /* The documented file with every default, for packaging; the same as options, for --help. */
 void settings_print(void);
 void settings_print_options(void);
