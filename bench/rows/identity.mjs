@@ -7,6 +7,10 @@ import { Platform, processesOf, until } from '../../test/lib/platform.mjs';
 import { newClient, publish } from '../../test/lib/provider.mjs';
 import { send } from '../../test/lib/http.mjs';
 
+// What is durable must reach a disk: a folder in memory would not measure it.
+mkdirSync(join(root, 'build/bench-tmp'), { recursive: true });
+process.env.SOCLE_TEST_TMP ??= join(root, 'build/bench-tmp');
+
 const PEER = 'oidc-provider@8.8.1', PEERS = join(root, 'build/peers');
 const REDIRECT = 'https://client.example/cb';
 const basic = (id, secret) => Buffer.from(`${id}:${secret}`).toString('base64');

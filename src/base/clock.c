@@ -56,12 +56,33 @@ struct str clock_rfc3339(struct arena *a, int64_t at_ms, bool ms)
     return arena_printf(a, "%sZ", text);
 }
 
-/* Not strftime: its names follow the locale. */
+/* Neither strftime nor strptime: their names follow the locale. */
+static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                   "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+
+int64_t clock_http_date_read(struct str s)
+{
+    struct tm tm = {0};
+    char z[30], month[4], again[30];
+    if (s.n != 29)
+        return 0;
+    memcpy(z, s.p, 29);
+    z[29] = '\0';
+    if (sscanf(z + 3, ", %2d %3s %4d %2d:%2d:%2d GMT", &tm.tm_mday, month, &tm.tm_year, &tm.tm_hour,
+               &tm.tm_min, &tm.tm_sec) != 6)
+        return 0;
+    while (tm.tm_mon < 12 && strcmp(months[tm.tm_mon], month) != 0)
+        tm.tm_mon++;
+    tm.tm_year -= 1900;
+    int64_t at_ms = tm.tm_mon < 12 ? (int64_t)timegm(&tm) * 1000 : 0;
+    /* What is not written as we would write it is none: a 30 February, a wrong day of the week. */
+    clock_http_date(at_ms, again);
+    return strcmp(z, again) == 0 ? at_ms : 0;
+}
+
 void clock_http_date(int64_t at_ms, char out[30])
 {
     static const char days[7][4] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static const char months[12][4] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
     int rest;
     time_t t = seconds_of(at_ms, &rest);
     struct tm tm;

@@ -17,6 +17,8 @@ struct str clock_rfc3339(struct arena *a, int64_t at_ms, bool ms);
 
 /* "Tue, 24 Nov 2026 02:00:00 GMT" (RFC 9110 5.6.7) into a buffer of 30 bytes, NUL included. */
 void clock_http_date(int64_t at_ms, char out[30]);
+/* The same read, and no older form of it; 0: it is none. */
+int64_t clock_http_date_read(struct str s);
 
 /* In words for people, in Europe/Paris or the zone of TZ: "24 novembre 2026 à 03:00" or
  * "24 November 2026 at 03:00"; with_time false leaves the hour out. lang is "fr" or "en". */

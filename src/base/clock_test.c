@@ -41,6 +41,11 @@ static void machines_read_utc(void **state)
     assert_string_equal(date, "Tue, 24 Nov 2026 02:00:00 GMT");
     clock_http_date(784111777000, date); /* RFC 9110 5.6.7 */
     assert_string_equal(date, "Sun, 06 Nov 1994 08:49:37 GMT");
+    assert_int_equal(clock_http_date_read(str_from(date)), 784111777000);
+    assert_int_equal(clock_http_date_read(STR("Mon, 06 Nov 1994 08:49:37 GMT")), 0);
+    assert_int_equal(clock_http_date_read(STR("Sun, 31 Feb 1994 08:49:37 GMT")), 0);
+    assert_int_equal(clock_http_date_read(STR("Sun, 06 Nov 1994 08:49:37 CET")), 0);
+    assert_int_equal(clock_http_date_read(STR("")), 0);
 }
 
 static void people_read_their_own_time(void **state)

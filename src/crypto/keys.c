@@ -27,6 +27,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "crypto/digest.h"
+#include "crypto/jwe_key.h"
 #include "crypto/keystore.h"
 #include "crypto/seal.h"
 #include "crypto/tlsstore.h"
@@ -161,17 +162,32 @@ static enum err op_sign_tokens(struct door *d, const struct str *in, struct aren
     return ERR_OK;
 }
 
+/* Its keys are made when they are first asked for: most platforms never are. */
+static enum err decrypting_make(struct door *d, struct str purpose)
+{
+    const struct keystore_key *key;
+    enum err e = keystore_signer(d->vault->store, purpose, JOSE_ES256, &key);
+    return e ? e : keystore_signer(d->vault->store, purpose, JOSE_RS256, &key);
+}
+
 /* purpose -> JWKS */
 static enum err op_jwks(struct door *d, const struct str *in, struct arena *a, struct buf *out)
 {
     const struct keystore_key *key;
     enum jose_alg alg;
     size_t at = 0, n = 0;
+    bool decrypts = str_eq_z(in[0], "decrypt");
+    enum err e = decrypts ? decrypting_make(d, in[0]) : ERR_OK;
+    if (e)
+        return e;
     buf_add_z(out, "{\"keys\":[");
     for (; keystore_next(d->vault->store, in[0], &at, &alg, &key); n++) {
         struct str jwk = jwk_of_pkey(a, key->pkey);
-        buf_printf(out, "%s%.*s,\"kid\":\"%s\",\"alg\":\"%s\",\"use\":\"sig\"}", n ? "," : "",
-                   (int)jwk.n - 1, jwk.p, key->kid, jose_alg_name(alg));
+        const char *name = !decrypts
+                               ? jose_alg_name(alg)
+                               : jwe_alg_name(alg == JOSE_ES256 ? JWE_ECDH_ES : JWE_RSA_OAEP_256);
+        buf_printf(out, "%s%.*s,\"kid\":\"%s\",\"alg\":\"%s\",\"use\":\"%s\"}", n ? "," : "",
+                   (int)jwk.n - 1, jwk.p, key->kid, name, decrypts ? "enc" : "sig");
     }
     buf_add_z(out, "]}");
     return n ? ERR_OK : ERR_NOT_FOUND;
@@ -256,6 +272,58 @@ static enum err op_shared(struct door *d, const struct str *in, struct arena *a,
     return e;
 }
 
+/* The key of that kid, or the current one where none is named. */
+static enum err decrypting(struct door *d, enum jose_alg alg, struct str kid,
+                           const struct keystore_key **out)
+{
+    size_t at = 0;
+    enum jose_alg one;
+    if (!kid.n)
+        return keystore_signer(d->vault->store, STR("decrypt"), alg, out);
+    while (keystore_next(d->vault->store, STR("decrypt"), &at, &one, out))
+        if (one == alg && str_eq_z(kid, (*out)->kid))
+            return ERR_OK;
+    return ERR_NOT_FOUND;
+}
+
+static enum err agreed(const struct keystore_key *key, struct str point, struct str info,
+                       struct arena *a, uint8_t cek[JWE_CEK_LEN])
+{
+    json_t *o;
+    struct jwk *theirs;
+    if (point.n != JWE_POINT_LEN)
+        return ERR_INVALID;
+    struct str x = codec_to_base64url(a, point.p, JWE_POINT_LEN / 2);
+    struct str y = codec_to_base64url(a, point.p + JWE_POINT_LEN / 2, JWE_POINT_LEN / 2);
+    o = json_pack("{s:s,s:s,s:s,s:s}", "kty", "EC", "crv", "P-256", "x", x.p, "y", y.p);
+    enum err e = jwk_read(o, &theirs); /* a point off the curve is refused here */
+    json_decref(o);
+    if (e)
+        return e;
+    e = jwe_agree(key->pkey, theirs->pkey, info, cek);
+    jwk_free(theirs);
+    return e;
+}
+
+/* alg, kid, wrapped key or point, party info -> content key */
+static enum err op_cek(struct door *d, const struct str *in, struct arena *a, struct buf *out)
+{
+    const struct keystore_key *key;
+    enum jwe_alg alg;
+    uint8_t cek[JWE_CEK_LEN];
+    enum err e = jwe_alg_from_name(in[0], &alg);
+    if (!e)
+        e = decrypting(d, alg == JWE_ECDH_ES ? JOSE_ES256 : JOSE_RS256, in[1], &key);
+    if (!e && alg == JWE_ECDH_ES)
+        e = agreed(key, in[2], in[3], a, cek);
+    else if (!e)
+        jwe_unwrap_rsa(key->pkey, in[2], cek);
+    if (!e)
+        buf_add(out, cek, sizeof cek);
+    mem_wipe(cek, sizeof cek);
+    return e;
+}
+
 /* purpose -> */
 static enum err op_rotate(struct door *d, const struct str *in, struct arena *a, struct buf *out)
 {
@@ -326,6 +394,7 @@ enum keys_op {
     OP_ROTATE,
     OP_PAIRWISE_V1,
     OP_SIGN_TOKENS,
+    OP_CEK,
     OP_TLS_HAS,
     OP_TLS_SIGN,
     OP_TLS_CERTIFY,
@@ -349,6 +418,7 @@ static const struct operation {
     {OP_SHARED, "shared", op_shared, 1, DOOR_LOCAL | DOOR_WEB},
     {OP_ROTATE, "rotate", op_rotate, 1, DOOR_LOCAL},
     {OP_SIGN_TOKENS, "sign_tokens", op_sign_tokens, 7, DOOR_LOCAL | DOOR_WEB},
+    {OP_CEK, "cek", op_cek, 4, DOOR_LOCAL | DOOR_WEB},
     {OP_PAIRWISE_V1, "pairwise_v1", op_pairwise_v1, 1, DOOR_LOCAL | DOOR_WEB},
     {OP_TLS_HAS, "tls_has", op_tls_has, 1, DOOR_LOCAL | DOOR_TLS},
     {OP_TLS_SIGN, "tls_sign", op_tls_sign, 4, DOOR_LOCAL | DOOR_TLS},
@@ -619,6 +689,21 @@ enum err keys_unwrap(struct keys *k, const char *name, struct str context, struc
 {
     struct str in[] = {str_from(name), context, wrapped};
     return ask(k, OP_UNWRAP, in, 3, a, plain);
+}
+
+enum err keys_jwe_open(struct keys *k, struct str compact, struct arena *a, struct str *plain)
+{
+    struct jwe j;
+    uint8_t cek[JWE_CEK_LEN];
+    enum err e = jwe_split(a, compact, &j);
+    if (e)
+        return e;
+    struct str in[] = {str_from(jwe_alg_name(j.alg)), j.kid, j.encrypted_key, j.party_info};
+    e = ask_32(k, OP_CEK, in, COUNT_OF(in), cek);
+    if (!e)
+        e = jwe_open(a, &j, cek, plain);
+    mem_wipe(cek, sizeof cek);
+    return e;
 }
 
 enum err keys_shared_secret(struct keys *k, const char *name, uint8_t out[32])

@@ -6,6 +6,7 @@
  *   "journal"    Ed25519: checkpoints of this node
  *   "witness"    Ed25519: cosignatures of other logs' checkpoints; made at its first use
  *   "client"     ES256: this platform as a client elsewhere (private_key_jwt)
+ *   "decrypt"    P-256 and RSA, for what is encrypted to this platform; made when first asked for
  *   "message"    ES256: HTTP messages of this platform (RFC 9421)
  * Secrets, never leaving the process: MAC keys "pairwise", "blind", "client_secret"; wrapping key
  * "subject". Secrets handed to web at its start: "token-seal", "cookie" (shared by nodes).
@@ -87,6 +88,10 @@ enum err keys_wrap(struct keys *k, const char *name, struct str context, struct 
                    struct arena *a, struct str *wrapped) MUST_CHECK;
 enum err keys_unwrap(struct keys *k, const char *name, struct str context, struct str wrapped,
                      struct arena *a, struct str *plain) MUST_CHECK;
+/* A JWE (crypto/jwe.h) for a key of "decrypt". ERR_INVALID, ERR_LIMIT: no JWE of ours;
+ * ERR_NOT_FOUND: for a key that is not there; ERR_CORRUPT: altered, or for another key. */
+enum err keys_jwe_open(struct keys *k, struct str compact, struct arena *a,
+                       struct str *plain) MUST_CHECK;
 /* "token-seal" or "cookie". */
 enum err keys_shared_secret(struct keys *k, const char *name, uint8_t out[32]) MUST_CHECK;
 /* --- TLS keys (tlskey.h): over the channel labelled "keys.tls", which may do nothing else --------

@@ -33,6 +33,9 @@ static const struct kind {
     {"journal", JOSE_EDDSA, "journal.ed25519", true, false},
     {"witness", JOSE_EDDSA, "witness.ed25519", false, false},
     {"client", JOSE_ES256, "client.es256", true, true},
+    /* What others encrypt for us: ECDH-ES and RSA-OAEP-256, by the type of key. */
+    {"decrypt", JOSE_ES256, "decrypt.p256", false, true},
+    {"decrypt", JOSE_RS256, "decrypt.rsa", false, true},
     {"message", JOSE_ES256, "message.es256", true, true},
 };
 static const char *const slot_suffix[SLOT_COUNT] = {".pem", ".next.pem", ".old.pem"};

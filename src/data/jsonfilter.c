@@ -1,7 +1,7 @@
 /* The filter sits in the gateway's fast lane: one pass over the bytes, nothing allocated, nothing
  * built. Each byte is checked whether it is kept or not, because a document that two readers
  * understand in two ways is how data leave through a filter. */
-#include "data/jsonfilter.h"
+#include "data/jsonfilter_inner.h"
 
 #include <endian.h>
 #include <stdlib.h>
@@ -209,50 +209,14 @@ static at value_end(at p, at end, unsigned depth)
     }
 }
 
-/* --- the allow list: a tree of names ---------------------------------------------------------- */
-
-struct node {
-    uint64_t lengths;           /* bit n: a child's name has n bytes, modulo 64 */
-    uint16_t first, count;      /* children, one behind the other */
-    int16_t path;               /* allowed with all below; -1: on the way */
-    uint16_t n;                 /* the name's length */
-    struct json_filter_ask ask; /* of a leaf: what is answered in place of its value */
-    uint64_t head;              /* its first bytes */
-    const char *name;
-};
-struct json_filter {
-    struct node *nodes; /* the first is the root */
-    size_t n;
-    bool asks;   /* some leaf answers a question: answers may be longer than what was there */
-    char *names; /* all paths, one behind the other */
-};
-
-static uint64_t head_of(const char *p, size_t n)
-{
-    uint64_t head = 0;
-    memcpy(&head, p, n < 8 ? n : 8);
-    return head;
-}
-
-static const struct node *child_find(const struct json_filter *f, const struct node *parent,
-                                     const char *name, size_t n)
-{
-    if (!(parent->lengths >> (n & 63) & 1))
-        return NULL;
-    uint64_t head = head_of(name, n);
-    const struct node *c = &f->nodes[parent->first], *last = c + parent->count;
-    for (; c < last; c++)
-        if (c->head == head && c->n == n && (n <= 8 || memcmp(c->name + 8, name + 8, n - 8) == 0))
-            return c;
-    return NULL;
-}
+/* --- the allow list --------------------------------------------------------------------------- */
 
 /* --- questions in place of values ----------------------------------------------------------------
  */
 
 /* A JSON number and nothing else. Bounds and values are compared as doubles: a threshold is a round
  * figure, and an error of the last digit of 15 tells nobody the value. */
-static bool number_read(struct str s, double *out)
+bool field_number(struct str s, double *out)
 {
     char text[JSON_FILTER_BOUND + 1];
     at p = (at)s.p;
@@ -279,7 +243,7 @@ enum err json_filter_ask_read(struct str text, struct str *path, struct json_fil
             ask->op = least >= 0 ? JSON_ASK_LEAST : JSON_ASK_MOST;
             ask->bound_text = str_after(text, (size_t)op + 2);
             *path = str_sub(text, 0, (size_t)op);
-            if (!number_read(ask->bound_text, &ask->bound))
+            if (!field_number(ask->bound_text, &ask->bound))
                 return ERR_INVALID;
         }
     }
@@ -306,7 +270,7 @@ static struct str answer(const struct json_filter_ask *ask, struct str v)
     bool yes;
     if (ask->op == JSON_ASK_IS)
         yes = value_says_yes(v);
-    else if (!number_read(v, &number))
+    else if (!field_number(v, &number))
         return STR_NONE;
     else
         yes = ask->op == JSON_ASK_LEAST ? number >= ask->bound : number <= ask->bound;
@@ -338,7 +302,7 @@ struct climber {
  * behind the other because all of one node are added before any other's. */
 static enum err children_add(struct json_filter *f, uint16_t parent, struct climber *c, size_t n)
 {
-    struct node *up = &f->nodes[parent];
+    struct field_node *up = &f->nodes[parent];
     up->first = (uint16_t)f->n;
     for (size_t i = 0; i < n; i++) {
         struct str name;
@@ -347,11 +311,13 @@ static enum err children_add(struct json_filter *f, uint16_t parent, struct clim
         enum err e = segment(&c[i].rest, &name);
         if (e != ERR_OK)
             return e;
-        const struct node *known = child_find(f, up, name.p, name.n);
+        const struct field_node *known = field_child(f, up, name.p, name.n);
         uint16_t here = known ? (uint16_t)(known - f->nodes) : (uint16_t)f->n++;
         if (!known) {
-            f->nodes[here] = (struct node){
-                .path = -1, .n = (uint16_t)name.n, .name = name.p, .head = head_of(name.p, name.n)};
+            f->nodes[here] = (struct field_node){.path = -1,
+                                                 .n = (uint16_t)name.n,
+                                                 .name = name.p,
+                                                 .head = field_head(name.p, name.n)};
             up->count++;
             up->lengths |= (uint64_t)1 << (name.n & 63);
         }
@@ -397,7 +363,7 @@ enum err json_filter_new(const struct str *paths, size_t n, struct json_filter *
     for (size_t i = 0; i < n; i++)
         bytes += paths[i].n;
     struct json_filter *f = calloc(1, sizeof *f);
-    struct node *nodes = calloc(NODES_MAX, sizeof *nodes);
+    struct field_node *nodes = calloc(NODES_MAX, sizeof *nodes);
     char *names = malloc(bytes), *to = names;
     if (!f || !nodes || !names)
         abort();
@@ -472,7 +438,8 @@ static size_t utf8_put(uint32_t code, char out[4])
 }
 
 /* The child a name with escapes stands for. The name has been found well-formed. */
-static const struct node *escaped_find(const struct run *r, const struct node *n, at p, at end)
+static const struct field_node *escaped_find(const struct run *r, const struct field_node *n, at p,
+                                             at end)
 {
     char name[JSON_FILTER_NAME + 4];
     size_t len = 0;
@@ -485,14 +452,14 @@ static const struct node *escaped_find(const struct run *r, const struct node *n
         p = escape_end(p + 1, end, &code);
         len += utf8_put(code, name + len);
     }
-    return p == end ? child_find(r->f, n, name, len) : NULL;
+    return p == end ? field_child(r->f, n, name, len) : NULL;
 }
 
-static at value_filter(struct run *r, at p, const struct node *n, unsigned depth, bool *kept);
+static at value_filter(struct run *r, at p, const struct field_node *n, unsigned depth, bool *kept);
 
 /* One member of an object on the way: `p` is where its name must begin. */
-static at member_filter(struct run *r, at p, const struct node *n, unsigned depth, uint64_t *had,
-                        bool *first)
+static at member_filter(struct run *r, at p, const struct field_node *n, unsigned depth,
+                        uint64_t *had, bool *first)
 {
     bool escaped = false, kept = true;
     at name = p;
@@ -503,9 +470,9 @@ static at member_filter(struct run *r, at p, const struct node *n, unsigned dept
     if (p == r->end || *p != ':')
         return NULL;
     p = spaces(p + 1, r->end);
-    const struct node *c =
+    const struct field_node *c =
         escaped ? escaped_find(r, n, name + 1, name_ends - 1)
-                : child_find(r->f, n, (const char *)name + 1, (size_t)(name_ends - name) - 2);
+                : field_child(r->f, n, (const char *)name + 1, (size_t)(name_ends - name) - 2);
     if (!c)
         return value_end(p, r->end, depth);
     uint64_t bit = (uint64_t)1 << (c - &r->f->nodes[n->first]);
@@ -540,7 +507,7 @@ static at member_filter(struct run *r, at p, const struct node *n, unsigned dept
 }
 
 /* p is behind the bracket. */
-static at object_filter(struct run *r, at p, const struct node *n, unsigned depth)
+static at object_filter(struct run *r, at p, const struct field_node *n, unsigned depth)
 {
     uint64_t had = 0;
     bool first = true;
@@ -561,7 +528,7 @@ static at object_filter(struct run *r, at p, const struct node *n, unsigned dept
     return p + 1;
 }
 
-static at array_filter(struct run *r, at p, const struct node *n, unsigned depth)
+static at array_filter(struct run *r, at p, const struct field_node *n, unsigned depth)
 {
     bool first = true;
     put_char(r, '[');
@@ -590,7 +557,7 @@ static at array_filter(struct run *r, at p, const struct node *n, unsigned depth
 }
 
 /* A value on the way to allowed paths. */
-static at value_filter(struct run *r, at p, const struct node *n, unsigned depth, bool *kept)
+static at value_filter(struct run *r, at p, const struct field_node *n, unsigned depth, bool *kept)
 {
     *kept = p < r->end && (*p == '{' || *p == '[');
     if (!*kept)

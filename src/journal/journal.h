@@ -114,6 +114,8 @@ void journal_field_salt(const uint8_t entry_salt[JOURNAL_SALT_LEN], struct str n
                         uint8_t out[JOURNAL_SALT_LEN]);
 void journal_field_commitment(const uint8_t field_salt[JOURNAL_SALT_LEN], struct str name,
                               struct str value, char out[JOURNAL_COMMITMENT_LEN + 1]);
+/* The leaf's hash (RFC 6962 2.1) in base64url: what a receipt holds. */
+void journal_leaf_commitment(struct str leaf, char out[JOURNAL_COMMITMENT_LEN + 1]);
 
 /* ---- reading (any process, read only) -----------------------------------------------------------
  */

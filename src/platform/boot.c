@@ -494,7 +494,8 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
     bool open = sockets_open(&a, s, sockets);
     int syslog_fd = open ? listen_syslog(&a, s->syslog_listen, true) : -1;
     int syslog_tls_fd = open ? listen_syslog(&a, s->syslog_tls_listen, false) : -1;
-    if (!open || syslog_fd == -1 || syslog_tls_fd == -1 || !prepare(s, hooks)) {
+    if (!open || syslog_fd == -1 || syslog_tls_fd == -1 || !prepare(s, hooks) ||
+        settings_note_served(&a, s) != ERR_OK) {
         arena_free(&a);
         return 1;
     }

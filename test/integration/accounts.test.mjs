@@ -39,7 +39,7 @@ const h1 = (p) => words(/<h1\b[^>]*>([\s\S]*?)<\/h1>/.exec(p.page.text)?.[1] ?? 
 const at = (p, key) => h1(p) === words(T(key, p.lang));
 const codeOf = (p) => /<code>([A-Z]{3}-[0-9]{3}-[A-Z]+)<\/code>/.exec(p.page.text)?.[1];
 // The first letter to an address that came since `from` were there, and that says something.
-const letterTo = (address, { from = 0, says = /./ } = {}) => until(`a letter to ${address}`, () => sink.mails.slice(from).find((m) => m.to.some((t) => t.includes(address)) && says.test(m.text)), { timeoutMs: 20000 });
+const letterTo = (address, { from = 0, says = /code pour[^\d]*\d{8}/ } = {}) => until(`a letter to ${address}`, () => sink.mails.slice(from).find((m) => m.to.some((t) => t.includes(address)) && says.test(m.text)), { timeoutMs: 20000 });
 const codeIn = (mail) => /\b(\d{8})\b/.exec(mail.text)[1];
 let n = 0;
 const address = () => `essai${++n}.${randomBytes(4).toString('hex')}@exemple.fr`;
@@ -83,7 +83,7 @@ async function open(email, { p = new Client(), password = PASSWORD, acr } = {}) 
   const from = sink.mails.length;
   await p.press(T('register.button'), { email, password });
   assert.ok(at(p, 'confirm.title'), p.text.slice(0, 400));
-  await p.press(T('confirm.button'), { code: codeIn(await letterTo(email, { from })) });
+  await p.press(T('confirm.button'), { code: codeIn(await letterTo(email, { from, says: /\b\d{8}\b/ })) });
   return p;
 }
 

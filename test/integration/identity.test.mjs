@@ -277,6 +277,7 @@ const forgeries = {
   'wrong nonce (replayed token)': [{ claims: { nonce: 'abc' } }, 'IDT-502-PROVIDER'],
   'no nonce': [{ claims: { nonce: undefined } }, 'IDT-502-PROVIDER'],
   'no sub': [{ claims: { sub: undefined } }, 'IDT-502-PROVIDER'],
+  'at_hash of another access token': [{ claims: { at_hash: 'AAAAAAAAAAAAAAAAAAAAAA' } }, 'IDT-502-PROVIDER'],
   'another sub at userinfo': [{ userinfo: { sub: 'somebody-else' } }, 'IDT-502-PROVIDER'],
   'a lower level than asked': [{ claims: { acr: 'eidas0' } }, 'IDT-403-LEVEL'],
   'no level at all': [{ claims: { acr: undefined } }, 'IDT-403-LEVEL'],
@@ -592,6 +593,20 @@ test('[2.1.1] the sub is the one that FranceConnect’s formula gives', async ()
     const hash = sha(`${p.given_name}${p.family_name}${p.birthdate}${p.gender}${place}${p.birthcountry}`, 'base64');
     assert.equal(t.claims.sub, `${sha(`${strict.client_id}${hash}${secret}`, 'hex')}v1`);
   }
+});
+
+test('[M005] two identity providers, three services: one pivot everywhere, another sub at each', async () => {
+  const services = [client, addClient('Service de M005'), addClient('Autre service de M005')], seen = [];
+  for (const provider of ['un', 'deux'])
+    for (const k of services) {
+      const t = await signIn({ k, provider, extra: { scope: 'openid identite_pivot' } });
+      const info = (await send(`${platform.base}/api/v2/userinfo`, { headers: { authorization: `Bearer ${t.access_token}` } })).json;
+      const { sub, ...pivot } = info;
+      seen.push({ k: k.client_id, sub, pivot });
+    }
+  for (const s of seen) assert.deepEqual(s.pivot, seen[0].pivot, 'the pivot is stable');
+  for (const k of services) assert.equal(new Set(seen.filter((s) => s.k === k.client_id).map((s) => s.sub)).size, 1, 'by either provider the same person');
+  assert.equal(new Set(seen.map((s) => s.sub)).size, 3, 'no two services can match their files');
 });
 
 test('agents: a public name, their employer, no page to agree on; never a citizen’s session', async () => {

@@ -12,7 +12,7 @@ import { Platform, until } from '../lib/platform.mjs';
 import { Client, forms, links, localFetch, send } from '../lib/http.mjs';
 import { World, call, openProcedure, tokensFor, walkSignIn } from '../lib/story.mjs';
 import { text } from '../lib/text.mjs';
-import { Upstream, people } from '../lib/upstream.mjs';
+import { Upstream, people, sealFor } from '../lib/upstream.mjs';
 
 const b64 = (v) => Buffer.from(v).toString('base64url');
 const json = (v) => b64(JSON.stringify(v));
@@ -470,6 +470,8 @@ class Mannered extends Upstream {
     return super.authorize(q, rs);
   }
   token(q, rq, json) { return rq.headers.authorization ? json({ error: 'invalid_client' }, 401) : super.token(q, rq, json); }
+  // FranceConnect+ encrypts for the key that its client publishes.
+  async sealed(jws) { return this.readers ? sealFor(this.readers, jws) : jws; }
 }
 
 test('[M005] presets: FranceConnect, FranceConnect+ and ProConnect need their address, a client id and a secret', async () => {
@@ -478,7 +480,7 @@ test('[M005] presets: FranceConnect, FranceConnect+ and ProConnect need their ad
   const cases = [['franceconnect', 'franceconnect', 'eidas1', people.camille, fc, []], ['franceconnect+', 'franceconnect-plus', 'eidas2', people.camille, fc, []], ['proconnect', 'proconnect', 'eidas1', agent, pc, ['--realm', 'agents']]];
   for (const [i, [preset, id, acr, person, names, args]] of cases.entries()) {
     const port = platform.ownPort(2 + i);
-    const peer = await Mannered.start(port, { issuer: `http://127.0.0.1:${port}/api/v2`, signedUserinfo: true, pkce: false, person, names });
+    const peer = await Mannered.start(port, { issuer: `http://127.0.0.1:${port}/api/v2`, signedUserinfo: true, pkce: false, person, names, readers: preset === 'franceconnect+' ? `${world.issuer}/api/v2/client/jwks` : null });
     try {
       platform.must(['provider', 'add', '--preset', preset, '--client-id', peer.client, '--secret-stdin', '--url', `http://127.0.0.1:${port}`], { input: `${peer.secret}\n` });
       const k = addClient(`Service derrière ${preset}`, args);

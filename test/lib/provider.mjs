@@ -8,7 +8,17 @@ export const document = {
 };
 const json = (body, more = '') => `HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: ${Buffer.byteLength(body)}\r\n${more}\r\n${body}`;
 
+const xml = (body, type = 'application/xml') => `HTTP/1.1 200 OK\r\nContent-Type: ${type}\r\nContent-Length: ${Buffer.byteLength(body)}\r\n\r\n${body}`;
+const xmlDocument = '<?xml version="1.0" encoding="UTF-8"?><reponse trace="ne-doit-pas-sortir"><!-- ne-doit-pas-sortir --><dossier><numero>D-1</numero><secret>ne-doit-pas-sortir</secret><personnes id="ne-doit-pas-sortir"><nom>MARTIN</nom><age>41</age></personnes><personnes><nom>BENALI</nom><age>39</age></personnes></dossier><total>2</total></reponse>';
+
 const behaviours = {
+  '/pause-date': (s) => s.write(`HTTP/1.1 429 Slow\r\nRetry-After: ${new Date(Date.now() + 120000).toUTCString()}\r\nContent-Length: 0\r\n\r\n`),
+  '/held': (s) => { Provider.release = () => s.write(json(JSON.stringify(document))); },
+  '/xml': (s) => s.write(xml(xmlDocument, 'application/xml; charset=UTF-8')),
+  '/xml-latin': (s) => s.write(xml(xmlDocument, 'text/xml; charset=ISO-8859-1')),
+  '/xml-doctype': (s) => s.write(xml('<!DOCTYPE r [<!ENTITY e "ne-doit-pas-sortir">]><r><total>&e;</total></r>')),
+  '/xml-cut': (s) => s.write(xml('<r><total>2</total><dossier><numero>ne-doit-pas-sortir</numero>')),
+  '/switch': (s) => s.write('HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\nne-doit-pas-sortir'),
   '/ok': (s) => s.write(json(JSON.stringify(document))),
   '/empty': (s) => s.write(json('{}')),
   '/hang': () => {},

@@ -2,6 +2,8 @@
 // break it. Nobody is asked for a password: `person` is who signs in.
 import { createHash, createHmac, generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { createServer } from 'node:http';
+import { CompactEncrypt, importJWK } from 'jose';
+import { send } from './http.mjs';
 import { sleep } from './platform.mjs';
 
 const b64 = (v) => Buffer.from(v).toString('base64url');
@@ -23,6 +25,12 @@ export const newKey = (alg, kid) => {
   const pair = alg === 'RS256' ? generateKeyPairSync('rsa', { modulusLength: 2048 }) : generateKeyPairSync('ec', { namedCurve: 'P-256' });
   return { alg, kid, ...pair, jwk: { ...pair.publicKey.export({ format: 'jwk' }), kid, alg, use: 'sig' } };
 };
+
+// Encrypted for whoever publishes keys there, as FranceConnect+ does.
+export async function sealFor(url, jws, alg = 'ECDH-ES') {
+  const jwk = (await send(url)).json.keys.find((k) => k.use === 'enc' && k.alg === alg);
+  return new CompactEncrypt(new TextEncoder().encode(jws)).setProtectedHeader({ alg, enc: 'A256GCM', kid: jwk.kid, cty: 'JWT' }).encrypt(await importJWK(jwk, alg));
+}
 
 export class Upstream {
   static async start(port, options = {}) {
@@ -79,7 +87,9 @@ export class Upstream {
     rs.end();
   }
 
-  token(q, rq, json) {
+  sealed(jws) { return jws; }
+
+  async token(q, rq, json) {
     const code = this.codes.get(q.code);
     this.codes.delete(q.code);
     const [id, secret] = Buffer.from((rq.headers.authorization ?? '').slice(6), 'base64').toString().split(':').map(decodeURIComponent);
@@ -93,16 +103,16 @@ export class Upstream {
     const claims = { iss: this.issuer, aud: this.client, sub: code.person.sub, iat: now, exp: now + 60, nonce: code.nonce, acr: this.acr ?? code.acr_values, amr: ['pwd'], ...this.break.claims };
     for (const k of Object.keys(claims)) if (claims[k] === undefined) delete claims[k];
     const id_token = this.break.idToken?.(claims, this) ?? jws(claims, key.privateKey, { alg: key.alg, kid: key.kid, typ: 'JWT' });
-    json({ access_token: token, token_type: 'Bearer', expires_in: 60, id_token });
+    json({ access_token: token, token_type: 'Bearer', expires_in: 60, id_token: await this.sealed(id_token) });
   }
 
-  userinfo(rq, json) {
+  async userinfo(rq, json) {
     const person = this.tokens.get((rq.headers.authorization ?? '').slice(7));
     if (!person) return json({ error: 'invalid_token' }, 401);
     const info = { ...person, ...this.break.userinfo };
     if (!this.signedUserinfo) return json(info);
     const key = this.break.userinfoKey ?? this.keys.at(-1), now = Math.floor(Date.now() / 1000);
-    json(jws({ iss: this.issuer, aud: this.client, iat: now, exp: now + 60, ...info }, key.privateKey, { alg: key.alg, kid: key.kid }), 200, 'application/jwt');
+    json(await this.sealed(jws({ iss: this.issuer, aud: this.client, iat: now, exp: now + 60, ...info }, key.privateKey, { alg: key.alg, kid: key.kid })), 200, 'application/jwt');
   }
 
   async slow(ms, then) { await sleep(ms); return then(); }

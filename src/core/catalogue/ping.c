@@ -39,16 +39,6 @@ struct ping_round {
 
 /* ---- asking -------------------------------------------------------------------------------------
  */
-static int64_t http_date_ms(struct str s)
-{
-    struct tm tm = {0};
-    char z[40] = {0};
-    if (s.n < 20 || s.n >= sizeof z)
-        return 0;
-    memcpy(z, s.p, s.n);
-    return strptime(z, "%a, %d %b %Y %H:%M:%S GMT", &tm) ? (int64_t)timegm(&tm) * 1000 : 0;
-}
-
 static void ask(const struct platform *pf, struct ping *p)
 {
     struct arena a;
@@ -65,7 +55,8 @@ static void ask(const struct platform *pf, struct ping *p)
     p->status = e == ERR_OK ? answer.status : 0;
     p->up = answered && (p->strict ? e == ERR_LIMIT || p->status / 100 == 2 : p->status < 500);
     p->took_ms = clock_mono_ms() - began_ms;
-    p->modified_ms = e == ERR_OK ? http_date_ms(client_header(&answer, "Last-Modified")) : 0;
+    p->modified_ms =
+        e == ERR_OK ? clock_http_date_read(client_header(&answer, "Last-Modified")) : 0;
     arena_free(&a);
 }
 

@@ -44,7 +44,6 @@ struct gateway {
     uint64_t view_version;
     struct deny_list deny;
     struct token_cache tokens;
-    struct dpop_seen proofs;
     char message_kid[44]; /* of the key that signs answers */
     struct map quotas;
     struct map healths; /* "api/version" -> struct health */
@@ -104,6 +103,7 @@ struct gw_call {
     struct upstream_call *up;
     bool up_ended, up_paused;
     enum call_answer answer;
+    bool xml; /* it is filtered as XML */
     int status;
     int64_t length; /* of the provider's body; -1 unknown */
     char content_type[128];

@@ -5,6 +5,8 @@
 static const struct entreprise_error table[GW_CODE_COUNT] = {
     [GW_PATH] = {"00301", "Chemin non valide",
                  "Le chemin ou les paramètres ne sont pas acceptables.", NULL},
+    [GW_UPGRADE] = {"00302", "Changement de protocole refusé",
+                    "La passerelle ne passe à aucun autre protocole.", NULL},
     [GW_PURPOSE] = {"00201", "Paramètre obligatoire manquant",
                     "Les paramètres context, object et recipient sont obligatoires.", "context"},
     [GW_TOKEN_MISSING] = {"00101", "Jeton absent", "Votre jeton n’est pas renseigné.", NULL},

@@ -8,6 +8,8 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
                  "Behind the API's version, a path has no empty or dot segment and no encoded "
                  "slash, backslash, dot or NUL.",
                  NULL, 0},
+    [GW_UPGRADE] = {"EXC-400-UPGRADE", 400, "The gateway changes to no other protocol",
+                    "No contract opens one: send the request without the header Upgrade.", NULL, 0},
     [GW_PURPOSE] = {"EXC-400-PURPOSE", 400, "The purpose of the call is missing",
                     "This contract requires the parameters context, object and recipient (in the "
                     "query, or as headers Socle-Context, Socle-Object and Socle-Recipient).",
@@ -69,7 +71,7 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
                      "Its answer was an error or could not be read. Nothing was delivered.", NULL,
                      0},
     [GW_PROVIDER_FORM] = {"EXC-502-FORM", 502, "The provider's answer is not what was agreed",
-                          "It is not a JSON document that the contract's fields can be taken "
+                          "It is not a document that the contract's fields can be taken "
                           "from. Nothing was delivered.",
                           NULL, 0},
     [GW_STALE] = {"EXC-503-STALE", 503, "The gateway could not confirm its configuration",

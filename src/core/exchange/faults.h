@@ -8,6 +8,7 @@
 enum gw_code {
     GW_OK,
     GW_PATH,          /* 400 */
+    GW_UPGRADE,       /* 400: another protocol is asked for */
     GW_PURPOSE,       /* 400: context, object or recipient missing */
     GW_TOKEN_MISSING, /* 401 */
     GW_TOKEN_INVALID,

@@ -16,7 +16,6 @@
 
 enum {
     TOKENS_MAX = 4096,
-    PROOFS_MAX = 1 << 19, /* in one life of a proof: 7,500 a second of a loop */
     STALE_MS = 1000,
     VERIFIES_PER_SECOND = 5000, /* of a loop: a third of its time */
     FAILURES_PER_SECOND = 20,   /* of an address */
@@ -101,7 +100,6 @@ void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
     g->lane = record_lane_new(pf, l, index);
     g->upstreams = upstreams_new(l, 256);
     token_cache_init(&g->tokens, TOKENS_MAX);
-    dpop_seen_init(&g->proofs, PROOFS_MAX);
     deny_init(&g->deny);
     map_init(&g->quotas);
     map_init(&g->healths);
@@ -402,6 +400,8 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
     c->view->refs++;
 
     /* METHOD, PURPOSE, QUOTA */
+    if (h->upgrade)
+        return GW_UPGRADE;
     if (!(c->route->methods & 1u << h->method))
         return GW_METHOD;
     code = purpose_read(c);

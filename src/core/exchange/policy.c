@@ -107,7 +107,7 @@ static bool breaker_read(const json_t *v, struct exchange_policy *out)
 const char *policy_read(const json_t *v, struct arena *a, struct exchange_policy *out)
 {
     static const char *const known[] = {"answer_ms", "retries",     "breaker", "errors",
-                                        "sample",    "credentials", NULL};
+                                        "sample",    "credentials", "answers", NULL};
     unsigned ms;
     struct str errors = json_get_str(v, "errors");
     *out = (struct exchange_policy){0};
@@ -124,6 +124,10 @@ const char *policy_read(const json_t *v, struct arena *a, struct exchange_policy
         return "gateway.breaker";
     if (!credential_read(json_get(v, "credentials"), a, out))
         return "gateway.credentials";
+    struct str answers = json_get_str(v, "answers");
+    out->xml = str_eq_z(answers, "xml");
+    if (json_get(v, "answers") && !out->xml && !str_eq_z(answers, "json"))
+        return "gateway.answers";
     out->entreprise_errors = str_eq(errors, STR("api-entreprise"));
     if (json_get(v, "errors") && !out->entreprise_errors && !str_eq(errors, STR("problem")))
         return "gateway.errors";

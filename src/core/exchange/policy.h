@@ -18,6 +18,7 @@ struct exchange_policy {
     int answer_ms;
     unsigned retries, sample;
     bool entreprise_errors;
+    bool xml; /* answers may be XML, and are filtered as such */
     struct {
         unsigned calls, percent, slow_ms, open_s;
     } breaker; /* calls 0: none */

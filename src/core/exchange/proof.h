@@ -8,4 +8,8 @@
 enum gw_code token_possessed(struct gateway *g, struct fast *x, struct token *t, bool dpop,
                              int64_t now_ms) MUST_CHECK;
 
+/* What serves once, on whichever loop of this process it comes: a proof's identity, a signature's
+ * hash. ERR_EXISTS: it was used; ERR_LIMIT: too many at once. */
+enum err proof_once(uint64_t proof, int64_t mono_ms) MUST_CHECK;
+
 #endif

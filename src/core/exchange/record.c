@@ -146,6 +146,7 @@ enum err record_decision(struct record_lane *r, const struct record_call *c,
         return ERR_LIMIT;
     rec.id = str_of(t->id, ID_LEN);
     rec.leaf = buf_str(&r->leaf);
+    journal_leaf_commitment(rec.leaf, t->commitment);
     if (c->token->has_subject) {
         rec.subject = c->token->person;
         rec.side = side_make(r, c, t, NULL);

@@ -33,6 +33,7 @@ struct record_call {
 /* The identity of a decision: what its outcome refers to. */
 struct record_ticket {
     char id[ID_LEN + 1];
+    char commitment[JOURNAL_COMMITMENT_LEN + 1]; /* leaf's hash: docs/formats/receipt.md */
     uint8_t salt[JOURNAL_SALT_LEN];
 };
 

@@ -12,6 +12,7 @@
 #include "core/exchange/sample.h"
 #include "core/exchange/signature.h"
 #include "core/exchange/stages.h"
+#include "data/xmlfilter.h"
 
 enum {
     JOURNAL_WAIT_MS = 2000,
@@ -30,6 +31,26 @@ static void on_body(struct fast *x, struct str piece, bool last);
 static void on_drain(struct fast *x);
 static void on_close(struct fast *x);
 static const struct fast_ops fast_ops = {on_body, on_drain, on_close};
+
+/* In UTF-8, said or not: another charset would make two readers see two documents. */
+static bool is_xml(struct str type)
+{
+    struct str rest = type, t, part;
+    if (!str_split(&rest, ';', &t))
+        return false;
+    t = str_trim(t);
+    if (!str_eq_nocase(t, STR("application/xml")) && !str_eq_nocase(t, STR("text/xml")) &&
+        !(t.n > 4 && str_eq_nocase(str_after(t, t.n - 4), STR("+xml"))))
+        return false;
+    while (rest.n && str_split(&rest, ';', &part)) {
+        part = str_trim(part);
+        if (str_eq_nocase(str_sub(part, 0, 8), STR("charset=")) &&
+            !str_eq_nocase(str_after(part, 8), STR("utf-8")) &&
+            !str_eq_nocase(str_after(part, 8), STR("\"utf-8\"")))
+            return false;
+    }
+    return true;
+}
 
 static void up_head(struct upstream_call *u, const struct http_head *h);
 static void up_body(struct upstream_call *u, struct str piece);
@@ -231,8 +252,10 @@ static void common_headers(struct gw_call *c, struct headers *h)
 {
     h->n = 0;
     header(h, "Cache-Control", STR("no-store"));
-    if (c->ticket.id[0])
+    if (c->ticket.id[0]) {
         header(h, "Socle-Entry", str_of(c->ticket.id, ID_LEN));
+        header(h, "Socle-Commitment", str_of(c->ticket.commitment, JOURNAL_COMMITMENT_LEN));
+    }
     if (c->traceparent[0])
         header(h, "Traceparent", str_from(c->traceparent));
     if (c->route) {
@@ -458,10 +481,15 @@ static unsigned limit_of(const struct http_head *h)
 {
     struct str after = http_header_get(h, "Retry-After");
     uint64_t s;
+    int64_t until_ms;
     if (h->status != 429 && !(h->status == 503 && after.p))
         return 0;
-    if (!str_to_u64(after, &s))
-        return PAUSE_S; /* not said, or said as a date */
+    if (!str_to_u64(after, &s)) {
+        if (!(until_ms = clock_http_date_read(after)))
+            return PAUSE_S; /* not said */
+        int64_t left_ms = until_ms - clock_now_ms();
+        s = left_ms > 0 ? (uint64_t)(left_ms + 999) / 1000 : 1;
+    }
     return s < 1 ? 1 : s > PAUSE_S_MAX ? PAUSE_S_MAX : (unsigned)s;
 }
 
@@ -491,7 +519,8 @@ static void up_head(struct upstream_call *u, const struct http_head *h)
     /* A coding that we did not ask for could hide what the filter must see. */
     if (code == GW_OK && http_header_get(h, "Content-Encoding").p)
         code = GW_PROVIDER_FORM;
-    if (code == GW_OK && !c->k->passthrough && h->status != 204 && !is_json(type))
+    c->xml = !c->k->passthrough && c->route->policy.xml && is_xml(type);
+    if (code == GW_OK && !c->k->passthrough && h->status != 204 && !c->xml && !is_json(type))
         code = GW_PROVIDER_FORM;
     if (code == GW_OK && type.n > sizeof c->content_type)
         code = GW_PROVIDER_FORM;
@@ -615,9 +644,9 @@ static void finish_filtered(struct gw_call *c)
     buf_reset(&g->filtered);
     f->values = &g->values;
     record_fields_clear(f);
-    if (json_filter_run(c->k->filter, buf_str(&c->content), &g->filtered, record_field_seen, f) !=
-            ERR_OK ||
-        g->filtered.err != ERR_OK)
+    enum err e = (c->xml ? xml_filter_run : json_filter_run)(c->k->filter, buf_str(&c->content),
+                                                             &g->filtered, record_field_seen, f);
+    if (e != ERR_OK || g->filtered.err != ERR_OK)
         call_fail(c, GW_PROVIDER_FORM);
     else
         answer_whole(c, buf_str(&g->filtered), f);
@@ -647,7 +676,8 @@ static void try_finish(struct gw_call *c)
             pause_provider(c, false);
         }
     } else if (c->up_ended) {
-        sample_offer(c);
+        if (!c->xml)
+            sample_offer(c);
         if (c->k->passthrough || c->status == 204)
             answer_whole(c, c->k->passthrough ? buf_str(&c->content) : STR_NONE, NULL);
         else

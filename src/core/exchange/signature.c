@@ -4,6 +4,8 @@
  * in the keys process: the loop asks it and goes on. */
 #include "core/exchange/signature.h"
 
+#include "core/exchange/proof.h"
+
 #include <stdlib.h>
 #include "base/clock.h"
 #include "base/log.h"
@@ -88,7 +90,7 @@ static enum err request_holds(struct gw_call *c, struct arena *a, const struct h
         return e;
     c->why = STR("the signature was sent before");
     *out = s;
-    return dpop_seen_add(&c->g->proofs, map_hash(s->signature), loop_now_ms(c->g->loop));
+    return proof_once(map_hash(s->signature), loop_now_ms(c->g->loop));
 }
 
 STAGE_AT(signature);
@@ -178,6 +180,8 @@ static size_t covered(struct signing *s, const struct httpsig_message *asked,
         out[n++] = "\"content-type\"";
     if (has_field(m, "Socle-Entry"))
         out[n++] = "\"socle-entry\"";
+    if (has_field(m, "Socle-Commitment")) /* so the receipt itself is signed */
+        out[n++] = "\"socle-commitment\"";
     out[n++] = "\"@method\";req";
     out[n++] = "\"@target-uri\";req";
     if (has_field(asked, "Content-Digest"))

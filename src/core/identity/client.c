@@ -69,7 +69,26 @@ static enum err uris_read(struct ctx *c, struct db_conn *db, struct client *k)
     return e;
 }
 
-static enum err client_read(struct ctx *c, struct str id, struct client *k)
+/* "ES256", or "ES256 ECDH-ES": signed, then encrypted. */
+static enum err algs_read(struct str text, enum jose_alg *sig, enum jwe_alg *enc)
+{
+    struct str first;
+    *enc = JWE_NONE;
+    if (!str_split(&text, ' ', &first) || jose_alg_from_name(first, sig) != ERR_OK)
+        return ERR_INVALID;
+    return text.n ? jwe_alg_from_name(text, enc) : ERR_OK;
+}
+
+enum err client_encrypt(struct ctx *c, const struct client *k, enum jwe_alg enc,
+                        struct str *compact)
+{
+    if (enc == JWE_NONE)
+        return ERR_OK;
+    enum err e = jwe_encrypt(c->arena, k->jwks, enc, "JWT", *compact, compact);
+    return e == ERR_NOT_FOUND ? ERR_CORRUPT : e; /* its key was there when it was registered */
+}
+
+static enum err client_read(struct ctx *c, struct str id, bool pending_too, struct client *k)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
@@ -81,22 +100,28 @@ static enum err client_read(struct ctx *c, struct str id, struct client *k)
                      "state, secret_mac, old_secret_mac, old_secret_until, auth_methods, "
                      "jwks, id_token_alg, userinfo_alg, scopes, providers, pkce, par, bound, "
                      "logout_uri, data_provider, consent "
-                     "FROM client WHERE id = $1 AND state <> 'removed'",
-                     "s", id);
+                     "FROM client WHERE id = $1 AND (state = 'active' OR state = $2)",
+                     "sz", id, pending_too ? "pending" : "active");
     if (e != ERR_OK)
         return e;
     client_fill(&r, k);
     struct str userinfo = db_str(&r, 0, 14);
     k->userinfo_signed = userinfo.n > 0 && !str_eq_z(userinfo, "none");
     if (profile_from_name(db_str(&r, 0, 4), &k->profile) != ERR_OK ||
-        jose_alg_from_name(db_str(&r, 0, 13), &k->id_token_alg) != ERR_OK ||
-        (k->userinfo_signed && jose_alg_from_name(userinfo, &k->userinfo_alg) != ERR_OK))
+        algs_read(db_str(&r, 0, 13), &k->id_token_alg, &k->id_token_enc) != ERR_OK ||
+        (k->userinfo_signed && algs_read(userinfo, &k->userinfo_alg, &k->userinfo_enc) != ERR_OK))
         return ERR_CORRUPT;
     k->par |= k->profile == PROFILE_FAPI;
     k->code_life_ms = lives[k->profile].code_ms;
     k->id_token_life_s = lives[k->profile].id_token_s;
     k->access_life_s = lives[k->profile].access_s;
     return uris_read(c, db, k);
+}
+
+enum err client_get_any(struct ctx *c, struct str id, struct client **out)
+{
+    *out = arena_new(c->arena, struct client);
+    return client_read(c, id, true, *out);
 }
 
 /* ---- kept between requests ----------------------------------------------------------------------
@@ -176,7 +201,7 @@ enum err client_get(struct ctx *c, struct str id, struct client **out)
     if (fresh && cache_get(&clients, id, client_take, &t))
         return ERR_OK;
     uint64_t mark = cache_mark(&clients);
-    enum err e = client_read(c, id, k);
+    enum err e = client_read(c, id, false, k);
     if (e == ERR_OK && fresh)
         client_keep(mark, k);
     return e;
@@ -259,10 +284,10 @@ static enum err client_write(struct db_conn *db, void *arg)
         "par = $18, bound = $19, logout_uri = $20, data_provider = $21, "
         "consent = $22",
         "szzzzzzzszzzzzziiizziz", p->id, p->org_id, in->name_fr, p->name_en, p->profile, p->realm,
-        p->entity_id, "active", p->secret_mac, p->methods, p->jwks, p->id_token_alg,
-        p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms, (int64_t)in->par,
-        either(in->bound, ""), either(in->logout_uri, ""), (int64_t)in->data_provider,
-        either(in->consent, "inform"));
+        p->entity_id, either(in->state, "active"), p->secret_mac, p->methods, p->jwks,
+        p->id_token_alg, p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms,
+        (int64_t)in->par, either(in->bound, ""), either(in->logout_uri, ""),
+        (int64_t)in->data_provider, either(in->consent, "inform"));
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM client_uri WHERE client_id = $1", "s", p->id);
     if (e == ERR_OK)
@@ -306,11 +331,19 @@ static bool has_secret_method(const char *methods)
     return strstr(methods, "client_secret_") != NULL;
 }
 
+static bool algs_ok(const struct put *p, const char *text)
+{
+    enum jose_alg sig;
+    enum jwe_alg enc;
+    return algs_read(str_from(text), &sig, &enc) == ERR_OK &&
+           (sig == JOSE_ES256 || sig == JOSE_RS256) &&
+           (enc == JWE_NONE || jwe_key_is_in(str_from(p->jwks), enc));
+}
+
 static const char *first_fault(const struct ctx *c, const struct put *p)
 {
     static const char *const profiles[] = {"strict", "modern", "fapi"};
     static const char *const realms[] = {"citizens", "agents", "any"};
-    static const char *const algs[] = {"ES256", "RS256", "none"};
     static const char *const bounds[] = {"", "dpop", "mtls"};
     bool fapi = strcmp(p->profile, "fapi") == 0;
     struct jwks *keys = NULL;
@@ -320,9 +353,9 @@ static const char *first_fault(const struct ctx *c, const struct put *p)
         return "profile";
     if (!one_of(p->realm, realms, COUNT_OF(realms)))
         return "realm";
-    if (!one_of(p->id_token_alg, algs, 2))
+    if (!algs_ok(p, p->id_token_alg))
         return "id_token_alg";
-    if (!one_of(p->userinfo_alg, algs, 3))
+    if (strcmp(p->userinfo_alg, "none") != 0 && !algs_ok(p, p->userinfo_alg))
         return "userinfo_alg";
     if (!p->in->n_redirect_uris || !uris_ok(c, p->in->redirect_uris, p->in->n_redirect_uris))
         return "redirect_uri";
@@ -330,7 +363,8 @@ static const char *first_fault(const struct ctx *c, const struct put *p)
         return "post_logout_redirect_uri";
     if (!methods_ok(str_from(p->methods)) || (fapi && has_secret_method(p->methods)))
         return "auth_methods";
-    if (fapi && (strcmp(p->id_token_alg, "RS256") == 0 || strcmp(p->userinfo_alg, "RS256") == 0))
+    if (fapi &&
+        (strncmp(p->id_token_alg, "RS256", 5) == 0 || strncmp(p->userinfo_alg, "RS256", 5) == 0))
         return "id_token_alg";
     if (p->in->bound && !one_of(p->in->bound, bounds, COUNT_OF(bounds)))
         return "bound";
@@ -371,6 +405,17 @@ static const char *default_methods(const struct identity_client *in)
                : "client_secret_basic client_secret_post";
 }
 
+static enum err put_journalled(struct ctx *c, struct put *p, bool is_new)
+{
+    struct act act;
+    struct act_info info = {.kind =
+                                is_new ? "identity.client_registered" : "identity.client_changed",
+                            .actor = str_from(p->in->actor),
+                            .object = p->id};
+    enum err e = act_make(c, &info, &act);
+    return e == ERR_OK ? act_write(c, client_write, p, &act, 1) : e;
+}
+
 enum err identity_client_put(struct ctx *c, const struct identity_client *in, struct str *id,
                              struct str *secret, const char **why)
 {
@@ -397,9 +442,10 @@ enum err identity_client_put(struct ctx *c, const struct identity_client *in, st
         *why = fault;
     if (fault)
         return ERR_INVALID;
-    enum err e = secret_choose(c, &p, !client_exists(c, p.id), &kept);
+    bool is_new = !client_exists(c, p.id);
+    enum err e = secret_choose(c, &p, is_new, &kept);
     if (e == ERR_OK)
-        e = db_write(c->pf->db, client_write, &p);
+        e = in->actor ? put_journalled(c, &p, is_new) : db_write(c->pf->db, client_write, &p);
     cache_drop(&clients, p.id);
     if (e == ERR_OK && id)
         *id = arena_dup(c->arena, p.id);

@@ -93,6 +93,13 @@ enum err identity_discovery(struct ctx *c)
     json_object_set_new(d, "subject_types_supported", LIST("pairwise", "public"));
     json_object_set_new(d, "id_token_signing_alg_values_supported", list(algs, 2));
     json_object_set_new(d, "userinfo_signing_alg_values_supported", LIST("none", "ES256", "RS256"));
+    static const char *const kinds[] = {"id_token", "userinfo"};
+    for (size_t i = 0; i < COUNT_OF(kinds); i++) {
+        const char *alg = arena_printf(c->arena, "%s_encryption_alg_values_supported", kinds[i]).p;
+        const char *enc = arena_printf(c->arena, "%s_encryption_enc_values_supported", kinds[i]).p;
+        json_object_set_new(d, alg, LIST("ECDH-ES", "RSA-OAEP-256"));
+        json_object_set_new(d, enc, LIST("A256GCM"));
+    }
     json_object_set_new(d, "token_endpoint_auth_methods_supported",
                         LIST("client_secret_basic", "client_secret_post", "private_key_jwt",
                              "self_signed_tls_client_auth"));
@@ -128,12 +135,8 @@ enum err identity_discovery(struct ctx *c)
 }
 
 /* A rotation publishes the next key long before it signs: five minutes of cache cost nothing. */
-static enum err keys_of(struct ctx *c, const char *purpose)
+static enum err answer_keys(struct ctx *c, struct str json)
 {
-    struct str json;
-    enum err e = keys_jwks(c->pf->keys, purpose, c->arena, &json);
-    if (e != ERR_OK)
-        return e;
     web_header(c->rs, "Cache-Control", STR("public, max-age=300"));
     web_header(c->rs, "Access-Control-Allow-Origin", STR("*"));
     return ctx_text(c, 200, "application/json", json);
@@ -141,10 +144,22 @@ static enum err keys_of(struct ctx *c, const char *purpose)
 
 enum err identity_jwks(struct ctx *c)
 {
-    return keys_of(c, "issuer");
+    struct str json;
+    enum err e = keys_jwks(c->pf->keys, "issuer", c->arena, &json);
+    return e == ERR_OK ? answer_keys(c, json) : e;
 }
 
+/* What this platform signs with as a client, and what its providers encrypt for. */
 enum err identity_client_jwks(struct ctx *c)
 {
-    return keys_of(c, "client");
+    struct str sign, decrypt;
+    static const char head[] = "{\"keys\":[";
+    enum err e = keys_jwks(c->pf->keys, "client", c->arena, &sign);
+    if (e == ERR_OK)
+        e = keys_jwks(c->pf->keys, "decrypt", c->arena, &decrypt);
+    if (e != ERR_OK)
+        return e;
+    struct str first = str_sub(sign, 0, sign.n - 2), more = str_after(decrypt, sizeof head - 1);
+    return answer_keys(c,
+                       arena_printf(c->arena, STR_FMT "," STR_FMT, STR_ARG(first), STR_ARG(more)));
 }

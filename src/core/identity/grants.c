@@ -2,6 +2,7 @@
 #include "core/identity/schema.h"
 
 #include "base/clock.h"
+#include "core/identity/person.h"
 #include "core/identity/refresh.h"
 
 static enum err grants_of(struct ctx *c, json_t **out)
@@ -92,7 +93,10 @@ static enum err withdraw(struct ctx *c)
         e = act_make(c, &info, &act);
     else
         json_decref(info.told);
-    return e == ERR_OK ? act_write(c, withdrawal_write, w, &act, 1) : e;
+    if (e == ERR_OK)
+        e = act_write(c, withdrawal_write, w, &act, 1);
+    person_told_changed(c, w->person, w->client_id);
+    return e;
 }
 
 enum err identity_agreement_end_post(struct ctx *c)

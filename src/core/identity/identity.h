@@ -21,8 +21,10 @@ struct identity_client {
     const char *providers;    /* identity providers it accepts, blank-separated; NULL: all */
     const char *auth_methods; /* NULL: client_secret_basic client_secret_post */
     const char *jwks;         /* for private_key_jwt; NULL: none */
-    const char *id_token_alg; /* "ES256" (NULL) or "RS256" */
-    const char *userinfo_alg; /* "ES256", "RS256", "none"; NULL: none, and ES256 where strict */
+    /* "ES256" (NULL) or "RS256"; then " ECDH-ES" or " RSA-OAEP-256": encrypted (A256GCM) for its
+     * key of "use": "enc". */
+    const char *id_token_alg;
+    const char *userinfo_alg; /* as that, or "none"; NULL: none, and ES256 where strict */
     bool pkce;                /* required, whatever the profile */
     bool par;                 /* pushed requests only (RFC 9126); always so with fapi */
     const char *bound;        /* tokens bound by "dpop" or "mtls"; NULL: as the client sends */
@@ -30,6 +32,8 @@ struct identity_client {
     bool data_provider;       /* may ask whom a token is about (checktoken, RFC 7662) */
     const char *consent;      /* of her identity: "inform" (NULL) tells her, "ask" asks her */
     const char *secret;       /* NULL: drawn when new, kept when known */
+    const char *state;        /* "pending": it may do nothing yet; NULL: active */
+    const char *actor;        /* who registers it, for the journal; NULL: no entry (the loader) */
 };
 /* Creates or replaces. id and secret (either NULL) are in the context's arena; the secret is
  * STR_NONE when it was kept: it is shown once only. ERR_INVALID: *why names the member. */
@@ -50,6 +54,8 @@ struct identity_provider {
     const char *conf;
     const char *min_acr; /* NULL: eidas1 */
     int position;
+    const char *state; /* "sandbox": nobody is sent there but by its own test; NULL: active */
+    const char *actor; /* who registers it, for the journal; NULL: no entry (the loader) */
 };
 enum err identity_provider_put(struct ctx *c, const struct identity_provider *in,
                                const char **why) MUST_CHECK;

@@ -10,6 +10,7 @@
 #include "core/identity/code.h"
 #include "core/identity/faults.h"
 #include "core/identity/person.h"
+#include "core/identity/refusal.h"
 #include "core/identity/pivot.h"
 #include "platform/cache.h"
 #include "web/pages.h"
@@ -198,6 +199,8 @@ enum err redirect_error(struct ctx *c, const struct request *r, const struct oau
     url = url_with(c->arena, url, "error_description", str_from(why->description));
     log_info("authorize_refused", "trace", c->trace_id, "client",
              arena_dupz(c->arena, r->client_id), "error", why->error, "why", why->description);
+    if (strcmp(why->error, "access_denied") != 0) /* a person who gives up is no error of theirs */
+        refusal_note(c, r->client_id, why->error, why->description, r->redirect_uri);
     return ctx_redirect(c, with_state(c, url, r));
 }
 

@@ -186,7 +186,7 @@ static enum err tokens_make(struct ctx *c, const struct minting *m, const json_t
                          str_sub(id, 0, id.n - 1), c->arena, access, id_token);
     if (e == ERR_OK && identity)
         access_token_made(c, *access, v, identity);
-    return e;
+    return e == ERR_OK ? client_encrypt(c, m->k, m->k->id_token_enc, id_token) : e;
 }
 
 /* ---- the answer

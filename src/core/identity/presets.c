@@ -14,7 +14,7 @@ static const struct preset presets[] = {
     {"franceconnect+", "franceconnect-plus", "citizens", "FranceConnect+", "FranceConnect+",
      "eidas2", "/api/v2",
      "{\"auth\": \"post\", \"pkce\": false, \"login_hint\": false, \"algs\": [\"ES256\"],"
-     " \"scope\": \"openid identite_pivot email preferred_username\"}"},
+     " \"encrypted\": true, \"scope\": \"openid identite_pivot email preferred_username\"}"},
     {"proconnect", "proconnect", "agents", "ProConnect", "ProConnect", "eidas1", "/api/v2",
      "{\"auth\": \"post\", \"pkce\": false, \"login_hint\": true, \"ui_locales\": false,"
      " \"algs\": [\"ES256\", \"RS256\"],"

@@ -5,12 +5,15 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "crypto/digest.h"
+#include "crypto/jwe.h"
 #include "web/client.h"
 
 enum { CALL_MS = 5000, ANSWER_MAX = 256 * 1024, ASSERTION_LIFE_S = 60 };
 
 struct str upstream_redirect_uri(struct ctx *c, const struct provider *p)
 {
+    if (p->redirect.p)
+        return p->redirect;
     return portal_url(c, arena_printf(c->arena, "/connexion/retour/" STR_FMT, STR_ARG(p->id)).p);
 }
 
@@ -179,6 +182,22 @@ static bool at_hash_fits(struct ctx *c, const struct jws *j, struct str access)
     return str_eq(codec_to_base64url(c->arena, hash, SHA256_LEN / 2), at_hash);
 }
 
+/* A JWE becomes the JWS in it. A provider that is to encrypt (FranceConnect+) must. */
+static enum err decrypted(struct ctx *c, const struct provider *p, struct str *compact,
+                          const char **why)
+{
+    struct str plain;
+    if (!jwe_is(*compact))
+        return provider_flag(p, "encrypted", false) ? bad(why, "it is not encrypted") : ERR_OK;
+    enum err e = keys_jwe_open(c->pf->keys, *compact, c->arena, &plain);
+    if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT)
+        return e;
+    if (e != ERR_OK)
+        return bad(why, "what it encrypted does not open with a key of ours");
+    *compact = plain;
+    return ERR_OK;
+}
+
 static enum err id_token_check(struct ctx *c, struct provider *p, const struct flow_secrets *s,
                                struct str compact, struct str access, json_t **claims,
                                const char **why)
@@ -207,9 +226,13 @@ static enum err userinfo_signed(struct ctx *c, struct provider *p, struct str co
                                 json_t **claims, const char **why)
 {
     struct jws j;
-    if (jws_split(c->arena, str_trim(compact), &j) != ERR_OK)
+    compact = str_trim(compact);
+    enum err e = decrypted(c, p, &compact, why);
+    if (e != ERR_OK)
+        return e;
+    if (jws_split(c->arena, compact, &j) != ERR_OK)
         return bad(why, "userinfo is not a JWS");
-    enum err e = verify(c, p, &j);
+    e = verify(c, p, &j);
     if (e != ERR_OK)
         *why = "signature of userinfo";
     if (e == ERR_OK &&
@@ -243,6 +266,8 @@ static enum err userinfo_call(struct ctx *c, struct provider *p, struct str toke
         return bad(why, "userinfo refused");
     if (str_starts(client_header(&answer, "Content-Type"), STR("application/jwt")))
         return userinfo_signed(c, p, answer.body, claims, why);
+    if (provider_flag(p, "encrypted", false))
+        return bad(why, "userinfo is not encrypted");
     if (json_read(answer.body, claims, NULL) != ERR_OK)
         return bad(why, "userinfo is not JSON");
     json_own(&c->pool, *claims);
@@ -259,7 +284,9 @@ enum err upstream_exchange(struct ctx *c, struct provider *p, const struct flow_
         return e;
     out->id_token = json_get_str(tokens, "id_token");
     struct str access = json_get_str(tokens, "access_token");
-    e = id_token_check(c, p, s, out->id_token, access, &out->id_claims, why);
+    e = decrypted(c, p, &out->id_token, why); /* kept as a JWS: it is a hint when she signs out */
+    if (e == ERR_OK)
+        e = id_token_check(c, p, s, out->id_token, access, &out->id_claims, why);
     if (e == ERR_OK)
         e = access.n ? userinfo_call(c, p, access, &info, &out->suspicious, why)
                      : bad(why, "no access token");

@@ -39,6 +39,8 @@ static enum err answer_signed(struct ctx *c, const struct client *k, json_t *v)
     enum err e = keys_sign_jws(c->pf->keys, "issuer", k->userinfo_alg, "JWT",
                                json_text(c->arena, v), c->arena, &jwt);
     json_decref(v);
+    if (e == ERR_OK)
+        e = client_encrypt(c, k, k->userinfo_enc, &jwt);
     if (e != ERR_OK)
         return e;
     web_header(c->rs, "Cache-Control", STR("no-store"));
