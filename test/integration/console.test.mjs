@@ -8,7 +8,7 @@ import { Developer } from '../lib/console.mjs';
 import { Bodies, terms } from '../lib/contracts.mjs';
 import { Client, send } from '../lib/http.mjs';
 import { entries } from '../lib/journal.mjs';
-import { Platform, until , sleep } from '../lib/platform.mjs';
+import { Platform, until, sleep } from '../lib/platform.mjs';
 import { World, tokensFor, walkSignIn } from '../lib/story.mjs';
 
 let platform, world, dev, keys;
