@@ -115,6 +115,8 @@ static void tick(struct platform *pf, int64_t now_ms)
 static const struct call calls[] = {
     {"catalogue.import", catalogue_call_import, "Publishes an API from its description."},
     {"catalogue.conform", catalogue_call_conform, "Is an answer what its description says?"},
+    {"catalogue.digests", catalogue_call_digests, "Which descriptions there are, by digest."},
+    {"catalogue.operations", catalogue_call_operations, "What a description says of requests."},
     {"catalogue.check", catalogue_call_check, "Checks a description against the rules."},
     {"catalogue.apis", catalogue_call_apis, "All APIs, also those that nobody documented."},
     {"catalogue.search", catalogue_call_search, "Searches APIs, data and procedures."},

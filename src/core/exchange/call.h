@@ -82,7 +82,8 @@ struct gw_call {
     unsigned retry_s, retries; /* what to tell; how often the provider was asked again */
     int64_t asked_us;
     uint64_t view_seen, deny_seen; /* when it was admitted */
-    const char *lacks;             /* the parameter that is missing; NULL */
+    const char *lacks;             /* the parameter that is missing or breaks a rule; NULL */
+    struct request_fault fault;    /* .rule NULL: none */
     struct str rest, consent;
     struct call_purpose purpose;
     int64_t at_ms, began_us, denied_at_ms;

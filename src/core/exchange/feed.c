@@ -1,4 +1,5 @@
 #include "core/exchange/feed.h"
+#include "core/exchange/books.h"
 #include "core/exchange/credential.h"
 
 #include <pthread.h>
@@ -206,9 +207,10 @@ static void rebuild(void)
     pthread_mutex_lock(&feed.lock);
     for (size_t i = 0; i < feed.n_hosts; i++)
         feed.hosts[i].wanted = false;
-    enum err e = !db ? ERR_UNAVAILABLE
-                     : exchange_snapshot_build(db, str_from(feed.jwks ? feed.jwks : ""),
-                                               resolve_for_route, credential_for_route, NULL, &s);
+    enum err e =
+        !db ? ERR_UNAVAILABLE
+            : exchange_snapshot_build(db, str_from(feed.jwks ? feed.jwks : ""), resolve_for_route,
+                                      credential_for_route, books_get, NULL, &s);
     feed.build_failed = e != ERR_OK;
     if (e == ERR_OK) {
         exchange_snapshot_unref(feed.snapshot);
@@ -286,8 +288,10 @@ static void on_changes(struct platform *pf, const struct change *list, size_t n,
         config |= str_eq_z(list[i].kind, "config");
     if (n)
         denials_tell(list, n);
-    if (config)
+    if (config) {
         rebuild();
+        books_look();
+    }
 }
 
 /* ---- the thread that waits for others -----------------------------------------------------------
@@ -324,6 +328,9 @@ enum err feed_start(struct platform *pf)
     feed.pf = pf;
     arena_init(&feed.arena);
     keys_renew();
+    enum err e = books_start(pf, rebuild);
+    if (e != ERR_OK)
+        return e;
     change_subscribe(pf, on_changes, NULL);
     if (pthread_attr_init(&attr) != 0)
         return ERR_INTERNAL;

@@ -450,6 +450,7 @@ bool gateway_explain(struct str method, struct str path)
         {"HEALTH", &gateway_at_health, "the provider's breaker, its limits, the contract's share"},
         {"BODY", &gateway_at_body, "the request's body, whole, at most 1 MB"},
         {"SIGNED", &gateway_at_signature, "by the consumer's key, where the contract asks"},
+        {"REQUEST", &gateway_at_request, "as the API's description says, where there is one"},
         {"DECISION", &gateway_at_decision, "appended to the journal, while ..."},
         {"UPSTREAM", &gateway_at_upstream, "... the provider is asked"},
         {"WAIT", &gateway_at_wait, "nothing leaves before the decision is durable"},

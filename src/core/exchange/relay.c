@@ -320,6 +320,9 @@ void call_fail(struct gw_call *c, enum gw_code code)
     struct fast *x = c->x;
     struct gw_problem p = {.code = code,
                            .detail = why_in_detail(c, code),
+                           .in = c->fault.in,
+                           .field = c->fault.name,
+                           .rule = code == GW_FIELD ? c->fault.rule : NULL,
                            .trace_id = str_from(fast_trace_id(x)),
                            .base_url = c->g->pf->settings->base_url};
     if (names_provider(code))
@@ -438,10 +441,30 @@ static void trace_make(struct gw_call *c)
     memcpy(p + 52, "-01", 4);
 }
 
+STAGE_AT(request);
+static bool request_checked(struct gw_call *c)
+{
+    const struct exchange_route *t = c->route;
+    const struct request r = {.head = fast_head(c->x),
+                              .rest = c->rest,
+                              .body = buf_str(&c->body),
+                              .ours = t->policy.credential.kind == CREDENTIAL_QUERY
+                                          ? t->policy.credential.name
+                                          : STR("")};
+    if (!t->book || request_fits(t->book, fast_arena(c->x), &r, &c->fault))
+        return true;
+    c->lacks = c->fault.name;
+    return false;
+}
+
 void call_go(struct gw_call *c)
 {
     if ((c->k->signatures & EXCHANGE_SIGNED_REQUESTS) && signature_check(c) != GW_OK) {
         call_fail(c, GW_SIGNATURE);
+        return;
+    }
+    if (!request_checked(c)) {
+        call_fail(c, GW_FIELD);
         return;
     }
     if (decide_record(c) != ERR_OK) {
