@@ -10,7 +10,12 @@
 #include "platform/change.h"
 #include "sys/proc.h"
 
-enum { HOSTS_MAX = 1024, RENEW_MS = 60000, RETRY_MS = 1000 };
+enum {
+    HOSTS_MAX = 1024,
+    RENEW_MS = 60000,
+    RETRY_MS = 1000,
+    ERASED_KNOWN_MS = 24 * 3600 * 1000 /* a token's life */
+};
 
 struct host {
     struct resolved addr;
@@ -261,15 +266,28 @@ static void denial_keep(const struct feed_denial *d)
         abort();
 }
 
+/* Of a person who was erased, nothing is known here any more, whoever asks. */
+static bool denial_of(const struct change *c, struct arena *a, struct feed_denial *out)
+{
+    *out = (struct feed_denial){c->at_ms, c->until_ms, c->key};
+    if (str_eq_z(c->kind, "deny"))
+        return true;
+    out->key = arena_printf(a, "person:" STR_FMT, STR_ARG(c->key));
+    out->until_ms = c->at_ms + ERASED_KNOWN_MS;
+    return str_eq_z(c->kind, "erase");
+}
+
 static void denials_tell(const struct change *list, size_t n)
 {
     struct feed_denial *deny = calloc(n, sizeof *deny);
     size_t n_deny = 0;
+    struct arena a;
     if (!deny)
         abort();
+    arena_init(&a);
     for (size_t i = 0; i < n; i++)
-        if (str_eq_z(list[i].kind, "deny"))
-            deny[n_deny++] = (struct feed_denial){list[i].at_ms, list[i].until_ms, list[i].key};
+        if (denial_of(&list[i], &a, &deny[n_deny]))
+            n_deny++;
     pthread_mutex_lock(&feed.lock);
     for (size_t i = 0; i < n_deny; i++)
         denial_keep(&deny[i]);
@@ -277,6 +295,7 @@ static void denials_tell(const struct change *list, size_t n)
         post_send(l, NULL, deny, n_deny);
     pthread_mutex_unlock(&feed.lock);
     free(deny);
+    arena_free(&a);
 }
 
 static void on_changes(struct platform *pf, const struct change *list, size_t n, void *arg)
