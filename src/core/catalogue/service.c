@@ -124,6 +124,8 @@ static const struct call calls[] = {
     {"catalogue.circle", circle_call_decide, "The operator's decision on an API's circle."},
     {"catalogue.proposals", circle_call_proposals, "Partners' APIs with enough subscribers."},
     {"catalogue.follow", news_call_follow, "A body asks to be told of new sources."},
+    {"catalogue.departed", news_call_departed,
+     "A producer is told of answers that are not as described."},
     {"catalogue.news", news_call_list, "New sources a body was told of."},
     {"catalogue.system_put", system_call_put, "Notes one of a body's systems."},
     {"catalogue.component", component_call_check, "Checks what a component owes the others."},
