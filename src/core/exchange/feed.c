@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/clock.h"
+#include "core/exchange/schema.h"
 #include "base/log.h"
 #include "platform/change.h"
 #include "sys/proc.h"
@@ -286,8 +287,10 @@ static void on_changes(struct platform *pf, const struct change *list, size_t n,
         config |= str_eq_z(list[i].kind, "config");
     if (n)
         denials_tell(list, n);
-    if (config)
+    if (config) {
+        exchange_grants_clear();
         rebuild();
+    }
 }
 
 /* ---- the thread that waits for others -----------------------------------------------------------
