@@ -8,7 +8,7 @@ import { Developer } from '../lib/console.mjs';
 import { Bodies, terms } from '../lib/contracts.mjs';
 import { Client, send } from '../lib/http.mjs';
 import { entries } from '../lib/journal.mjs';
-import { Platform, until } from '../lib/platform.mjs';
+import { Platform, until, sleep } from '../lib/platform.mjs';
 import { World, tokensFor, walkSignIn } from '../lib/story.mjs';
 
 let platform, world, dev, keys;
@@ -154,6 +154,7 @@ test('[F2.1.10] production keys are refused without a contract, and given once i
   assert.equal((await send(`${world.issuer}/api/v2/authorize?client_id=${production}&response_type=code`)).status, 400, 'a waiting client signs nobody in');
   // The body completes and submits, the data's body accepts.
   bodies.raiseLevel();
+  await sleep(1200); // known everywhere within a second
   await until('the fund’s site is known', async () => (await send(`${bodies.fundUrl}/`)).status !== 421);
   const { town, fund } = await bodies.sides();
   const list = (await town('GET', '/api/contracts/requests')).json.items;

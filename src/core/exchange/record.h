@@ -26,6 +26,7 @@ struct record_call {
     struct str consent;
     struct str method, target, body;
     struct call_purpose purpose;
+    bool cached; /* the provider is not asked: its answer was kept */
     const char *trace_id;
     int64_t at_ms;
 };
@@ -66,6 +67,8 @@ struct record_end {
     int status;                         /* as answered; 0: the consumer went away */
     const char *code;                   /* of the refusal; NULL: delivered */
     uint64_t bytes;
+    bool cached; /* the provider's answer was kept, and that old */
+    uint64_t age_s;
     int64_t took_us;
 };
 /* Nobody waits, nobody is told. */

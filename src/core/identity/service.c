@@ -96,7 +96,8 @@ enum err identity_call_person(struct ctx *c, const json_t *args, json_t **out)
 
 /* ---- the clock's work ---------------------------------------------------------------------------
  */
-enum { SWEEP_EVERY_S = 60 };
+/* Services are still to be told of a session's end when it is over. */
+enum { SWEEP_EVERY_S = 60, TOLD_MS = 86400000 };
 
 static enum err sweep(struct db_conn *db, void *arg)
 {
@@ -109,7 +110,7 @@ static enum err sweep(struct db_conn *db, void *arg)
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM refresh_grant WHERE until_at < $1", "i", now_ms);
     if (e == ERR_OK)
-        e = db_exec(db, "DELETE FROM session_client WHERE until_at < $1", "i", now_ms);
+        e = db_exec(db, "DELETE FROM session_client WHERE until_at < $1", "i", now_ms - TOLD_MS);
     return e == ERR_OK ? db_exec(db, "DELETE FROM used_proof WHERE until_at < $1", "i", now_ms) : e;
 }
 
