@@ -3,6 +3,7 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
+import { createServer } from 'node:http';
 import { chownSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Platform, program, root, until } from '../lib/platform.mjs';
@@ -115,5 +116,39 @@ test('a site behind Debian\u2019s Apache and mod_auth_openidc, from the guide al
   } finally {
     try { process.kill(Number(readFileSync(join(folder, 'apache.pid'), 'utf8')), 'SIGTERM'); } catch { /* did not start */ }
     rmSync(folder, { recursive: true, force: true, maxRetries: 5, retryDelay: 200 });
+  }
+});
+
+test('an API published and read under contract between two bodies, from the guide alone', async () => {
+  const text = readFileSync(join(root, 'docs/guides/PUBLISH_AN_API.md'), 'utf8');
+  const blocks = [...text.matchAll(/^```\w*\n([\s\S]*?)^```$/gm)].map((m) => m[1]);
+  const n = new Newcomer('api', platform.ownPort(3)), orgs = platform.json(['org', 'list']);
+  const origin = createServer((rq, rs) => rs.setHeader('content-type', 'application/json').end('{"numero": "A-1", "nom": "MARTIN"}'));
+  await new Promise((done) => origin.listen(platform.ownPort(4), '127.0.0.1', done));
+  try {
+    n.values.push(['127.0.0.1:9000', `127.0.0.1:${platform.ownPort(4)}`], ['"CONSUMER"', `"${orgs[1].id}"`], ['--org CONSUMER', `--org ${orgs[1].id}`], ['--org ORG', `--org ${orgs[0].id}`]);
+    writeFileSync(join(n.folder, 'description.yaml'), blocks[0]);
+    n.sh(blocks[1]);
+    n.sh(blocks[2]);
+    const sandbox = spawn('sh', ['-c', n.filled(blocks[3])], { stdio: ['ignore', 'pipe', 'ignore'] });
+    let out = '';
+    for await (const d of sandbox.stdout) out += d;
+    assert.match(out, /"numero"/);
+    const [add, put] = [blocks[4].slice(0, blocks[4].indexOf('echo')), blocks[4].slice(blocks[4].indexOf('echo'))];
+    n.makeClient(add);
+    n.sh(put);
+    n.values.push(['THE_CLIENT:SECRET', n.filled('THE_CLIENT:THE_SECRET')]);
+    n.values.unshift(n.values.pop());
+    // A contract counts within a second: asked again until it does.
+    await until('the contract counts', async () => {
+      const read = spawn('sh', ['-c', n.filled(blocks[5])], { stdio: ['ignore', 'pipe', 'ignore'] });
+      out = '';
+      for await (const d of read.stdout) out += d;
+      return out.includes('numero') || (console.error(out.slice(0, 200)), false);
+    }, { everyMs: 200, timeoutMs: 10000 });
+    assert.deepEqual(JSON.parse(out), { numero: 'A-1' });
+  } finally {
+    origin.close();
+    origin.closeAllConnections();
   }
 });
