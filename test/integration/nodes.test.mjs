@@ -80,7 +80,7 @@ if (engine !== 'postgres') {
     assert.equal((await rp.post('/token', turn, basic(k))).json.error, 'invalid_grant');
   });
 
-  test('a token revoked at one is refused at the other, and so is what a client that was removed there holds', async () => {
+  test('a token revoked at one is refused at the other', async () => {
     const t = await rp.tokens(k), info = () => send(onB(rp.at('/userinfo')), { headers: { authorization: `Bearer ${t.access_token}` } });
     assert.equal((await info()).status, 200);
     assert.equal((await rp.post('/token/revocation', { token: t.access_token }, basic(k))).status, 200);

@@ -3,7 +3,6 @@
 #include "core/exchange/schema.h"
 
 #include "base/clock.h"
-#include "platform/cache.h"
 
 enum { SCOPES_MAX = 64 };
 
@@ -123,54 +122,6 @@ enum err exchange_scopes(struct ctx *c, const json_t *args, json_t **out)
     return e;
 }
 
-/* ---- what a token may bear: asked with each of them ---------------------------------------------
- * [[contract, api, consent needed], ...] of a client and a scope. A change clears it when the feed
- * tells it, as the gateway's own picture; the gateway decides each call anyway. */
-enum { GRANTS_LIFE_MS = 1000 };
-static struct cache kept = CACHE(1024, GRANTS_LIFE_MS, cache_free_json);
-
-void exchange_grants_clear(void)
-{
-    cache_clear(&kept);
-}
-
-static enum err bearable(struct ctx *c, struct str client_id, struct str scope, json_t **list)
-{
-    struct db_result r;
-    struct str name =
-        arena_printf(c->arena, STR_FMT " " STR_FMT, STR_ARG(client_id), STR_ARG(scope));
-    uint64_t mark = cache_mark(&kept);
-    *list = json_own(&c->pool, cache_get_json(&kept, name));
-    if (*list)
-        return ERR_OK;
-    enum err e = contracts_of(c, client_id, scope, &r);
-    if (e != ERR_OK)
-        return e;
-    *list = json_own(&c->pool, json_array());
-    for (size_t k = 0; k < r.n_rows; k++)
-        json_array_append_new(
-            *list, json_pack("[o, o, b]", jstr(&r, k, 0), jstr(&r, k, 1), db_i64(&r, k, 12) != 0));
-    if (r.n_rows) /* one that is put in force serves at once */
-        cache_put_json(&kept, name, mark, *list);
-    return ERR_OK;
-}
-
-static void grants_add(json_t *items, const json_t *list, const json_t *consents, struct str scope)
-{
-    for (size_t k = 0; k < json_array_size(list); k++) {
-        const json_t *row = json_array_get(list, k);
-        json_t *contract = json_array_get(row, 0);
-        const char *consent = json_get_z(consents, json_string_value(contract), NULL);
-        if (json_is_true(json_array_get(row, 2)) && !consent)
-            continue;
-        json_t *v = json_pack("{s:O, s:s%, s:O}", "api", json_array_get(row, 1), "scope", scope.p,
-                              scope.n, "contract", contract);
-        if (consent)
-            json_object_set_new(v, "consent", json_string(consent));
-        json_array_append_new(items, v);
-    }
-}
-
 enum err exchange_grants(struct ctx *c, const json_t *args, json_t **out)
 {
     struct str client_id = json_get_str(args, "client_id");
@@ -182,14 +133,22 @@ enum err exchange_grants(struct ctx *c, const json_t *args, json_t **out)
     json_t *items = json_array();
     *out = json_pack("{s:o}", "items", items);
     for (size_t i = 0; i < n && e == ERR_OK; i++) {
-        json_t *list;
+        struct db_result r;
         const json_t *s = json_array_get(scopes, i);
         struct str scope = {json_string_value(s), json_string_length(s)};
         if (!scope.p)
             return ERR_INVALID;
-        e = bearable(c, client_id, scope, &list);
-        if (e == ERR_OK)
-            grants_add(items, list, consents, scope);
+        e = contracts_of(c, client_id, scope, &r);
+        for (size_t k = 0; e == ERR_OK && k < r.n_rows; k++) {
+            const char *consent = json_get_z(consents, db_z(&r, k, 0), NULL);
+            if (db_i64(&r, k, 12) && !consent)
+                continue;
+            json_t *v = json_pack("{s:o, s:s%, s:o}", "api", jstr(&r, k, 1), "scope", scope.p,
+                                  scope.n, "contract", jstr(&r, k, 0));
+            if (consent)
+                json_object_set_new(v, "consent", json_string(consent));
+            json_array_append_new(items, v);
+        }
     }
     return e;
 }

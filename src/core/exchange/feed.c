@@ -6,7 +6,6 @@
 #include <stdlib.h>
 #include <unistd.h>
 #include "base/clock.h"
-#include "core/exchange/schema.h"
 #include "base/log.h"
 #include "platform/change.h"
 #include "sys/proc.h"
@@ -309,7 +308,6 @@ static void on_changes(struct platform *pf, const struct change *list, size_t n,
     if (n)
         denials_tell(list, n);
     if (config) {
-        exchange_grants_clear();
         rebuild();
         books_look();
     }

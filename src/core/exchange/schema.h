@@ -15,8 +15,6 @@ const char *exchange_signatures_word(int64_t asks);
 
 /* Calls (calls.c, publish.c), commands (cli.c, cli_put.c, cli_import.c). */
 call_handler exchange_scopes, exchange_grants, exchange_apis;
-/* What was read of contracts a moment ago is read again: one has changed. */
-void exchange_grants_clear(void);
 call_handler exchange_call_api, exchange_call_contract_put, exchange_call_contract_state,
     exchange_call_delegate, exchange_call_contract_usage, exchange_call_contract_days,
     exchange_call_origins, exchange_call_consumers;
