@@ -39,7 +39,8 @@ class Newcomer {
   }
 
   filled(text) { return this.values.reduce((t, [from, to]) => t.replaceAll(from, to), text); }
-  env() { return { ...process.env, PATH: `${dirname(program)}:/usr/sbin:${process.env.PATH}` }; }
+  // Node 18 has Web Crypto behind an option, as the guide says.
+  env() { return { ...process.env, PATH: `${dirname(program)}:/usr/sbin:${process.env.PATH}`, ...(Number(process.versions.node.split('.')[0]) < 20 ? { NODE_OPTIONS: '--experimental-global-webcrypto' } : {}) }; }
 
   sh(text) {
     const r = spawnSync('sh', ['-e', '-c', this.filled(text)], { cwd: this.folder, env: this.env(), encoding: 'utf8', timeout: 60000 });
