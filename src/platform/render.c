@@ -57,8 +57,8 @@ static struct str other_lang_url(struct ctx *c)
 {
     struct str url = c->rq->path, rest = c->rq->query, part;
     const char *sep = "?";
-    if (c->rq->method == HTTP_POST && !c->route)
-        url = STR("/");
+    if ((c->rq->method == HTTP_POST && !c->route) || !path_is_ours(url))
+        url = STR("/"); /* "//elsewhere" would lead there */
     while (rest.p && rest.n && str_split(&rest, '&', &part)) {
         if (str_starts(part, STR("lang=")) || part.n == 0)
             continue;

@@ -119,20 +119,9 @@ static enum err for_itself(struct ctx *c, const struct client *k, const struct b
     return e == ERR_OK ? mint_access_answer(c, &m, grants) : e;
 }
 
-static bool repeated(const struct ctx *c)
-{
-    for (size_t i = 0; i < c->form.n; i++)
-        for (size_t k = 0; k < i; k++)
-            if (str_eq(c->form.fields[i].name, c->form.fields[k].name))
-                return true;
-    return false;
-}
-
 enum err identity_token(struct ctx *c)
 {
     struct client *k;
-    if (c->form.n > 50 || repeated(c))
-        return oauth_fail(c, 400, "invalid_request", "a parameter is given twice");
     enum err e = client_authenticate(c, &k);
     if (e != ERR_OK || !k)
         return e;
