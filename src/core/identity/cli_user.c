@@ -62,6 +62,23 @@ static const struct cli_option provider_options[] = {
     {"--preset", false},  {"--url", false},     {"--sandbox", true},
 };
 
+/* The members of `said` over those of the preset; what is no object is refused further on. */
+static const char *conf_over(struct cli *r, const char *preset, const char *said)
+{
+    json_t *all, *more;
+    if (json_read(str_from(said), &more, NULL) != ERR_OK)
+        return said;
+    if (!json_is_object(more) || json_read(str_from(preset), &all, NULL) != ERR_OK) {
+        json_decref(more);
+        return said;
+    }
+    json_object_update(all, more);
+    const char *text = json_text(&r->arena, all).p;
+    json_decref(more);
+    json_decref(all);
+    return text;
+}
+
 /* What was said wins over what the preset brings. */
 static void preset_apply(struct cli *r, const struct preset *p, struct identity_provider *in)
 {
@@ -74,7 +91,7 @@ static void preset_apply(struct cli *r, const struct preset *p, struct identity_
     in->name_fr = in->name_fr ? in->name_fr : p->name_fr;
     in->name_en = in->name_en ? in->name_en : p->name_en;
     in->min_acr = in->min_acr ? in->min_acr : p->min_acr;
-    in->conf = in->conf ? in->conf : p->conf;
+    in->conf = in->conf ? conf_over(r, p->conf, in->conf) : p->conf;
     if (!in->issuer && url.n)
         in->issuer = arena_printf(&r->arena, STR_FMT "%s", STR_ARG(url), whole ? "" : p->path).p;
 }

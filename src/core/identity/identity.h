@@ -51,7 +51,7 @@ struct identity_provider {
      * jwks_uri, end_session_endpoint; scope; acr {"eidas1": "what it calls it"}; algs ["ES256"];
      * auth ("basic", "post", "private_key_jwt"); pkce (true), nonce (true), prompt (true),
      * acr_values (true), login_hint (false), siret_hint (false), ui_locales (true): what it may be
-     * sent. */
+     * sent; encrypted (false), userinfo_signed (false): what it must send. */
     const char *conf;
     const char *min_acr; /* NULL: eidas1 */
     int position;

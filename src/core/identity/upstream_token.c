@@ -272,6 +272,8 @@ static enum err userinfo_call(struct ctx *c, struct provider *p, struct str toke
         return userinfo_signed(c, p, answer.body, claims, why);
     if (provider_flag(p, "encrypted", false))
         return bad(why, "userinfo is not encrypted");
+    if (provider_flag(p, "userinfo_signed", false))
+        return bad(why, "userinfo is not signed");
     if (json_read(answer.body, claims, NULL) != ERR_OK)
         return bad(why, "userinfo is not JSON");
     json_own(&c->pool, *claims);
