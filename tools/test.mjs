@@ -7,6 +7,11 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
+const unknown = process.argv.slice(2).find((a) => a !== '--long' && !/^--only=./.test(a));
+if (unknown !== undefined) {
+  console.error(`unknown option ${unknown}\nusage: node tools/test.mjs [--only=WORD] [--long]`);
+  process.exit(2);
+}
 const long = process.argv.includes('--long');
 const only = process.argv.find((a) => a.startsWith('--only='))?.slice(7) ?? '';
 const ci = process.env.CI === 'true';
