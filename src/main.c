@@ -11,6 +11,8 @@
 #include "journal/journal.h"
 #include "platform/backup.h"
 #include "platform/boot.h"
+#include "platform/node.h"
+#include "platform/node_cli.h"
 
 enum { USAGE = 2 };
 
@@ -128,6 +130,7 @@ static const struct builtin builtins[] = {
     {"migrate", "bring the database up to date", migrate, "usage: socle migrate\n"},
     {"backup", "copy keys, journal and database while the platform runs", backup_main, NULL},
     {"restore", "make a platform from a backup", restore_main, NULL},
+    {"node", "machines of one platform: list, invite, join, rotate, remove", node_cli, NULL},
     {"settings", "print every setting with its meaning, as a file to start from", settings,
      "usage: socle settings > <data>/socle.conf\n"},
     {"version", "print the version", version, "usage: socle version\n"},
@@ -237,6 +240,8 @@ static int run_service_command(const struct settings *s, const struct command *c
     enum err e = boot_open_local(s, &pf);
     if (e == ERR_OK)
         e = platform_migrate(&pf);
+    if (e == ERR_OK)
+        e = node_check(&pf);
     if (e != ERR_OK)
         fprintf(stderr, "socle %s: %s cannot be opened (%s)\n", c->name, s->data, err_name(e));
     int code = e == ERR_OK ? c->fn(&pf, argc, argv) : 1;

@@ -48,12 +48,18 @@ static const struct {
     {"subject", USE_WRAP}, {"token-seal", USE_SHARED}, {"cookie", USE_SHARED},
 };
 
+struct stamp {
+    ino_t inode;
+    struct timespec at;
+};
+
 struct keystore {
     char *folder;
     struct keystore_key keys[COUNT_OF(kinds)][SLOT_COUNT];
     uint8_t secrets[COUNT_OF(secrets)][KEYSTORE_SECRET_LEN];
     char inventory[INVENTORY_MAX]; /* a name a line */
     bool inventory_changed;
+    struct stamp stamp; /* of the inventory's file, as it was read or written last */
 };
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -107,9 +113,17 @@ static void inventory_add(struct keystore *s, const char *name)
     s->inventory_changed = true;
 }
 
+static struct stamp stamp_now(const struct keystore *s, struct arena *a)
+{
+    struct stat st;
+    return stat(path_of(s, a, "inventory"), &st) == 0 ? (struct stamp){st.st_ino, st.st_mtim}
+                                                      : (struct stamp){0};
+}
+
 static enum err inventory_read(struct keystore *s, struct arena *a)
 {
     struct str text;
+    s->stamp = stamp_now(s, a);
     enum err e = private_read(s, a, "inventory", &text);
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
@@ -121,9 +135,11 @@ static enum err inventory_read(struct keystore *s, struct arena *a)
 
 static enum err inventory_write(struct keystore *s, struct arena *a)
 {
-    if (!s->inventory_changed)
-        return ERR_OK;
-    enum err e = file_write_atomic(path_of(s, a, "inventory"), str_from(s->inventory), 0600);
+    enum err e = ERR_OK;
+    if (s->inventory_changed)
+        e = file_write_atomic(path_of(s, a, "inventory"), str_from(s->inventory), 0600);
+    if (e == ERR_OK && s->inventory_changed)
+        s->stamp = stamp_now(s, a);
     s->inventory_changed = e != ERR_OK;
     return e;
 }
@@ -398,6 +414,20 @@ enum err keystore_rotate(struct keystore *s, struct str purpose)
         if (!e)
             e = key_make(s, &a, i, SLOT_NEXT);
     }
+    if (!e) { /* last of all: whoever has the folder open sees by it that it is whole again */
+        s->inventory_changed = true;
+        e = inventory_write(s, &a);
+    }
     arena_free(&a);
     return e;
+}
+
+bool keystore_changed(const struct keystore *s)
+{
+    struct arena a;
+    arena_init(&a);
+    struct stamp now = stamp_now(s, &a);
+    arena_free(&a);
+    return now.inode != s->stamp.inode || now.at.tv_sec != s->stamp.at.tv_sec ||
+           now.at.tv_nsec != s->stamp.at.tv_nsec;
 }

@@ -18,6 +18,7 @@
 #include "platform/change.h"
 #include "platform/ctx.h"
 #include "platform/metrics.h"
+#include "platform/node.h"
 #include "platform/session.h"
 #include "sys/file.h"
 #include "sys/sandbox.h"
@@ -463,6 +464,10 @@ static int prepare_run(const struct settings *s, const struct boot_hooks *hooks)
     enum err e = boot_open_local(s, &pf);
     if (e == ERR_OK)
         e = platform_migrate(&pf);
+    if (e == ERR_OK)
+        e = node_check(&pf);
+    if (e == ERR_OK)
+        e = node_publish(&pf);
     if (e == ERR_OK && hooks->prepare)
         e = hooks->prepare(&pf, hooks->arg);
     boot_close(&pf);
