@@ -40,7 +40,7 @@ before(async () => {
   notices = [];
   listener = createServer((rq, rs) => { let b = ''; rq.on('data', (d) => { b += d; }); rq.on('end', () => { notices.push(decode(new URLSearchParams(b).get('logout_token'))); rs.end(); }); });
   await new Promise((done) => listener.listen(0, '127.0.0.1', done));
-  platform = await Platform.start({ demo: false, args: ['--allow_inside=yes', '--trusted_proxies=127.0.0.1,::1'], env: { SOCLE_MAIL_RELAY: sink.url, SOCLE_MAIL_FROM: 'socle@etat.example' } });
+  platform = await Platform.start({ demo: false, args: ['--allow_inside=yes', '--own_accounts=yes', '--trusted_proxies=127.0.0.1,::1'], env: { SOCLE_MAIL_RELAY: sink.url, SOCLE_MAIL_FROM: 'socle@etat.example' } });
   un = await Upstream.start(platform.ownPort(0));
   deux = await Upstream.start(platform.ownPort(1), { alg: 'RS256', signedUserinfo: true });
   addProvider(un, 'un');
@@ -285,6 +285,19 @@ test('throttling: pages by address, secrets by client, operators by login; who w
   for (let i = 0; i < 22; i++) last = await bad();
   assert.equal(last.status, 429);
   assert.match(last.headers['retry-after'], /^[1-9]\d*$/);
+});
+
+test('one network address cannot try account after account, and its neighbour goes on', async () => {
+  const from = '203.0.113.150', T = (key) => text('accounts', key, 'fr');
+  const forgot = async (p) => { await p.go(`${platform.base}/connexion?return=/compte`); await p.follow(/Compte Socle/); await p.follow(T('signin.forgot')); };
+  const ask = async (p, i) => { await forgot(p); await p.press(T('forgot.button'), { email: `inconnue${i}@exemple.fr` }); return p.page; };
+  const p = new Browser({ from });
+  let last;
+  for (let i = 0; i < 110 && last?.status !== 429; i++) last = await ask(p, i);
+  assert.equal(last.status, 429);
+  assert.equal(code(p), 'ACN-429-TRIES');
+  assert.match(last.headers['retry-after'], /^[1-9]\d*$/);
+  assert.equal((await ask(new Browser({ from: '203.0.113.151' }), 200)).status, 200);
 });
 
 test('a client that asks: she agrees or nothing passes; the agreement is kept, shown, withdrawn', async () => {
