@@ -42,6 +42,7 @@ struct settings {
     const char *help_line;                                    /* whom to call */
     const char *publisher, *publication_director, *site_host; /* legal mentions; "" not set */
     const char *security_contact;                             /* an address; "" none */
+    const char *retention;                                    /* months by kind: retention.h */
     int64_t trace_days;                                   /* technical traces are kept so long */
     const char *trace_rules;                              /* thresholds: src/core/traces/rules.c */
     const char *syslog_listen;                            /* "127.0.0.1:1514"; "" none */
@@ -50,7 +51,7 @@ struct settings {
     struct str mail_login_text;                           /* what is in the file */
     const char *civil_register; /* adapter of the civil register; "" none */
     bool civil_register_down_pass;
-    int64_t throttle_address, throttle_client;            /* requests a minute; 0: no limit */
+    int64_t throttle_address, throttle_client; /* requests a minute; 0: no limit */
     const char *log_level;
     int64_t session_idle_s, session_max_s;
     int64_t body_max;

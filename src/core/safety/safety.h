@@ -26,6 +26,7 @@ enum err safety_seal(struct ctx *c, struct str person, json_t *v /* stolen */,
 call_handler safety_call_judge, safety_call_arrived;
 /* {"items": [{id, label{fr,en}, network, trusted, first_at, last_at, here}]}; the pool's. */
 enum err safety_devices(struct ctx *c, json_t **out) MUST_CHECK;
+void safety_devices_sweep(struct platform *pf, int64_t now_ms); /* once a day */
 /* One of the person's: trusted 1 or 0, or forgotten (-1). ERR_NOT_FOUND. */
 enum err safety_device_set(struct ctx *c, struct str id, int trusted) MUST_CHECK;
 

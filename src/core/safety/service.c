@@ -20,13 +20,15 @@ const struct db_migration safety_migrations[SAFETY_MIGRATIONS] = {
      "CREATE INDEX report_person ON report(person);"},
 };
 
-enum { EXPIRED_EVERY_S = 10 };
+enum { EXPIRED_EVERY_S = 10, STALE_EVERY_S = 86400 };
 
 static void tick(struct platform *pf, int64_t now_ms)
 {
     static int turn;
     if (turn++ % EXPIRED_EVERY_S == 0)
         safety_expired(pf, now_ms);
+    if (turn % STALE_EVERY_S == 1)
+        safety_devices_sweep(pf, now_ms);
 }
 
 static const struct route routes[] = {
