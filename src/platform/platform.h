@@ -18,7 +18,7 @@ struct platform {
     const struct settings *settings;
     struct db *db;
     struct keys *keys;
-    struct keys *tls_keys; /* signs with TLS keys alone; in web */
+    struct keys *tls_keys;       /* signs with TLS keys alone; in web */
     struct journal *journal;     /* blocking client for handlers */
     const int *loop_journal_fds; /* one channel per loop, for the fast lane; NULL elsewhere */
     size_t n_loop_journal_fds;
@@ -93,12 +93,23 @@ struct command {
     int (*fn)(struct platform *pf, int argc, char **argv);
 };
 
-/* An entry of the navigation: on which site, for which role (ROLE_PUBLIC: everybody). */
+struct site;
+/* An entry of the navigation: on which site, for which role (ROLE_PUBLIC: everybody). `where` says
+ * no for the sites that have no use for it; NULL: all have. */
 struct nav_item {
     enum site_kind site;
     enum role role;
     const char *url, *text_key; /* "<module>/<key>" */
+    bool (*where)(const struct platform *pf, const struct site *site);
 };
+#define NAV(site, role, url, text_key)  \
+    {                                   \
+        site, role, url, text_key, NULL \
+    }
+#define NAV_WHERE(site, role, url, text_key, where) \
+    {                                               \
+        site, role, url, text_key, where            \
+    }
 
 struct service {
     const char *name;

@@ -148,6 +148,8 @@ route_handler accounts_signin, accounts_signin_post, accounts_factor, accounts_f
     accounts_codes, accounts_key, accounts_key_add, accounts_key_remove, accounts_delete,
     accounts_delete_page, accounts_link, accounts_desk_use, accounts_desk, accounts_desk_issue,
     accounts_api;
+/* Has this site a desk where papers are seen? */
+bool accounts_desk_where(const struct platform *pf, const struct site *site);
 call_handler accounts_call_forget, accounts_call_put;
 enum err accounts_erase_again(struct platform *pf, const json_t *leaf);
 void accounts_tick(struct platform *pf, int64_t now_ms);

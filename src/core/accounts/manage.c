@@ -105,6 +105,7 @@ static enum err home(struct ctx *c, const struct fault *wrong)
         if (f)
             json_object_set_new(d, "flash", f);
     }
+    json_object_set_new(d, "back_url", json_string("/account/security"));
     return ctx_page(c, "accounts/home", d);
 }
 

@@ -125,6 +125,7 @@ enum err safety_page(struct ctx *c)
     list_put(d, "devices", devices);
     blocks_put(c, d, blocks, known);
     json_object_set_new(d, "others", json_boolean(others > 0));
+    json_object_set_new(d, "own_account", json_boolean(c->pf->settings->own_accounts));
     if (str_eq_z(ctx_query(c, "done"), "unblock"))
         json_object_set_new(d, "unblocked", json_true());
     return ctx_page(c, "safety/security", d);

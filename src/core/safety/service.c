@@ -89,8 +89,8 @@ static const struct call calls[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_PORTAL, ROLE_USER, "/account/security", "safety/nav.security"},
-    {SITE_PORTAL, ROLE_ADMIN, "/operateur/signalements", "safety/nav.reports"},
+    NAV(SITE_PORTAL, ROLE_USER, "/account/security", "safety/nav.security"),
+    NAV(SITE_PORTAL, ROLE_ADMIN, "/operateur/signalements", "safety/nav.reports"),
 };
 
 const struct service service_safety = {
