@@ -100,6 +100,6 @@ const struct service service_accounts = {
     .nav = nav,
     .n_nav = COUNT_OF(nav),
     .tick = accounts_tick,
-    .replay_kind = "identity.erased",
+    .replay_kinds = {"identity.erased"},
     .replay = accounts_erase_again,
 };

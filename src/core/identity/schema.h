@@ -22,9 +22,10 @@ route_handler identity_sign_in, identity_choose, identity_go, identity_back, ide
 /* docs/CALLS.md */
 call_handler identity_call_subs, identity_call_client, identity_call_grants,
     identity_call_grant_end, identity_call_authenticate, identity_call_person,
-    identity_call_sessions_ended, identity_call_cut, identity_call_address, identity_call_providers,
-    identity_call_own_flow, identity_call_own_person, identity_call_own_signed_in,
-    identity_call_own_gone, identity_call_own_pivot;
+    identity_call_sessions_ended, identity_call_cut, identity_call_access_end,
+    identity_call_address, identity_call_providers, identity_call_own_flow,
+    identity_call_own_person, identity_call_own_signed_in, identity_call_own_gone,
+    identity_call_own_pivot;
 
 int identity_cli_client(struct platform *pf, int argc, char **argv);
 int identity_cli_provider(struct platform *pf, int argc, char **argv);

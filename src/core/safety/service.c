@@ -94,6 +94,9 @@ static const struct nav_item nav[] = {
 };
 
 const struct service service_safety = {
+    .replay_kinds = {SAFETY_ACCOUNT_BLOCKED, SAFETY_PROVIDER_BLOCKED, SAFETY_ACCOUNT_UNBLOCKED,
+                     SAFETY_PROVIDER_UNBLOCKED},
+    .replay = safety_block_again,
     .name = "safety",
     .routes = routes,
     .n_routes = COUNT_OF(routes),
