@@ -7,7 +7,7 @@ import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Platform, run, sleep } from '../lib/platform.mjs';
+import { Platform, run, sleep, until } from '../lib/platform.mjs';
 import { launch, Visit } from '../lib/browser.mjs';
 import { World, call, tokensFor } from '../lib/story.mjs';
 import { pattern, text } from '../lib/text.mjs';
@@ -280,8 +280,10 @@ for (const { lang, width, typed, who } of [
       assert.equal(other.status, 200, 'what she did not withdraw still works');
     });
     await step(`[2.1.1.e] the refused call is in her account; she signs out ${where}`, async () => {
-      await v.page.goto(`${platform.base}/account/uses?lang=${lang}`);
-      await v.has(text('platform', 'use.refused', lang));
+      await until('the refusal, which nobody waited for', async () => {
+        await v.page.goto(`${platform.base}/account/uses?lang=${lang}`);
+        return (await v.words()).includes(text('platform', 'use.refused', lang));
+      });
       await v.see('uses-refused');
       await v.press(text('platform', 'layout.sign_out', lang));
       await sleep(500);
