@@ -12,7 +12,7 @@ FUZZ  := $(filter %_fuzz.c,$(SRC))
 LIB   := $(filter-out $(UNITS) $(FUZZ),$(SRC)) $(BUILD)/gen/assets.c $(BUILD)/gen/services.c $(BUILD)/gen/faults.c
 MAIN  := src/main.c
 
-LIBS  := -lcurl -lssl -lcrypto -lsqlite3 -lpq -ljansson -lyaml -largon2 -lcares -lseccomp -lxml2 -loath -lqrencode -lz -lpthread -lm
+LIBS  := -lcurl -lssl -lcrypto -lsqlite3 -lpq -ljansson -lyaml -largon2 -lcares -lseccomp -lxml2 -loath -lqrencode -lpcre2-8 -lz -lpthread -lm
 CSTD  := -std=c11 -D_GNU_SOURCE -DSOCLE_VERSION='"$(VERSION)"' -Isrc -I. -I/usr/include/libxml2 \
          -I/usr/include/postgresql -include src/base/banned.h
 WARN  := -Wall -Wextra -Werror -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wpointer-arith

@@ -74,17 +74,23 @@ json_t *idp_open(struct idp_call *x, const char *use, struct str text)
 
 /* ---- accounts ----------------------------------------------------------------------------------
  */
-const json_t *idp_account(struct str login, const char *realm)
+static const json_t *account_in(const json_t *list, struct str login, const char *realm)
 {
     size_t i;
     json_t *account;
-    json_array_foreach(json_get(demo_accounts(), "accounts"), i, account)
+    json_array_foreach(json_get(list, "accounts"), i, account)
     {
         if (str_eq_nocase(json_get_str(account, "login"), login) &&
             strcmp(json_get_z(account, "realm", ""), realm) == 0)
             return account;
     }
     return NULL;
+}
+
+const json_t *idp_account(struct str login, const char *realm)
+{
+    const json_t *one = account_in(demo_accounts(), login, realm);
+    return one ? one : account_in(demo_identities(), login, realm);
 }
 
 static bool has_word(struct str words, struct str wanted)

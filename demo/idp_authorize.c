@@ -232,6 +232,10 @@ static void finish(struct idp_call *x)
         sign_in_page(x, &q, login, true);
         return;
     }
+    if (json_get(account, "refused")) { /* blocked, deceased: the service learns no more */
+        idp_redirect(x, error_url(x, &q, "access_denied"));
+        return;
+    }
     int64_t now_ms = clock_now_ms();
     session_set(x, account, now_ms);
     give_code(x, &q, account, now_ms);

@@ -177,6 +177,15 @@ const json_t *demo_accounts(void)
     return accounts;
 }
 
+const json_t *demo_identities(void)
+{
+    static json_t *identities;
+    if (!identities &&
+        json_read(asset_get("demo/data/identities.json"), &identities, NULL) != ERR_OK)
+        identities = NULL;
+    return identities;
+}
+
 struct str demo_registrations_path(struct arena *a, const struct settings *s)
 {
     return arena_printf(a, "%s/demo/registrations.json", s->data);

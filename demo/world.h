@@ -47,6 +47,10 @@ enum err demo_setting_put(struct ctx *c, struct str name, struct str value) MUST
  * claims}]} */
 const json_t *demo_accounts(void);
 
+/* demo/data/identities.json: test identities of every shape, for whoever builds a service. The same
+ * members, and `refused` where the provider lets nobody in. */
+const json_t *demo_identities(void);
+
 /* Where the identity provider keeps which clients it knows: docs/formats/demo-registrations.md. */
 struct str demo_registrations_path(struct arena *a, const struct settings *s);
 

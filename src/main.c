@@ -123,6 +123,7 @@ static const struct builtin builtins[] = {
     {"serve", "run the platform until Ctrl-C", serve, "usage: socle serve [--SETTING=VALUE ...]\n"},
     {"demo", "describe the demonstration world: accounts, clients, APIs", demo_cli, NULL},
     {"journal", "verify the journal, prove an entry", journal, NULL},
+    {"verify", "check receipts, proofs, evidence or a journal", trust_cli_verify, NULL},
     {"explain", "print each stage a request passes, with file and line", explain_main, NULL},
     {"migrate", "bring the database up to date", migrate, "usage: socle migrate\n"},
     {"backup", "copy keys, journal and database while the platform runs", backup_main, NULL},

@@ -21,5 +21,5 @@ rm -f "$out/lib.a"
 # shellcheck disable=SC2086
 ar rcs "$out/lib.a" $objects
 # shellcheck disable=SC2086
-clang $flags -fsanitize=fuzzer -o "$out/$name" "$source" "$out/lib.a" -lcurl -lssl -lcrypto -lsqlite3 -lpq -ljansson -lyaml -largon2 -lcares -lseccomp -lxml2 -loath -lqrencode -lz -lpthread -lm
+clang $flags -fsanitize=fuzzer -o "$out/$name" "$source" "$out/lib.a" -lcurl -lssl -lcrypto -lsqlite3 -lpq -ljansson -lyaml -largon2 -lcares -lseccomp -lxml2 -loath -lqrencode -lpcre2-8 -lz -lpthread -lm
 exec "$out/$name" -max_total_time="$seconds" -print_final_stats=1 -artifact_prefix="$out/" "build/corpus/$name" "$seeds"

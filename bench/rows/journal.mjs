@@ -1,5 +1,6 @@
 // The journal: durable entries through the process boundary.
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { spawnSync } from 'node:child_process';
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROUNDS, SECONDS, benches, median, note, output, pin, root, round } from '../kit.mjs';
 
@@ -19,3 +20,29 @@ benches.journal_append = async () => {
     note({ name: 'journal_append', value: round(median(ours.map((r) => r.rate)), 0), unit: 'durable entries/s', comparator: 'one fdatasync per entry', comparator_value: round(median(theirs.map((r) => r.rate)), 0), at_rate: 20000, p99_us: median(steady.map((r) => r.p99_us)), disk_sync_us: round(1e6 / median(theirs.map((r) => r.rate)), 0) });
   } finally { rmSync(folder, { recursive: true, force: true }); }
 };
+
+// A log to read: filled as fast as the journal takes entries; LOG_SECONDS=100 makes one of ten million.
+async function filled(work) {
+  const folder = mkdtempSync(join(root, 'build/bench-journal-'));
+  try {
+    const [cmd, ...prefix] = [...pin(0), 'build/bench/journal'];
+    await output(cmd, [...prefix, '-f', folder, '-d', process.env.LOG_SECONDS ?? String(SECONDS)]);
+    const found = [folder, join(folder, 'journal'), ...readdirSync(folder).map((n) => join(folder, n))].find((f) => existsSync(join(f, 'checkpoint')));
+    if (!found) throw new Error(`no log in ${folder}`);
+    await work(found);
+  } finally { rmSync(folder, { recursive: true, force: true }); }
+}
+
+benches.journal_proof = () => filled(async (log) => {
+  const r = await output(...((c) => [c[0], c.slice(1)])([...pin(0), 'build/bench/proof', '-f', log]));
+  note({ name: 'journal_proof', value: r.mean_us, unit: 'us a proof', comparator: 'to stay under', comparator_value: 1000, p99_us: r.p99_us, entries: r.entries });
+});
+
+benches.journal_verify = () => filled(async (log) => {
+  const [cmd, ...args] = [...pin(0), 'build/socle', 'verify', log, '--json'];
+  const from = process.hrtime.bigint(), r = spawnSync(cmd, args, { cwd: root, encoding: 'utf8' });
+  const seconds = Number(process.hrtime.bigint() - from) / 1e9, v = JSON.parse(r.stdout);
+  if (!v.good) throw new Error(v.what);
+  const disk = Number(spawnSync('du', ['-sb', log], { encoding: 'utf8' }).stdout.split('\t')[0]);
+  note({ name: 'journal_verify', value: round(v.entries / seconds, 0), unit: 'entries/s, offline', comparator: 'to hold', comparator_value: 500000, entries: v.entries, disk_bytes_per_entry: round(disk / v.entries, 0) });
+});

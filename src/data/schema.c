@@ -3,12 +3,12 @@
 #include <math.h>
 #include <stdio.h>
 
-enum { STEPS_MAX = 200000, LEVELS_MAX = 64, DEPARTURES_MAX = 1000 };
+enum { STEPS_MAX = 200000, LEVELS_MAX = 64, DEPARTURES_MAX = 1000, PATTERN_STEPS = 25 };
 
 struct run {
     const struct schema_judge *j;
     size_t found;
-    unsigned steps, levels;
+    unsigned steps, steps_max, levels;
     bool silent; /* inside anyOf and its like: only the count matters */
     char path[SCHEMA_PATH_MAX];
 };
@@ -103,6 +103,18 @@ static size_t characters(const json_t *v)
     for (size_t i = 0; i < json_string_length(v); i++)
         n += ((unsigned char)p[i] & 0xC0) != 0x80;
     return n;
+}
+
+static void text_check(struct run *r, const json_t *s, const json_t *v)
+{
+    struct str pattern = json_get_str(s, "pattern");
+    size_check(r, s, characters(v), "minLength", "maxLength");
+    if (!pattern.p || !r->j->pattern)
+        return;
+    r->steps += PATTERN_STEPS;
+    if (!r->j->pattern(r->j->pattern_arg, pattern,
+                       str_of(json_string_value(v), json_string_length(v))))
+        departs(r, "pattern");
 }
 
 /* ---- inside -------------------------------------------------------------------------------------
@@ -201,7 +213,7 @@ static void combined_check(struct run *r, const json_t *s, const json_t *v)
 static void check(struct run *r, const json_t *schema, const json_t *v)
 {
     const json_t *s = r->j->ref ? r->j->ref(r->j->ref_arg, schema) : schema;
-    if (!json_is_object(s) || r->levels == LEVELS_MAX || ++r->steps > STEPS_MAX)
+    if (!json_is_object(s) || r->levels == LEVELS_MAX || ++r->steps > r->steps_max)
         return; /* true, nowhere, or too much of it: it says nothing */
     r->levels++;
     if (!type_fits(s, v))
@@ -209,7 +221,7 @@ static void check(struct run *r, const json_t *schema, const json_t *v)
     else if (json_is_number(v))
         number_check(r, s, v);
     else if (json_is_string(v))
-        size_check(r, s, characters(v), "minLength", "maxLength");
+        text_check(r, s, v);
     else if (json_is_object(v))
         object_check(r, s, v);
     else if (json_is_array(v))
@@ -224,7 +236,7 @@ static void check(struct run *r, const json_t *schema, const json_t *v)
 
 size_t schema_check(const struct schema_judge *j, const json_t *schema, const json_t *value)
 {
-    struct run r = {.j = j};
+    struct run r = {.j = j, .steps_max = j->steps_max ? j->steps_max : STEPS_MAX};
     check(&r, schema, value);
     return r.found;
 }

@@ -13,6 +13,7 @@
 #include "journal/journal.h"
 #include "journal/note.h"
 #include "journal/runs.h"
+#include "journal/find.h"
 #include "journal/side.h"
 #include "journal/state.h"
 #include "journal/tiles.h"
@@ -27,7 +28,7 @@ struct backup {
     struct arena a;
     struct str checkpoint, durable;
     struct state state;
-    struct runs *ids, *side; /* mapped: readable even when the writer has removed them */
+    struct runs *ids, *side, *find; /* mapped: readable even when the writer has removed them */
     char *block;
 };
 
@@ -96,7 +97,8 @@ static void let_go(struct backup *b)
 {
     runs_unref(b->ids);
     runs_unref(b->side);
-    b->ids = b->side = NULL;
+    runs_unref(b->find);
+    b->ids = b->side = b->find = NULL;
     disk_sweep(b->to, "wal", NULL, NULL);
     arena_reset(&b->a);
 }
@@ -113,6 +115,8 @@ static enum err heads_copy(struct backup *b)
         e = runs_open(b->from, "ids", &b->state.ids, ID_RECORD, NULL, &b->ids);
     if (e == ERR_OK)
         e = runs_open(b->from, "side", &b->state.side, SIDE_RECORD, NULL, &b->side);
+    if (e == ERR_OK)
+        e = runs_open(b->from, "find", &b->state.find, FIND_RECORD, NULL, &b->find);
     if (e == ERR_OK)
         e = wal_copy(b);
     if (e == ERR_OK)
@@ -188,6 +192,8 @@ static enum err rest_copy(struct backup *b)
     if (e == ERR_OK)
         e = runs_copy(b, "side", b->side);
     if (e == ERR_OK)
+        e = runs_copy(b, "find", b->find);
+    if (e == ERR_OK)
         e = copy(b, b->from, SIDE_ROWS_FILE, b->state.rows);
     if (e == ERR_OK)
         e = tiles_copy(b, TILE_ENTRIES);
@@ -244,6 +250,7 @@ enum err journal_backup(const char *folder, const char *to)
         e = rest_copy(&b);
     runs_unref(b.ids);
     runs_unref(b.side);
+    runs_unref(b.find);
     if (b.from >= 0)
         close(b.from);
     if (b.to >= 0)

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "crypto/digest.h"
+#include "crypto/tsp.h"
 #include "data/json.h"
 #include "journal/evidence.h"
 #include "journal/leaf.h"
@@ -12,7 +13,8 @@
 enum { USAGE = 2, PROOF_FILE_MAX = 512 * 1024, LIST_DEFAULT = 20, LIST_MAX = 100000 };
 
 static const char usage[] =
-    "usage: socle journal verify [FOLDER | PROOF_FILE | EVIDENCE_FILE] [--key KEY] [--json]\n"
+    "usage: socle journal verify [FOLDER | PROOF_FILE | EVIDENCE_FILE] [--key KEY] [--tsa FILE]\n"
+    "                            [--json]\n"
     "       socle journal prove ID                    a proof that `verify` accepts alone\n"
     "       socle journal show ID [--json]            one entry\n"
     "       socle journal list [--limit N] [--before INDEX] [--log N] [--json]\n"
@@ -33,6 +35,7 @@ struct cli {
     struct journal_reader *reader;
     bool json;
     struct str key;
+    const char *tsa; /* file of the timestamping authorities; NULL: none */
     uint64_t limit, log;
     int64_t before;
     const char *argument; /* NULL: none */
@@ -119,6 +122,43 @@ static json_t *witnesses_json(const struct evidence *ev)
     return list;
 }
 
+static void print_evidence(struct cli *c, const struct evidence *ev)
+{
+    for (size_t i = 0; i < ev->n_terms; i++)
+        printf("  " STR_FMT " as it stood: " STR_FMT "\n", STR_ARG(ev->terms[i].of),
+               STR_ARG(ev->terms[i].text));
+    for (size_t i = 0; i < ev->n_origins; i++)
+        printf("  followed by the log " STR_FMT "\n", STR_ARG(ev->origins[i]));
+    for (size_t i = 0; i < ev->n_witnesses; i++)
+        if (ev->witness[i].at_s)
+            printf("  witness " STR_FMT " signed at %llu\n", STR_ARG(ev->witness[i].name),
+                   (unsigned long long)ev->witness[i].at_s);
+    for (size_t i = 0; i < ev->n_timestamps; i++)
+        if (ev->stamped_ms[i])
+            printf("  timestamp of " STR_FMT "\n",
+                   STR_ARG(clock_rfc3339(&c->a, ev->stamped_ms[i], false)));
+        else
+            printf("  a timestamp, not checked: give --tsa\n");
+}
+
+/* Each timestamp of the file, against the authorities that the caller named. */
+static void timestamps_check(const struct cli *c, struct evidence *ev, struct journal_verdict *v)
+{
+    int64_t at_ms;
+    for (size_t i = 0; v->err == ERR_OK && i < ev->n_timestamps; i++) {
+        v->err = c->tsa ? tsp_response_verify(ev->timestamps[i], ev->note, c->tsa, &at_ms)
+                        : tsp_response_read(ev->timestamps[i], ev->note, NULL, &at_ms);
+        ev->stamped_ms[i] = c->tsa ? at_ms : 0;
+        if (v->err != ERR_OK)
+            snprintf(v->what, sizeof v->what, "%s",
+                     "A timestamp is not of this checkpoint, or not by that authority.");
+    }
+    if (v->err == ERR_OK && c->tsa && ev->n_timestamps == 0) {
+        v->err = ERR_NOT_FOUND;
+        snprintf(v->what, sizeof v->what, "%s", "There is no timestamp in the file.");
+    }
+}
+
 static int verify_proof(struct cli *c, const char *path)
 {
     struct journal_verdict v;
@@ -132,6 +172,7 @@ static int verify_proof(struct cli *c, const char *path)
     if (evidence_is(text)) {
         evidence_verify(&c->a, text, c->key, &ev, &v);
         leaf = ev.leaf;
+        timestamps_check(c, &ev, &v);
     } else {
         journal_verify_proof(&c->a, text, c->key, &leaf, &v);
     }
@@ -145,10 +186,7 @@ static int verify_proof(struct cli *c, const char *path)
     } else {
         printf("good: entry %lld of %llu in %s\n" STR_FMT "\n", (long long)v.index,
                (unsigned long long)v.entries, v.origin, STR_ARG(leaf));
-        for (size_t i = 0; i < ev.n_witnesses; i++)
-            if (ev.witness[i].at_s)
-                printf("  witness " STR_FMT " signed at %llu\n", STR_ARG(ev.witness[i].name),
-                       (unsigned long long)ev.witness[i].at_s);
+        print_evidence(c, &ev);
         if (!c->key.p)
             printf("  with the key that the proof names: give --key to check against one kept "
                    "elsewhere\n");
@@ -360,6 +398,10 @@ static bool option_take(struct cli *c, const char *name, const char *value)
     uint64_t v;
     if (strcmp(name, "key") == 0)
         return key_take(c, value);
+    if (strcmp(name, "tsa") == 0) {
+        c->tsa = value;
+        return true;
+    }
     if (strcmp(name, "field") == 0 || strcmp(name, "value") == 0) {
         *(name[0] == 'f' ? &c->field : &c->value) = str_from(value);
         return true;

@@ -51,6 +51,14 @@ void journal_field_commitment(const uint8_t field_salt[JOURNAL_SALT_LEN], struct
     base64url_32(digest, out);
 }
 
+void journal_leaf_commitment(struct str leaf, char out[JOURNAL_COMMITMENT_LEN + 1])
+{
+    uint8_t hash[SHA256_LEN];
+    struct str parts[] = {str_of(zero, 1), leaf};
+    sha256_many(parts, COUNT_OF(parts), hash);
+    base64url_32(hash, out);
+}
+
 static void add_commitment(struct journal_entry *e, struct str name, struct str value)
 {
     uint8_t salt[JOURNAL_SALT_LEN];

@@ -6,8 +6,8 @@
 #include "journal/journal.h"
 #include "journal/note.h"
 
-#define EVIDENCE_FORMAT "socle-evidence-1"
-enum { EVIDENCE_WITNESSES_MAX = 16 };
+#define EVIDENCE_FORMAT "socle-evidence-2"
+enum { EVIDENCE_WITNESSES_MAX = 16, EVIDENCE_TERMS_MAX = 2, EVIDENCE_CHAIN_MAX = 16 };
 
 struct evidence {
     struct str proof, leaf;
@@ -16,6 +16,16 @@ struct evidence {
         uint64_t at_s; /* 0: it has not signed */
     } witness[EVIDENCE_WITNESSES_MAX];
     size_t n_witnesses;
+    struct {
+        struct str of, text; /* "contract" or "consent" */
+    } terms[EVIDENCE_TERMS_MAX];
+    size_t n_terms;
+    struct str origins[EVIDENCE_CHAIN_MAX]; /* of the logs that followed */
+    size_t n_origins;
+    struct str note; /* the checkpoint's text, for timestamps */
+    struct str timestamps[4];
+    int64_t stamped_ms[4]; /* 0: not checked */
+    size_t n_timestamps;
 };
 bool evidence_is(struct str file); /* an evidence file, rather than a bare proof */
 /* As journal_verify_proof; a witness of the file whose signature is wrong makes it bad. */

@@ -116,7 +116,8 @@ static enum err into_run(struct index *x)
                            .name = *x->next_name,
                            .records = (uint8_t *)x->records.p,
                            .n = x->records.n / x->runs->record_size,
-                           .drop = x->drop};
+                           .drop = x->drop,
+                           .sort = x->sort};
     x->reordered = true; /* by sorting; those in the tail are among them */
     enum err e = runs_add(x->runs, &new, &next);
     if (e != ERR_OK)

@@ -10,10 +10,11 @@
 
 struct index {
     int folder;
-    const char *dir; /* "ids", "side" */
+    const char *dir; /* "ids", "side", "find" */
     bool (*drop)(const uint8_t *record);
+    void (*sort)(uint8_t *records, size_t n); /* NULL: by comparing them */
     struct durable *durable;
-    uint64_t *next_name; /* both indexes count together */
+    uint64_t *next_name; /* all indexes count together */
     struct runs *runs;   /* what was published */
     struct buf records;  /* of the tail, and those not published yet */
     size_t in_tail;      /* bytes of them that are in its file */

@@ -124,6 +124,8 @@ void journal_field_salt(const uint8_t entry_salt[JOURNAL_SALT_LEN], struct str n
                         uint8_t out[JOURNAL_SALT_LEN]);
 void journal_field_commitment(const uint8_t field_salt[JOURNAL_SALT_LEN], struct str name,
                               struct str value, char out[JOURNAL_COMMITMENT_LEN + 1]);
+/* The leaf's hash (RFC 6962 2.1) in base64url: what a receipt holds. */
+void journal_leaf_commitment(struct str leaf, char out[JOURNAL_COMMITMENT_LEN + 1]);
 
 /* ---- reading (any process, read only) -----------------------------------------------------------
  */
@@ -152,6 +154,29 @@ enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned 
 /* The signed note, and the key line ("origin+hash+base64") to check it with. */
 enum err journal_checkpoint(struct journal_reader *r, unsigned log, struct arena *a,
                             struct str *note, struct str *key) MUST_CHECK;
+
+/* Entries by what they say, newest first. An empty word, a 0: whatever it is. */
+struct journal_search {
+    struct str party, purpose, kind; /* party: actor, client, contract, consent, object, provider */
+    int64_t from_ms, to_ms;          /* at >= from_ms, at < to_ms */
+    const struct journal_at *before; /* NULL: from the newest on; else `next` of the page before */
+    size_t limit;                    /* at most 1000 */
+};
+struct journal_found {
+    struct journal_at at;
+    char id[27];
+    int64_t at_ms;
+    struct str kind, leaf;
+};
+/* A search stops after so much work, whatever it found; `more`: it goes on before `next`. */
+struct journal_finds {
+    struct journal_found *list;
+    size_t n;
+    bool more;
+    struct journal_at next;
+};
+enum err journal_search(struct journal_reader *r, const struct journal_search *q, struct arena *a,
+                        struct journal_finds *out) MUST_CHECK;
 
 struct journal_side_query {
     struct str subject;

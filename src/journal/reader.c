@@ -11,21 +11,12 @@
 #include "journal/disk.h"
 #include "journal/past.h"
 #include "journal/proof.h"
-#include "journal/side.h"
 #include "journal/state.h"
 #include "journal/tiles.h"
+#include "journal/view.h"
 #include "sys/file.h"
 
 enum { TRIES = 20, RETRY_US = 2000, PAST_MAX = 65536, SIDE_LIMIT_MAX = 1000 };
-
-/* What one `state` lists. */
-struct view {
-    _Atomic int refs;
-    uint32_t epoch;
-    uint64_t size, rows;
-    struct runs *ids, *side;
-    struct str text; /* malloc'ed: to see whether the file is another one */
-};
 
 struct journal_reader {
     char *path;
@@ -34,12 +25,13 @@ struct journal_reader {
     struct view *view;
 };
 
-static void view_unref(struct view *v)
+void view_unref(struct view *v)
 {
     if (!v || atomic_fetch_sub(&v->refs, 1) != 1)
         return;
     runs_unref(v->ids);
     runs_unref(v->side);
+    runs_unref(v->find);
     free((void *)(uintptr_t)v->text.p);
     free(v);
 }
@@ -98,6 +90,9 @@ static enum err view_make(struct journal_reader *r, struct str text, const struc
     if (e == ERR_OK)
         e = runs_open(r->folder, "side", &st->side, SIDE_RECORD, r->view ? r->view->side : NULL,
                       &v->side);
+    if (e == ERR_OK)
+        e = runs_open(r->folder, "find", &st->find, FIND_RECORD, r->view ? r->view->find : NULL,
+                      &v->find);
     *out = v;
     if (e != ERR_OK)
         view_unref(v);
@@ -126,7 +121,7 @@ static enum err view_refresh(struct journal_reader *r, const char *file, struct 
 /* The current view, to be given back. ERR_NOT_FOUND: nothing was written yet. Runs go away soon
  * after a newer `state` is there, hence the tries. A `state` that a power cut spoilt is replaced by
  * the writer's start; until then `durable` says nearly the same. */
-static enum err view_get(struct journal_reader *r, struct view **out)
+enum err view_get(struct journal_reader *r, struct view **out)
 {
     struct arena a;
     arena_init(&a);
@@ -156,13 +151,7 @@ static enum err view_get(struct journal_reader *r, struct view **out)
 
 /* ---- one log ----------------------------------------------------------------------------------
  */
-struct log {
-    int folder; /* to be closed when it is a past one */
-    bool past;
-    uint64_t size;
-};
-
-static enum err past_open(struct journal_reader *r, uint32_t epoch, struct log *out)
+static enum err past_open(struct journal_reader *r, uint32_t epoch, struct view_log *out)
 {
     char path[64];
     struct arena a;
@@ -172,24 +161,24 @@ static enum err past_open(struct journal_reader *r, uint32_t epoch, struct log *
         return file_err_from_errno(errno);
     arena_init(&a);
     enum err e = state_read(fd, "state", &a, &st);
-    *out = (struct log){fd, true, e == ERR_OK ? st.size : 0};
+    *out = (struct view_log){fd, true, e == ERR_OK ? st.size : 0};
     if (e != ERR_OK)
         close(fd);
     arena_free(&a);
     return e;
 }
 
-static enum err log_get(struct journal_reader *r, const struct view *v, unsigned log,
-                        struct log *out)
+enum err view_log_get(struct journal_reader *r, const struct view *v, unsigned log,
+                      struct view_log *out)
 {
     if (log == 0) {
-        *out = (struct log){r->folder, false, v->size};
+        *out = (struct view_log){r->folder, false, v->size};
         return ERR_OK;
     }
     return log < v->epoch ? past_open(r, v->epoch - log, out) : ERR_NOT_FOUND;
 }
 
-static void log_put(const struct log *l)
+void view_log_put(const struct view_log *l)
 {
     if (l->past)
         close(l->folder);
@@ -214,7 +203,8 @@ enum err journal_find(struct journal_reader *r, struct str id, struct journal_at
     return found ? ERR_OK : ERR_NOT_FOUND;
 }
 
-static enum err leaf_read(const struct log *l, uint64_t index, struct arena *a, struct str *leaf)
+static enum err leaf_read(const struct view_log *l, uint64_t index, struct arena *a,
+                          struct str *leaf)
 {
     struct str bundle;
     uint64_t n = index / TILE_WIDTH;
@@ -234,14 +224,14 @@ enum err journal_read(struct journal_reader *r, struct journal_at at, struct are
                       struct str *leaf)
 {
     struct view *v;
-    struct log l;
+    struct view_log l;
     enum err e = view_get(r, &v);
     if (e != ERR_OK)
         return e;
-    e = log_get(r, v, at.log, &l);
+    e = view_log_get(r, v, at.log, &l);
     if (e == ERR_OK) {
         e = leaf_read(&l, at.index, a, leaf);
-        log_put(&l);
+        view_log_put(&l);
     }
     view_unref(v);
     return e;
@@ -251,13 +241,13 @@ enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned 
                       struct arena *a, struct str *out)
 {
     struct view *v;
-    struct log l;
+    struct view_log l;
     if (level < TILE_ENTRIES || level >= TILE_LEVELS || width == 0 || width > TILE_WIDTH)
         return ERR_NOT_FOUND;
     enum err e = view_get(r, &v);
     if (e != ERR_OK)
         return e;
-    e = log_get(r, v, 0, &l);
+    e = view_log_get(r, v, 0, &l);
     if (e == ERR_OK && tile_width(level, n, l.size) < width)
         e = ERR_NOT_FOUND;
     else if (e == ERR_OK)
@@ -268,7 +258,7 @@ enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned 
 
 /* ---- checkpoints ------------------------------------------------------------------------------
  */
-static enum err note_and_key(const struct log *l, struct arena *a, struct str *note,
+static enum err note_and_key(const struct view_log *l, struct arena *a, struct str *note,
                              struct str *key)
 {
     enum err e = disk_read(l->folder, "checkpoint", a, NOTE_MAX, note);
@@ -285,19 +275,19 @@ enum err journal_size(struct journal_reader *r, unsigned log, uint64_t *size, ui
     struct checkpoint c = {0};
     struct str note;
     struct view *v;
-    struct log l;
+    struct view_log l;
     *size = *sealed = 0;
     enum err e = view_get(r, &v);
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND && log == 0 ? ERR_OK : e;
     arena_init(&a);
-    e = log_get(r, v, log, &l);
+    e = view_log_get(r, v, log, &l);
     if (e == ERR_OK) {
         e = disk_read(l.folder, "checkpoint", &a, NOTE_MAX, &note);
         e = e == ERR_OK ? checkpoint_read(&a, note, &c) : e == ERR_NOT_FOUND ? ERR_OK : e;
         *size = l.size;
         *sealed = c.size < l.size ? c.size : l.size; /* it may be newer than our view */
-        log_put(&l);
+        view_log_put(&l);
     }
     view_unref(v);
     arena_free(&a);
@@ -308,14 +298,14 @@ enum err journal_checkpoint(struct journal_reader *r, unsigned log, struct arena
                             struct str *note, struct str *key)
 {
     struct view *v;
-    struct log l;
+    struct view_log l;
     enum err e = view_get(r, &v);
     if (e != ERR_OK)
         return e;
-    e = log_get(r, v, log, &l);
+    e = view_log_get(r, v, log, &l);
     if (e == ERR_OK) {
         e = note_and_key(&l, a, note, key);
-        log_put(&l);
+        view_log_put(&l);
     }
     view_unref(v);
     return e;
@@ -325,7 +315,7 @@ enum err journal_checkpoint(struct journal_reader *r, unsigned log, struct arena
  */
 /* The log's last checkpoint, with the key and a tree of at least its size. */
 struct sealed_log {
-    struct log log;
+    struct view_log log;
     struct checkpoint checkpoint;
     struct str note, key;
     struct tile_source tiles;
@@ -344,12 +334,12 @@ static enum err sealed_get(struct journal_reader *r, unsigned log, struct arena 
         e = view_get(r, &v);
     if (e != ERR_OK)
         return e;
-    e = log_get(r, v, log, &out->log);
+    e = view_log_get(r, v, log, &out->log);
     view_unref(v);
     if (e != ERR_OK)
         return e;
     if (out->log.size < out->checkpoint.size) {
-        log_put(&out->log);
+        view_log_put(&out->log);
         return ERR_CORRUPT;
     }
     out->tiles = (struct tile_source){.folder = out->log.folder, .size = out->log.size, .a = a};
@@ -387,7 +377,7 @@ enum err journal_prove(struct journal_reader *r, struct journal_at at, struct ar
     if (e != ERR_OK)
         return e;
     e = prove(&s, at.index, a, proof);
-    log_put(&s.log);
+    view_log_put(&s.log);
     return e;
 }
 
@@ -408,7 +398,7 @@ enum err journal_prove_under(struct journal_reader *r, struct journal_at at, str
         s.note = note;
         e = prove(&s, at.index, a, proof);
     }
-    log_put(&s.log);
+    view_log_put(&s.log);
     return e;
 }
 
@@ -427,7 +417,7 @@ enum err journal_consistency(struct journal_reader *r, unsigned log, uint64_t fr
     if (e == ERR_OK)
         *hashes = arena_dup(a, buf_str(&b));
     buf_free(&b);
-    log_put(&s.log);
+    view_log_put(&s.log);
     return e;
 }
 
@@ -443,11 +433,6 @@ struct listing {
     size_t n;
     enum err err;
 };
-
-static struct journal_at at_of(const struct view *v, uint64_t place)
-{
-    return (struct journal_at){v->epoch - place_epoch(place), place_index(place)};
-}
 
 static bool kind_is_wanted(const struct journal_side_query *q, uint32_t hash, struct str text)
 {
@@ -492,7 +477,7 @@ static void row_take(struct listing *l, const struct side_key *k)
     struct side_row row;
     enum err e = row_open(l->fd, k, l->subject, l->a, &row);
     if (e == ERR_OK && kind_is_wanted(l->q, 0, row.kind))
-        l->rows[l->n++] = row_out(&row, at_of(l->v, row.place));
+        l->rows[l->n++] = row_out(&row, view_at(l->v, row.place));
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         l->err = e;
 }
@@ -579,7 +564,7 @@ static bool keying_take(void *arg, const uint8_t *record)
         g->keys = more;
         g->room = room;
     }
-    g->keys[g->n++] = (struct journal_side_key){.at = at_of(g->v, k.place),
+    g->keys[g->n++] = (struct journal_side_key){.at = view_at(g->v, k.place),
                                                 .at_ms = k.at_ms,
                                                 .offset = k.offset,
                                                 .kind = k.kind,

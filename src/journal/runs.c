@@ -316,7 +316,10 @@ static size_t how_many(const struct runs *r, uint64_t n)
 
 static void set_up(struct merge *m, const struct runs *r, const struct runs_new *new, size_t k)
 {
-    qsort(new->records, new->n, r->record_size, r->record_size == 24 ? cmp_24 : cmp_48);
+    if (new->sort)
+        new->sort(new->records, new->n);
+    else
+        qsort(new->records, new->n, r->record_size, r->record_size == 24 ? cmp_24 : cmp_48);
     for (size_t i = r->n - k; i < r->n; i++)
         m->cursors[m->n_cursors++] = (struct cursor){
             r->list[i]->records, run_record(r->list[i], r->record_size, r->list[i]->n)};

@@ -64,6 +64,7 @@ struct runs_new {
     uint8_t *records;
     size_t n;
     bool (*drop)(const uint8_t *record);
+    void (*sort)(uint8_t *records, size_t n); /* NULL: by comparing them */
 };
 enum err runs_add(const struct runs *r, const struct runs_new *new, struct runs **out) MUST_CHECK;
 /* Overwrites all but the first `keep` bytes of records [from, to) of a run, those that `take`

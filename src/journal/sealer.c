@@ -108,13 +108,22 @@ static void indexes_init(struct sealer *s)
     conf.dir = "side";
     conf.drop = side_key_is_blank;
     index_init(&s->side_index, &conf, SIDE_RECORD);
+    conf.dir = "find";
+    conf.drop = NULL;
+    conf.sort = find_sort;
+    index_init(&s->find, &conf, FIND_RECORD);
 }
 
 static enum err indexes_open(struct sealer *s, const struct state *from)
 {
     bool ids = index_open(&s->ids, &from->ids), side = index_open(&s->side_index, &from->side);
+    bool find = index_open(&s->find, &from->find) && !(from->no_find && from->size);
     enum err e = ids ? ERR_OK : rebuild_ids(s, from->size);
-    return e == ERR_OK && !side ? rebuild_side(s, from->rows) : e;
+    if (e == ERR_OK && !side)
+        e = rebuild_side(s, from->rows);
+    if (e == ERR_OK)
+        e = find ? rebuild_block(s, from->size) : rebuild_find(s, from->size);
+    return e;
 }
 
 enum err sealer_load(struct sealer *s, const struct state *from)
@@ -130,6 +139,8 @@ enum err sealer_load(struct sealer *s, const struct state *from)
     durable_init(&s->durable, s->folder);
     indexes_init(s);
     enum err e = disk_make_dirs(s->folder, "ids");
+    if (e == ERR_OK)
+        e = disk_make_dirs(s->folder, "find");
     if (e == ERR_OK)
         e = side_writer_open(&s->side, s->folder, from->rows);
     if (e == ERR_OK)
@@ -149,6 +160,7 @@ void sealer_free(struct sealer *s)
     side_writer_close(&s->side);
     index_free(&s->ids);
     index_free(&s->side_index);
+    index_free(&s->find);
     wal_reader_free(&s->log);
     arena_free(&s->work);
 }
@@ -163,7 +175,8 @@ static void state_text(struct sealer *s, struct buf *out)
                        .sealed = s->sealed,
                        .rows = s->side.length,
                        .ids = index_names(&s->ids, &s->work),
-                       .side = index_names(&s->side_index, &s->work)};
+                       .side = index_names(&s->side_index, &s->work),
+                       .find = index_names(&s->find, &s->work)};
     memcpy(st.root, s->root, HASH_LEN);
     buf_init(out, STATE_MAX);
     state_print(&st, out);
@@ -188,6 +201,8 @@ static enum err publish_once(struct sealer *s, bool sorted)
         e = index_publish(&s->ids, false);
     if (e == ERR_OK)
         e = index_publish(&s->side_index, sorted);
+    if (e == ERR_OK)
+        e = index_publish(&s->find, false);
     return e == ERR_OK ? state_write(s) : e;
 }
 
@@ -307,6 +322,7 @@ static enum err apply_entry(struct sealer *s, const struct wire_record *r)
         return e;
     id_record_write(id, head.id, place);
     index_add(&s->ids, id);
+    find_add(&s->find, &s->block, place, &head, r->leaf);
     if (r->subject.n) {
         side_add(&s->side, place, &head, r->subject, r->side, key);
         index_add(&s->side_index, key);

@@ -26,13 +26,14 @@ static void names_print(const char *word, const struct run_names *names, struct 
 
 void state_print(const struct state *s, struct buf *out)
 {
-    buf_printf(out, "socle journal state 1\nepoch %u\nwal %llu\nsize %llu\nsealed %llu ", s->epoch,
+    buf_printf(out, "socle journal state 2\nepoch %u\nwal %llu\nsize %llu\nsealed %llu ", s->epoch,
                (unsigned long long)s->wal, (unsigned long long)s->size,
                (unsigned long long)s->sealed);
     buf_add_base64(out, s->root, sizeof s->root);
     buf_printf(out, "\nrows %llu\n", (unsigned long long)s->rows);
     names_print("ids", &s->ids, out);
     names_print("side", &s->side, out);
+    names_print("find", &s->find, out);
     buf_printf(out, "end %08x\n", crc_of(buf_str(out)));
 }
 
@@ -83,6 +84,8 @@ static bool read_line(struct arena *a, struct str line, struct state *s, unsigne
     bool is, good = read_names(line, "ids", "ids-tail", &s->ids, &is);
     if (!is)
         good = read_names(line, "side", "side-tail", &s->side, &is);
+    if (!is)
+        good = read_names(line, "find", "find-tail", &s->find, &is);
     if (is)
         return good;
     const struct {
@@ -114,11 +117,15 @@ enum err state_parse(struct arena *a, struct str text, struct state *out)
     *out = (struct state){0};
     for (size_t i = 0; i < text.n; i++)
         lines += text.p[i] == '\n';
-    if (text.n < 14 || text.p[text.n - 1] != '\n' || lines > 2 * RUNS_MAX)
+    if (text.n < 14 || text.p[text.n - 1] != '\n' || lines > 3 * RUNS_MAX)
         return ERR_CORRUPT;
     out->ids.list = arena_array(a, struct run_name, lines);
     out->side.list = arena_array(a, struct run_name, lines);
-    if (!str_split(&rest, '\n', &line) || !str_eq_z(line, "socle journal state 1"))
+    out->find.list = arena_array(a, struct run_name, lines);
+    if (!str_split(&rest, '\n', &line))
+        return ERR_CORRUPT;
+    out->no_find = str_eq_z(line, "socle journal state 1");
+    if (!out->no_find && !str_eq_z(line, "socle journal state 2"))
         return ERR_CORRUPT;
     while (str_split(&rest, '\n', &line) && !line_is(line, "end", &end))
         if (!read_line(a, line, out, &seen))

@@ -15,7 +15,8 @@ struct state {
     uint32_t epoch;
     uint64_t wal, size, sealed, rows;
     uint8_t root[HASH_LEN]; /* of the checkpoint */
-    struct run_names ids, side;
+    struct run_names ids, side, find;
+    bool no_find; /* of version 1, without that index */
 };
 
 /* ERR_CORRUPT. */

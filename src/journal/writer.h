@@ -9,6 +9,7 @@
 
 #include <pthread.h>
 #include "crypto/keys.h"
+#include "journal/find.h"
 #include "journal/index.h"
 #include "journal/journal.h"
 #include "journal/note.h"
@@ -48,7 +49,8 @@ struct sealer {
     uint32_t epoch;
     struct tree tree;
     struct side_writer side;
-    struct index ids, side_index;
+    struct index ids, side_index, find;
+    struct find_block block;
     uint64_t next_name; /* of a file of an index */
     uint64_t sealed;
     uint8_t root[HASH_LEN];
@@ -74,6 +76,9 @@ void *sealer_main(void *sealer); /* the thread */
 /* Indexes made again (rebuild.c), out of the entries of all logs and the side rows. */
 enum err rebuild_ids(struct sealer *s, uint64_t size) MUST_CHECK;
 enum err rebuild_side(struct sealer *s, uint64_t length) MUST_CHECK;
+enum err rebuild_find(struct sealer *s, uint64_t size) MUST_CHECK;
+/* Takes up the block of the find index that is under way. */
+enum err rebuild_block(struct sealer *s, uint64_t size) MUST_CHECK;
 
 /* ---- opening a folder (open.c) ------------------------------------------------------------------
  */

@@ -10,6 +10,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "base/rand.h"
+#include "crypto/digest.h"
 #include "platform/boot.h"
 
 enum { WAIT_MS = 5000, BATCH = 500, YOUNG_MS = 3000, CONFIRM_EVERY_MS = 500 };
@@ -179,6 +180,13 @@ static enum err seal_told(struct ctx *c, const struct act_info *info, const char
     return vault_seal(c, info->person, "journal.side", *plain, sealed);
 }
 
+static struct str digest_of(struct arena *a, struct str text)
+{
+    uint8_t hash[SHA256_LEN];
+    sha256(text.p, text.n, hash);
+    return codec_to_base64url(a, hash, sizeof hash);
+}
+
 enum err act_make(struct ctx *c, const struct act_info *info, struct act *out)
 {
     struct journal_entry entry;
@@ -190,7 +198,9 @@ enum err act_make(struct ctx *c, const struct act_info *info, struct act *out)
     enum err e = ERR_OK;
     id_new(id);
     rand_bytes(salt, sizeof salt);
-    *out = (struct act){.record = {.id = str_from(id)}};
+    *out = (struct act){.record = {.id = str_from(id)},
+                        .object = arena_dup(c->arena, info->object),
+                        .text = arena_dup(c->arena, info->text)};
     if (info->told && info->person.n) {
         out->record.subject = info->person;
         e = seal_told(c, info, id, now_ms, salt, &plain, &out->record.side);
@@ -203,6 +213,8 @@ enum err act_make(struct ctx *c, const struct act_info *info, struct act *out)
     journal_entry_str(&entry, "actor", info->actor);
     journal_entry_str(&entry, "object", info->object);
     journal_entry_str(&entry, "trace", str_from(c->trace_id));
+    if (info->text.n)
+        journal_entry_str(&entry, "digest", digest_of(c->arena, info->text));
     if (info->person.n)
         journal_entry_subject(&entry, info->person);
     if (plain.n)
@@ -224,6 +236,12 @@ struct act_job {
     int64_t now_ms;
 };
 
+static enum err text_keep(struct db_conn *db, const struct act *act, int64_t now_ms)
+{
+    return db_exec(db, "INSERT INTO act_text(object, entry, at, text) VALUES($1, $2, $3, $4)",
+                   "ssis", act->object, act->record.id, now_ms, act->text);
+}
+
 static enum err act_closure(struct db_conn *db, void *arg)
 {
     struct act_job *job = arg;
@@ -235,6 +253,8 @@ static enum err act_closure(struct db_conn *db, void *arg)
                     "VALUES($1, $2, $3, $4, $5)",
                     "sbsbi", rec->id, rec->leaf, rec->subject.p ? rec->subject : STR(""),
                     rec->side.p ? rec->side : STR(""), job->now_ms);
+        if (e == ERR_OK && job->acts[i].text.n)
+            e = text_keep(db, &job->acts[i], job->now_ms);
     }
     return e;
 }

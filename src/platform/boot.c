@@ -237,7 +237,7 @@ static void keep_memory(void)
 int boot_web_main(struct proc *self, void *settings)
 {
     keep_memory();
-    struct platform pf = {.settings = settings, .syslog_fd = -1};
+    struct platform pf = {.settings = settings, .syslog_fd = -1, .syslog_tls_fd = -1};
     log_set_process("web");
     arena_init(&pf.arena);
     client_global_start(); /* reads the authorities: before the confinement */
@@ -252,6 +252,7 @@ int boot_web_main(struct proc *self, void *settings)
         e = route_table_start(&pf.arena);
     vault_start(&pf);
     pf.syslog_fd = proc_fd(self, "syslog");
+    pf.syslog_tls_fd = proc_fd(self, "syslog.tls");
     if (e == ERR_OK)
         e = site_table_start(&pf);
     if (e == ERR_OK)
@@ -274,7 +275,7 @@ int boot_web_main(struct proc *self, void *settings)
  */
 int boot_jobs_main(struct proc *self, void *settings)
 {
-    struct platform pf = {.settings = settings, .syslog_fd = -1};
+    struct platform pf = {.settings = settings, .syslog_fd = -1, .syslog_tls_fd = -1};
     const struct service *s;
     log_set_process("jobs");
     arena_init(&pf.arena);
@@ -377,8 +378,8 @@ static size_t listen_all(struct arena *a, const char *addresses, int64_t port, i
     return n;
 }
 
-/* -1 with a message; -2: none is wanted. In clear, so on loopback only. */
-static int listen_syslog(struct arena *a, const char *where)
+/* "ADDRESS:PORT"; -1 with a message; -2: none is wanted. In clear on loopback only. */
+static int listen_syslog(struct arena *a, const char *where, bool clear)
 {
     uint64_t port;
     struct str text = str_from(where);
@@ -389,12 +390,12 @@ static int listen_syslog(struct arena *a, const char *where)
         return -2;
     const char *address = arena_dupz(a, str_sub(text, 0, colon ? colon - 1 : 0));
     bool inside = strncmp(address, "127.", 4) == 0 || strcmp(address, "::1") == 0;
-    int fd = inside && str_to_u64(str_after(text, colon), &port) && port < 65536
+    int fd = (inside || !clear) && str_to_u64(str_after(text, colon), &port) && port < 65536
                  ? listen_on(address, (unsigned)port)
                  : -1;
     if (fd < 0)
-        fprintf(stderr, "socle: cannot listen for syslog on \"%s\" (loopback ADDRESS:PORT)\n",
-                where);
+        fprintf(stderr, "socle: cannot listen for syslog on \"%s\" (ADDRESS:PORT%s)\n", where,
+                clear ? ", loopback" : "");
     return fd;
 }
 
@@ -494,8 +495,10 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
         return 1;
     arena_init(&a);
     bool open = sockets_open(&a, s, sockets);
-    int syslog_fd = open ? listen_syslog(&a, s->syslog_listen) : -1;
-    if (!open || syslog_fd == -1 || !prepare(s, hooks)) {
+    int syslog_fd = open ? listen_syslog(&a, s->syslog_listen, true) : -1;
+    int syslog_tls_fd = open ? listen_syslog(&a, s->syslog_tls_listen, false) : -1;
+    if (!open || syslog_fd == -1 || syslog_tls_fd == -1 || !prepare(s, hooks) ||
+        settings_note_served(&a, s) != ERR_OK) {
         arena_free(&a);
         return 1;
     }
@@ -526,6 +529,8 @@ int boot_serve(const struct settings *s, const struct proc_spec *extra, size_t n
             proc_plan_socket(plan, web_at, sockets[k].fds[i], socket_labels[k]);
     if (syslog_fd >= 0)
         proc_plan_socket(plan, web_at, syslog_fd, "syslog");
+    if (syslog_tls_fd >= 0)
+        proc_plan_socket(plan, web_at, syslog_tls_fd, "syslog.tls");
     log_set_process("supervisor");
     int code = proc_supervise(plan, hooks->ready, hooks->arg);
     arena_free(&a);

@@ -50,7 +50,7 @@ struct ctx {
     char trace_id[33];
     struct fault fault;
     struct str fault_detail;
-    json_t *fault_extra; /* more members for the problem+json; the context lets go of it */
+    json_t *fault_extra;    /* more members for the problem+json; the context lets go of it */
     unsigned retry_after_s; /* 0: the status' own */
     struct str path_value[8];
     const char *page; /* set by ctx_page, drawn by the RENDER stage */
@@ -109,6 +109,7 @@ enum err session_end_all(struct ctx *c, struct str host, struct str subject) MUS
  * after the commit means: done, and the journal will have it as soon as it is back. */
 struct act {
     struct journal_record record; /* see journal/journal.h */
+    struct str object, text;      /* .n 0: nothing is put in force */
 };
 
 /* What is common to acts: makes the record (entry of version 1, docs/formats/journal-entry.md) for
@@ -121,6 +122,10 @@ struct act_info {
     struct str object; /* id of the thing: a dossier, a consent, a contract */
     struct str person;
     json_t *told;
+    /* What the act puts in force under `object`: a contract's or a consent's terms, JSON without a
+     * personal value. The leaf holds its digest, table act_text keeps it as it stood, evidence
+     * carries it. */
+    struct str text;
 };
 enum err act_make(struct ctx *c, const struct act_info *info, struct act *out) MUST_CHECK;
 

@@ -19,6 +19,30 @@ static void line(struct buf *b, const char *name, const char *type, const char *
                (unsigned long long)v);
 }
 
+/* The journal and who watches it; nothing where there is no such service. */
+static void journal_lines(struct ctx *c, struct buf *b)
+{
+    json_t *d = NULL, *node;
+    size_t i, bad = 0;
+    if (platform_call(c, "trust.state", NULL, &d) != ERR_OK)
+        return;
+    json_array_foreach(json_get(d, "nodes"), i, node)
+    {
+        bad += strcmp(json_get_z(node, "state", ""), "good") != 0;
+    }
+    line(b, "socle_journal_entries", "gauge", "Entries that a checkpoint covers.",
+         (uint64_t)json_get_i64(d, "entries", 0));
+    line(b, "socle_journal_published", "gauge", "Entries that the published checkpoint covers.",
+         (uint64_t)json_get_i64(d, "published", 0));
+    line(b, "socle_journal_witnesses_signed", "gauge", "Witnesses that signed it.",
+         (uint64_t)json_get_i64(d, "signed", 0));
+    line(b, "socle_journal_witness_quorum", "gauge", "Witnesses that must have signed.",
+         (uint64_t)json_get_i64(d, "quorum", 0));
+    line(b, "socle_journal_witness_late", "gauge", "1: the quorum is late by a minute.",
+         json_is_true(json_get(d, "late")));
+    line(b, "socle_followed_logs_bad", "gauge", "Followed logs that are not good.", bad);
+}
+
 enum err metrics_page(struct ctx *c)
 {
     struct web_counts n = {0};
@@ -49,6 +73,7 @@ enum err metrics_page(struct ctx *c)
     line(b, "socle_change_age_ms", "gauge", "Age of the last confirmed change poll.",
          (uint64_t)(clock_mono_ms() - change_confirmed_ms()));
     mail_metrics(c, b);
+    journal_lines(c, b);
     web_header(c->rs, "Content-Type", STR("text/plain; version=0.0.4"));
     return ERR_OK;
 }

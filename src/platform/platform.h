@@ -22,8 +22,8 @@ struct platform {
     struct journal *journal;     /* blocking client for handlers */
     const int *loop_journal_fds; /* one channel per loop, for the fast lane; NULL elsewhere */
     size_t n_loop_journal_fds;
-    int syslog_fd;          /* listening, in web; -1: none */
-    uint8_t token_seal[32]; /* shared secrets handed out by keys at start */
+    int syslog_fd, syslog_tls_fd; /* listening, in web; -1: none */
+    uint8_t token_seal[32];       /* shared secrets handed out by keys at start */
     uint8_t cookie_secret[32];
     struct arena arena; /* process lifetime */
 };

@@ -64,6 +64,10 @@ static const struct db_migration migrations[] = {
     {"platform", 41,
      "CREATE TABLE org_mail("
      " org TEXT PRIMARY KEY, address BLOB NOT NULL, at_ms BIGINT NOT NULL);"},
+    {"platform", 60,
+     "CREATE TABLE act_text("
+     " object TEXT NOT NULL, entry TEXT NOT NULL, at BIGINT NOT NULL, text TEXT NOT NULL,"
+     " PRIMARY KEY(object, entry));"},
 };
 
 static enum err static_file(struct ctx *c)

@@ -43,6 +43,14 @@ static const struct setting table[] = {
     S(witness_name, TEXT, "", "Name under which it cosigns other logs; empty: from base_url."),
     S(witness_logs, TEXT, "", "File of the logs it watches and cosigns: a verifier key a line."),
     S(witnesses, TEXT, "", "File of the witnesses of its log: a verifier key and a URL a line."),
+    S(witness_quorum, NUMBER, "0",
+      "Witnesses that must have signed a checkpoint before it is published; at least one of "
+      "another "
+      "body; 0: none."),
+    S(journal_nodes, TEXT, "",
+      "File of the logs it follows, as those of its other nodes: a verifier key and a URL a line."),
+    S(tsa_url, TEXT, "", "RFC 3161 service that timestamps checkpoints; empty: none."),
+    S(tsa_seconds, NUMBER, "60", "Seconds between two timestamps, at least."),
     S(loops, NUMBER, "0", "Event loops; 0: one per core."),
     S(handlers, NUMBER, "32", "Threads that run handlers."),
     S(trusted_proxies, TEXT, "", "Addresses whose X-Forwarded-* and Forwarded headers count."),
@@ -54,6 +62,9 @@ static const struct setting table[] = {
     S(allow_inside, YES_NO, "no", "Outgoing calls may reach loopback and private addresses."),
     S(ping_seconds, NUMBER, "60", "Seconds between two looks at each provider; 0: none."),
     S(demo, YES_NO, "no", "Load the demonstration world and run its processes."),
+    S(sandbox_providers, TEXT, "",
+      "Identity providers whose people a sandbox client may meet, with blanks between; empty: all "
+      "in the demonstration, none elsewhere."),
     S(brand_name, TEXT, "Socle", "Name shown on every page."),
     S(brand_note, TEXT, "",
       "Sentence shown on every page; used to say that this is a demonstration."),
@@ -71,7 +82,11 @@ static const struct setting table[] = {
       "Thresholds of alerts, RULE=AT_LEAST or RULE=AT_LEAST*TIMES, with commas between."),
     S(syslog_listen, TEXT, "",
       "ADDRESS:PORT for syslog in clear (RFC 5424); loopback only; empty: none."),
+    S(syslog_tls_listen, TEXT, "", "ADDRESS:PORT for syslog over TLS (RFC 5425); empty: none."),
+    S(syslog_senders, TEXT, "",
+      "File of who may send syslog over TLS: NAME and its certificate's SHA-256 in hex a line."),
     S(alert_mail, TEXT, "", "Address that alerts are mailed to; empty: none."),
+    S(alert_org, TEXT, "", "Organisation whose webhook is told of alerts; empty: none."),
     S(mail_relay, TEXT, "",
       "Relay of outgoing mail: smtp://HOST:PORT (STARTTLS, unless it is on this machine) or "
       "smtps://HOST:PORT; empty: no mail is sent."),
@@ -222,6 +237,29 @@ static enum err read_named(struct arena *a, const char *path, struct str *out)
     return e == ERR_OK ? ERR_OK : ERR_INVALID;
 }
 
+/* Where the platform of this folder was last served: a command that was not told asks here, so that
+ * the addresses it prints are those of the running platform. */
+static const char *served_path(struct arena *a, const struct settings *s)
+{
+    return arena_printf(a, "%s/served", s->data).p;
+}
+
+enum err settings_note_served(struct arena *a, const struct settings *s)
+{
+    return file_write_atomic(served_path(a, s), arena_printf(a, "%s\n", s->base_url), 0600);
+}
+
+static const char *served_base_url(struct arena *a, const struct settings *s)
+{
+    enum { URL_MAX = 2048 };
+    struct str text;
+    if (file_read(a, served_path(a, s), URL_MAX, &text) != ERR_OK)
+        return "";
+    text = str_trim(text);
+    bool web = str_starts(text, STR("http://")) || str_starts(text, STR("https://"));
+    return web && str_is_utf8(text) ? arena_dupz(a, text) : "";
+}
+
 /* All the .pem files of a folder, one behind the other. */
 static enum err read_folder(struct arena *a, const char *path, struct str *out)
 {
@@ -254,7 +292,7 @@ static enum err read_folder(struct arena *a, const char *path, struct str *out)
 }
 
 /* Settings whose default depends on others. */
-static enum err complete(struct arena *a, struct settings *out)
+static enum err complete(struct arena *a, struct settings *out, bool serves)
 {
     if (!*out->database) /* in a folder of its own: processes are let into it, not into the keys */
         out->database = arena_printf(a, "sqlite:%s/db/socle.db", out->data).p;
@@ -264,6 +302,8 @@ static enum err complete(struct arena *a, struct settings *out)
         if (!*out->desk_orgs)
             out->desk_orgs = "ville-de-nantes-demo";
     }
+    if (!*out->base_url && !serves)
+        out->base_url = served_base_url(a, out);
     if (!*out->base_url)
         out->base_url = arena_printf(a, "http://localhost:%d", (int)out->port).p;
     if (!*out->tls_certificates)
@@ -281,7 +321,11 @@ static enum err complete(struct arena *a, struct settings *out)
     if (e == ERR_OK)
         e = read_named(a, out->witnesses, &out->witnesses_text);
     if (e == ERR_OK)
+        e = read_named(a, out->syslog_senders, &out->syslog_senders_text);
+    if (e == ERR_OK)
         e = read_folder(a, out->passkey_anchors, &out->passkey_anchors_text);
+    if (e == ERR_OK)
+        e = read_named(a, out->journal_nodes, &out->journal_nodes_text);
     if (e == ERR_OK)
         e = read_named(a, out->mail_login_file, &out->mail_login_text);
     if (e == ERR_OK && retention_check(out->retention) != ERR_OK) {
@@ -324,7 +368,7 @@ enum err settings_load(struct arena *a, int *argc, char **argv, struct settings 
     if (e == ERR_OK)
         e = read_options(a, argc, argv, out, &config);
     if (e == ERR_OK)
-        e = complete(a, out);
+        e = complete(a, out, strcmp(argv[0], "serve") == 0);
     return e;
 }
 

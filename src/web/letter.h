@@ -1,5 +1,5 @@
-/* One mail handed to a relay: SMTP by libcurl (RFC 5321). Blocks. The relay is an operator's setting,
- * so it may be inside; TLS is required unless it is on this machine. */
+/* One mail handed to a relay: SMTP by libcurl (RFC 5321). Blocks. The relay is an operator's
+ * setting, so it may be inside; TLS is required unless it is on this machine. */
 #ifndef WEB_LETTER_H
 #define WEB_LETTER_H
 

@@ -280,10 +280,11 @@ for (const { lang, width, typed, who } of [
       assert.equal(other.status, 200, 'what she did not withdraw still works');
     });
     await step(`[2.1.1.e] the refused call is in her account; she signs out ${where}`, async () => {
-      await until('the refusal, which nobody waited for', async () => {
+      // The refusal is written while nobody waits for it.
+      await until('the refused call is listed', async () => {
         await v.page.goto(`${platform.base}/account/uses?lang=${lang}`);
         return (await v.words()).includes(text('platform', 'use.refused', lang));
-      });
+      }, { everyMs: 300 });
       await v.see('uses-refused');
       await v.press(text('platform', 'layout.sign_out', lang));
       await sleep(500);

@@ -6,7 +6,7 @@ import { createHash, createHmac } from 'node:crypto';
 import { createServer } from 'node:http';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { Platform, until } from '../lib/platform.mjs';
+import { Platform, until, sleep } from '../lib/platform.mjs';
 import { Provider, publish, newClient } from '../lib/provider.mjs';
 import { World, call, machineToken, tokensFor, walkSignIn } from '../lib/story.mjs';
 import { forms, send } from '../lib/http.mjs';
@@ -126,6 +126,7 @@ test('[P3.3.3] sensitive data: an impact assessment, the officer’s opinion, a 
   await page.go(`${bodies.fundUrl}/contrats/${id}`);
   assert.ok(page.text.includes(text('contracts', 'one.level_needed').replace(/\s+/g, ' ')), page.text.slice(0, 800));
   bodies.raiseLevel();
+  await sleep(1200); // known everywhere within a second
   const higher = (await bodies.sides()).fund;
   assert.equal(expect(await act(higher, id, 'validate'), 200).state, 'validated');
   expect(await act(town, id, 'revoke', { message: 'Essai fini.' }), 200);

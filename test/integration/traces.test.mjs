@@ -7,12 +7,21 @@ import { once } from 'node:events';
 import { Platform, portBlock, until } from '../lib/platform.mjs';
 import { send } from '../lib/http.mjs';
 import { entries } from '../lib/journal.mjs';
+import { Authority } from '../lib/tls.mjs';
+import { SmtpSink } from '../lib/smtp.mjs';
+import { connect as tlsConnect } from 'node:tls';
+import { X509Certificate } from 'node:crypto';
+import { createServer } from 'node:http';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 
 const HALF = 500_000, HOUR = 3600e3, DAY = 24 * HOUR, ENOUGH = { timeoutMs: 240000, everyMs: 300 };
 // Yesterday at noon: times are the events' own.
 const noon = Math.floor(Date.now() / DAY) * DAY - DAY + 12 * HOUR;
 const rfc = (ms) => new Date(ms).toISOString();
-let p, block, app, other;
+let p, block, app, other, folder, sender, stranger, relay, listener;
+const hooks = [];
 
 const client = (name) => p.json(['client', 'add', '--name', name, '--redirect-uri', `http://localhost:1/${encodeURIComponent(name)}`]);
 const basic = (c) => `Basic ${Buffer.from(`${c.client_id}:${c.client_secret}`).toString('base64')}`;
@@ -24,11 +33,27 @@ const frame = (m) => { const b = Buffer.from(m); return Buffer.concat([Buffer.fr
 
 before(async () => {
   block = await portBlock();
-  p = await Platform.start({ demo: false, ports: block, args: ['--handlers=4', '--loops=1', `--syslog_listen=127.0.0.1:${block.base + 9}`] });
+  folder = mkdtempSync(join(tmpdir(), 'traces-'));
+  const authority = new Authority(folder);
+  sender = authority.selfSigned('pare-feu');
+  stranger = authority.selfSigned('inconnu');
+  writeFileSync(join(folder, 'senders'), `# who sends\npare-feu ${new X509Certificate(sender.cert).fingerprint256.replaceAll(':', '').toLowerCase()}\n`);
+  relay = await SmtpSink.start();
+  listener = createServer((rq, rs) => { let t = ''; rq.on('data', (d) => { t += d; }); rq.on('end', () => { hooks.push({ headers: rq.headers, body: JSON.parse(t) }); rs.end(); }); }).listen(block.base + 10, '127.0.0.1');
+  p = await Platform.start({ demo: false, ports: block, args: ['--handlers=4', '--loops=1', '--allow_inside=yes', `--syslog_listen=127.0.0.1:${block.base + 9}`, `--syslog_tls_listen=127.0.0.1:${block.base + 8}`, `--syslog_senders=${join(folder, 'senders')}`, `--mail_relay=${relay.url}`, '--mail_from=socle@etat.example', '--alert_mail=astreinte@etat.example', '--alert_org=supervision'] });
+  p.must(['tls', 'make', 'default', 'localhost,127.0.0.1']);
+  p.must(['org', 'put', 'supervision', '13002526500013', 'administration', 'Supervision']);
+  p.must(['contract', 'hook', 'supervision', 'out', `http://127.0.0.1:${block.base + 10}/alertes`]);
   app = client('État civil');
   other = client('Cadastre');
 }, { timeout: 60000 });
-after(() => p?.destroy(), { timeout: 60000 });
+after(async () => {
+  await p?.destroy();
+  await relay?.stop?.();
+  listener?.close();
+  block?.release();
+  rmSync(folder, { recursive: true, force: true });
+}, { timeout: 60000 });
 
 async function syslog(chunks) {
   const socket = connect(block.base + 9, '127.0.0.1');
@@ -109,6 +134,33 @@ test('[M051] brute force and harvesting raise alerts; what is busy as usual does
   const breadth = alerts().find((a) => a.rule === 'harvest-breadth');
   assert.ok(Math.abs(breadth.n - 700) < 70, `about seven hundred acts: ${breadth.n}`);
   assert.ok(breadth.usual > 5 && breadth.usual < 20, `usually twelve: ${breadth.usual}`);
+});
+
+test('[M051] an alert reaches the desk, a mailbox and a webhook', { timeout: 60000 }, async () => {
+  const about = await until('each alert is mailed', () => relay.mails.length >= 7 && relay.mails.map((m) => m.text).join('\n'), { timeoutMs: 30000 });
+  assert.ok(relay.mails.every((m) => m.to[0] === 'astreinte@etat.example' && m.subject.startsWith('Alerte : ')), relay.mails.map((m) => m.subject).join());
+  assert.ok(['root', '203.0.113.9', 'agent-7', 'appli-9'].every((w) => about.includes(w)), about);
+  await until('each is told by webhook', () => hooks.length >= 7, { timeoutMs: 30000 });
+  assert.deepEqual(hooks.filter((h) => h.body.event === 'traces.alert').map((h) => `${h.body.rule} ${h.body.about}`).sort(), alerts().map((a) => `${a.rule} ${a.about}`).sort());
+  assert.ok(hooks.every((h) => /^sha256=/.test(h.headers['x-hub-signature-256'])));
+});
+
+test('[M051] syslog over TLS: a listed certificate sends under its name, another is turned away', { timeout: 60000 }, async () => {
+  const send = async (pair, text) => {
+    const socket = tlsConnect({ host: '127.0.0.1', port: block.base + 8, ...pair, rejectUnauthorized: false, minVersion: 'TLSv1.2' });
+    const ended = new Promise((done) => { socket.once('close', done); socket.on('error', () => {}); });
+    socket.write(frame(text));
+    if (pair === sender) await new Promise((done) => setTimeout(done, 300));
+    socket.end();
+    await ended;
+  };
+  await send(sender, '<132>1 - garde pare-feu - - - paquet rejete zzyzx');
+  await send(stranger, '<132>1 - garde pare-feu - - - faux temoin zzyzx');
+  await send({}, '<132>1 - garde pare-feu - - - sans certificat zzyzx');
+  const found = await until('the listed one is kept', () => { const f = search('zzyzx'); return f.length && f; }, { timeoutMs: 20000 });
+  assert.deepEqual(found.map((f) => [f.source, f.message]), [['syslog:pare-feu', 'paquet rejete zzyzx']]);
+  await new Promise((done) => setTimeout(done, 1500));
+  assert.equal(search('zzyzx').length, 1, 'the others left nothing');
 });
 
 test('an alert is told once, is in the journal, and is closed by who has looked', { timeout: 60000 }, async () => {

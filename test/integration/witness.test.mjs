@@ -113,7 +113,7 @@ test('[2.1.1.d1] evidence is one file that two verifiers accept alone, and refus
   for (const name of BODIES) assert.match(good.stdout, new RegExp(`witness ${name}.test/temoin signed at \\d+`));
   const change = (fn) => { const e = JSON.parse(text); fn(e); return both(file('altered', JSON.stringify(e))).code; };
   assert.equal(change((e) => { e.witnesses[1] = outside.key; }), 1, 'a log’s key is no witness’s');
-  assert.equal(change((e) => { e.format = 'socle-evidence-2'; }), 1);
+  assert.equal(change((e) => { e.format = 'socle-evidence-3'; }), 1);
   assert.equal(change((e) => { e.proof = e.proof.replace('\nindex 0', '\nindex 1'); }), 1);
   for (const name of BODIES) assert.equal(change((e) => { e.proof = e.proof.split('\n').map((l) => (l.startsWith(`\u2014 ${name}.test/`) ? `${l.slice(0, 70)}${l[70] === 'A' ? 'B' : 'A'}${l.slice(71)}` : l)).join('\n'); }), 1, `${name}’s signature altered`);
   assert.equal(both(file('cut', text.slice(0, text.length / 2))).code, 1);

@@ -71,4 +71,7 @@ enum err account_api_signins(struct ctx *c);
 enum err account_api_consents(struct ctx *c);
 enum err account_api_withdraw(struct ctx *c);
 
+/* tracker.c */
+route_handler account_tracker_find, account_tracker_period, account_tracker_heartbeat;
+
 #endif

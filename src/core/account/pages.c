@@ -246,8 +246,12 @@ enum err account_page_withdraw_post(struct ctx *c)
     json_t *one = consent_find(c, ended);
     struct str when =
         clock_in_words(c->arena, json_get_i64(done, "withdrawn_at", 0), c->lang, true);
-    return ctx_page(c, "account/consent_withdrawn",
-                    json_pack("{s:O?,s:o}", "consent", one, "when", jstr(when)));
+    json_t *d = json_pack("{s:O?,s:o}", "consent", one, "when", jstr(when));
+    if (json_get(done, "entry"))
+        json_object_set_new(
+            d, "proof_url",
+            jstr(arena_printf(c->arena, "/account/uses/%s", json_get_z(done, "entry", ""))));
+    return ctx_page(c, "account/consent_withdrawn", d);
 }
 
 /* ---- proofs ------------------------------------------------------------------------------------
@@ -335,6 +339,9 @@ enum err account_page_proof(struct ctx *c)
     json_t *d =
         json_pack("{s:s,s:o}", "back_url", "/account/uses", "use", account_use_json(c, &use));
     json_object_del(json_get(d, "use"), "proof_url");
+    json_object_set_new(
+        d, "objection_url",
+        jstr(arena_printf(c->arena, "/account/uses/" STR_FMT "/objection", STR_ARG(use.entry))));
     e = journal_find(account_reader, use.entry, &at);
     if (e == ERR_OK)
         e = journal_prove(account_reader, at, c->arena, &proof);
@@ -343,10 +350,9 @@ enum err account_page_proof(struct ctx *c)
         struct str file =
             arena_printf(c->arena, "/account/uses/" STR_FMT "/preuve", STR_ARG(use.entry));
         json_object_set_new(d, "download_url", jstr(file));
-        json_object_set_new(
-            d, "command",
-            jstr(arena_printf(c->arena, "socle journal verify preuve-" STR_FMT ".txt",
-                              STR_ARG(use.entry))));
+        json_object_set_new(d, "command",
+                            jstr(arena_printf(c->arena, "socle verify preuve-" STR_FMT ".txt",
+                                              STR_ARG(use.entry))));
     } else {
         json_object_set_new(d, "pending", json_true());
     }

@@ -80,8 +80,9 @@ enum err find_all(struct ctx *c, struct str q, json_t **out) MUST_CHECK;
 /* ---- what is answered
  * ------------------------------------------------------------------------------ */
 call_handler catalogue_call_apis, catalogue_call_import, catalogue_call_conform,
-    catalogue_call_check, catalogue_call_search, data_call_list;
-call_handler news_call_follow, news_call_list, rates_call, system_call_put;
+    catalogue_call_check, catalogue_call_search, catalogue_call_digests, catalogue_call_operations,
+    data_call_list;
+call_handler news_call_follow, news_call_list, news_call_departed, rates_call, system_call_put;
 route_handler page_catalogue, page_api, page_version, page_data, page_datum, page_rules, page_rule;
 route_handler page_rates, page_publish, page_publish_post, page_operator;
 route_handler page_rules_post;

@@ -7,6 +7,7 @@
 #include "base/codec.h"
 #include "base/log.h"
 #include "crypto/digest.h"
+#include "platform/change.h"
 #include "platform/hook.h"
 #include "platform/org_mail.h"
 #include "web/pages.h"
@@ -267,7 +268,10 @@ static enum err import_closure(struct db_conn *db, void *arg)
         job->sunset_ms, (int64_t)job->warnings);
     if (e == ERR_OK)
         e = fields_write(db, job);
-    return e == ERR_OK ? news_write(db, job) : e;
+    if (e == ERR_OK)
+        e = news_write(db, job);
+    /* The gateway holds requests against it. */
+    return e == ERR_OK ? change_add(db, "config", job->n->id, 0) : e;
 }
 
 /* A datum's name in the vocabulary: said by the description, else its meaning, so that the same

@@ -2,6 +2,7 @@
 #include "core/catalogue/catalogue.h"
 
 #include "base/clock.h"
+#include "platform/hook.h"
 
 /* ---- new sources --------------------------------------------------------------------------------
  */
@@ -50,14 +51,17 @@ enum err news_call_list(struct ctx *c, const json_t *args, json_t **out)
     if (e != ERR_OK)
         return e;
     json_t *items = json_array();
-    for (size_t i = 0; i < r.n_rows; i++)
-        json_array_append_new(
-            items, json_pack("{s:s, s:s, s:s, s:s, s:I, s:s}", "api", db_z(&r, i, 0), "version",
-                             db_z(&r, i, 1), "kind", db_z(&r, i, 2), "topic", db_z(&r, i, 3), "at",
-                             (json_int_t)db_i64(&r, i, 4), "url",
-                             arena_printf(c->arena, "%s/catalogue/%s/%s", c->pf->settings->base_url,
-                                          db_z(&r, i, 0), db_z(&r, i, 1))
-                                 .p));
+    for (size_t i = 0; i < r.n_rows; i++) {
+        const char *api = db_z(&r, i, 0), *version = db_z(&r, i, 1), *kind = db_z(&r, i, 2);
+        bool departed = strcmp(kind, "departed") == 0;
+        struct str url = departed ? arena_printf(c->arena, "/agent/suivi/%s/%s", api, version)
+                                  : arena_printf(c->arena, "%s/catalogue/%s/%s",
+                                                 c->pf->settings->base_url, api, version);
+        json_array_append_new(items, json_pack("{s:s, s:s, s:s, s:s, s:I, s:b, s:o}", "api", api,
+                                               "version", version, "kind", kind, "topic",
+                                               db_z(&r, i, 3), "at", (json_int_t)db_i64(&r, i, 4),
+                                               "departed", departed, "url", jstr(url)));
+    }
     *out = json_pack("{s:o}", "items", items);
     return ERR_OK;
 }
@@ -77,6 +81,50 @@ enum err api_news(struct ctx *c)
     enum err e = platform_call(c, "catalogue.news", args, &out);
     json_decref(args);
     return e == ERR_OK ? ctx_json(c, 200, json_incref(out)) : e;
+}
+
+/* ---- answers that depart --------------------------------------------------------------------
+ */
+enum { TOLD_AGAIN_MS = 24 * 3600 * 1000 };
+
+struct departed_job {
+    struct str org_id, api, version, members;
+    int64_t now_ms;
+};
+
+/* Once a day of each version at most: what was found meanwhile stands on its page. */
+static enum err departed_closure(struct db_conn *db, void *arg)
+{
+    const struct departed_job *job = arg;
+    int64_t changed;
+    enum err e = db_exec_count(
+        db, &changed,
+        "INSERT INTO catalogue_news(org_id, api, version, kind, topic, at_ms) VALUES($1, $2, $3, "
+        "'departed', '', $4) ON CONFLICT (org_id, api, version, kind) DO UPDATE SET at_ms = $4 "
+        "WHERE catalogue_news.at_ms <= $5",
+        "sssii", job->org_id, job->api, job->version, job->now_ms, job->now_ms - TOLD_AGAIN_MS);
+    return e == ERR_OK && changed
+               ? hook_queue(db, job->org_id, "catalogue.departed", job->members, job->now_ms)
+               : e;
+}
+
+/* catalogue.departed: {api, version, items: [{path, rule}]}: the producer is told, in its news and
+ * at its address, that answers are not as its description says. */
+enum err news_call_departed(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct catalogue_entry entry;
+    struct departed_job job = {.api = json_get_str(args, "api"),
+                               .version = json_get_str(args, "version"),
+                               .now_ms = clock_now_ms()};
+    enum err e = catalogue_entry_get(c, job.api, job.version, false, &entry);
+    if (e != ERR_OK)
+        return e;
+    job.org_id = entry.org_id;
+    job.members = json_text(c->arena, args);
+    e = db_write(c->pf->db, departed_closure, &job);
+    if (e == ERR_OK)
+        *out = json_object();
+    return e;
 }
 
 /* ---- systems ------------------------------------------------------------------------------------

@@ -115,6 +115,8 @@ static void tick(struct platform *pf, int64_t now_ms)
 static const struct call calls[] = {
     {"catalogue.import", catalogue_call_import, "Publishes an API from its description."},
     {"catalogue.conform", catalogue_call_conform, "Is an answer what its description says?"},
+    {"catalogue.digests", catalogue_call_digests, "Which descriptions there are, by digest."},
+    {"catalogue.operations", catalogue_call_operations, "What a description says of requests."},
     {"catalogue.check", catalogue_call_check, "Checks a description against the rules."},
     {"catalogue.apis", catalogue_call_apis, "All APIs, also those that nobody documented."},
     {"catalogue.search", catalogue_call_search, "Searches APIs, data and procedures."},
@@ -122,6 +124,8 @@ static const struct call calls[] = {
     {"catalogue.circle", circle_call_decide, "The operator's decision on an API's circle."},
     {"catalogue.proposals", circle_call_proposals, "Partners' APIs with enough subscribers."},
     {"catalogue.follow", news_call_follow, "A body asks to be told of new sources."},
+    {"catalogue.departed", news_call_departed,
+     "A producer is told of answers that are not as described."},
     {"catalogue.news", news_call_list, "New sources a body was told of."},
     {"catalogue.system_put", system_call_put, "Notes one of a body's systems."},
     {"catalogue.component", component_call_check, "Checks what a component owes the others."},

@@ -57,6 +57,22 @@ static json_t *two(const char *fr, const char *en)
     return json_pack("{s:s,s:s}", "fr", fr, "en", en);
 }
 
+/* What was agreed to, by nobody in particular: for evidence (docs/formats/evidence.md). */
+static struct str terms_text(struct ctx *c, const struct given *g, const json_t *item)
+{
+    static const char *const terms[] = {"contract_id", "api",         "scope",    "fields",
+                                        "purpose",     "legal_basis", "provider", "recipients"};
+    json_t *j = json_pack("{s:i, s:s, s:s#, s:I, s:I}", "v", 1, "consent", g->item[g->n].id,
+                          "client", g->client_id.p, (int)g->client_id.n, "given_at",
+                          (json_int_t)g->now_ms, "until_at", (json_int_t)g->item[g->n].until_ms);
+    for (size_t i = 0; i < COUNT_OF(terms); i++)
+        if (json_get(item, terms[i]))
+            json_object_set(j, terms[i], json_get(item, terms[i]));
+    struct str text = json_text(c->arena, j);
+    json_decref(j);
+    return text;
+}
+
 static enum err given_item(struct ctx *c, struct given *g, const json_t *item, struct act *act)
 {
     size_t i = g->n;
@@ -79,7 +95,8 @@ static enum err given_item(struct ctx *c, struct given *g, const json_t *item, s
                             .actor = g->actor,
                             .object = str_from(g->item[i].id),
                             .person = g->person,
-                            .told = told};
+                            .told = told,
+                            .text = terms_text(c, g, item)};
     e = act_make(c, &info, act);
     if (e == ERR_OK)
         g->n++;
@@ -242,10 +259,17 @@ static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
     e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, withdrawal_write, &w, &act, 1);
+    bool now = e == ERR_OK;
     if (e == ERR_CONFLICT) /* withdrawn already: what she wanted is so */
         e = ERR_OK;
     if (e == ERR_OK)
         *out = json_pack("{s:I}", "withdrawn_at", (json_int_t)w.now_ms);
+    if (e == ERR_OK && now) { /* docs/formats/receipt.md */
+        char commitment[JOURNAL_COMMITMENT_LEN + 1];
+        journal_leaf_commitment(act.record.leaf, commitment);
+        json_object_set_new(*out, "entry", json_stringn(act.record.id.p, act.record.id.n));
+        json_object_set_new(*out, "commitment", json_string(commitment));
+    }
     return e;
 }
 

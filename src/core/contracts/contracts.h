@@ -197,6 +197,6 @@ route_handler contracts_page_list, contracts_page_new, contracts_page_create, co
 route_handler contracts_api_list, contracts_api_create, contracts_api_one, contracts_api_change,
     contracts_api_act, contracts_api_agreement, contracts_api_key, contracts_api_public,
     contracts_api_webhook;
-call_handler contracts_call_command;
+call_handler contracts_call_command, contracts_call_draft, contracts_call_request;
 
 #endif

@@ -70,6 +70,8 @@ static const struct route routes[] = {
 
 static const struct call calls[] = {
     {"contracts.command", contracts_call_command, "socle contract: requests and agreements."},
+    {"contracts.draft", contracts_call_draft, "A draft in a body's name, for it to complete."},
+    {"contracts.request", contracts_call_request, "How a request stands."},
 };
 
 static const struct nav_item nav[] = {

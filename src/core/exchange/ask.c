@@ -108,6 +108,7 @@ bool call_ask(struct gw_call *c, const struct upstream_ops *ops)
     header(&k, STR("Socle-Contract"), c->k->id);
     header(&k, STR("Socle-Purpose"), c->k->purpose_header);
     header(&k, STR("Socle-Entry"), str_of(c->ticket.id, ID_LEN));
+    header(&k, STR("Socle-Commitment"), str_of(c->ticket.commitment, JOURNAL_COMMITMENT_LEN));
     header(&k, STR("traceparent"), str_from(c->traceparent));
     if (r->credential_header.n)
         header(&k, r->credential_header, r->credential);

@@ -3,6 +3,7 @@
 #ifndef EXCHANGE_CALL_H
 #define EXCHANGE_CALL_H
 
+#include "core/exchange/kept.h"
 #include "core/exchange/decide.h"
 #include "core/exchange/feed.h"
 #include "core/exchange/health.h"
@@ -43,6 +44,7 @@ struct gateway {
     struct gateway_view *view; /* NULL: nothing known yet */
     uint64_t view_version;
     struct deny_list deny;
+    struct kept kept;
     struct token_cache tokens;
     char message_kid[44]; /* of the key that signs answers */
     struct map quotas;
@@ -82,7 +84,8 @@ struct gw_call {
     unsigned retry_s, retries; /* what to tell; how often the provider was asked again */
     int64_t asked_us;
     uint64_t view_seen, deny_seen; /* when it was admitted */
-    const char *lacks;             /* the parameter that is missing; NULL */
+    const char *lacks;             /* the parameter that is missing or breaks a rule; NULL */
+    struct request_fault fault;    /* .rule NULL: none */
     struct str rest, consent;
     struct call_purpose purpose;
     int64_t at_ms, began_us, denied_at_ms;
@@ -103,7 +106,10 @@ struct gw_call {
     struct upstream_call *up;
     bool up_ended, up_paused;
     enum call_answer answer;
-    bool xml; /* it is filtered as XML */
+    bool xml;        /* it is filtered as XML */
+    bool cached;     /* it was kept (kept.h) ... */
+    uint64_t age_s;  /* ... when it was that old; of the provider's, what it says of itself */
+    int64_t keep_ms; /* how long the provider's may be kept; 0: not */
     int status;
     int64_t length; /* of the provider's body; -1 unknown */
     char content_type[128];

@@ -2,6 +2,7 @@
  * and its row in the change feed: so a suspension is proved, and known to every loop within 1 s. */
 #include "core/exchange/exchange.h"
 
+#include <stdlib.h>
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
@@ -286,6 +287,29 @@ static enum err api_is_there(struct ctx *c, const char *api, const char *version
                               version);
 }
 
+/* The terms as they stand from now on, for evidence (docs/formats/evidence.md). */
+static struct str terms_text(struct ctx *c, const struct exchange_contract_terms *t, struct str id)
+{
+    json_t *j =
+        json_pack("{s:i, s:s#, s:s, s:s, s:s, s:s, s:s, s:{s:s,s:s}, s:{s:s,s:s}, s:s}", "v", 1,
+                  "contract", id.p, (int)id.n, "client", t->client_id, "consumer", t->org_id, "api",
+                  t->api, "version", t->version, "fields", t->fields, "purpose", "fr",
+                  t->purpose_fr, "en", t->purpose_en, "legal_basis", "fr", t->basis_fr, "en",
+                  t->basis_en, "recipients", t->recipients ? t->recipients : "");
+    json_t *more =
+        json_pack("{s:b, s:b, s:b, s:i, s:i, s:I, s:I, s:s}", "consent_needed", t->consent_needed,
+                  "purpose_needed", t->purpose_needed, "delegated", t->delegated, "duration_days",
+                  t->duration_days, "quota_per_minute", t->quota_per_minute, "starts_at",
+                  (json_int_t)t->starts_ms, "ends_at", (json_int_t)t->ends_ms, "signatures",
+                  t->signatures ? t->signatures : "");
+    if (json_object_update(j, more) != 0)
+        abort();
+    json_decref(more);
+    struct str text = json_text(c->arena, j);
+    json_decref(j);
+    return text;
+}
+
 enum err exchange_contract_put(struct ctx *c, const struct exchange_contract_terms *t,
                                struct str *id_out)
 {
@@ -300,8 +324,10 @@ enum err exchange_contract_put(struct ctx *c, const struct exchange_contract_ter
     id_new(fresh);
     struct contract_job job = {t, arena_dup(c->arena, str_from(t->id ? t->id : fresh)),
                                clock_now_ms()};
-    struct act_info info = {
-        .kind = "exchange.contract.put", .actor = actor_of(c), .object = job.id};
+    struct act_info info = {.kind = "exchange.contract.put",
+                            .actor = actor_of(c),
+                            .object = job.id,
+                            .text = terms_text(c, t, job.id)};
     e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, contract_closure, &job, &act, 1);

@@ -35,6 +35,8 @@ static const struct entreprise_error table[GW_CODE_COUNT] = {
     [GW_METHOD] = {"00405", "Méthode non ouverte", "Cette méthode n’est pas ouverte sur cette API.",
                    NULL},
     [GW_BODY] = {"00413", "Requête trop grande", "Le corps de la requête dépasse 1 Mo.", NULL},
+    [GW_FIELD] = {"00303", "Paramètre non valide",
+                  "La requête n’est pas conforme à la description de l’API.", NULL},
     [GW_REQUEST] = {"90004", "Requête refusée par le fournisseur",
                     "Le fournisseur n’accepte pas le contenu de la requête.", NULL},
     [GW_QUOTA] = {"00429", "Trop de requêtes",

@@ -57,6 +57,10 @@ static const struct gw_fault table[GW_CODE_COUNT] = {
                    "The header Allow lists the methods that are.", NULL, 0},
     [GW_BODY] = {"EXC-413-BODY", 413, "The request's body is too large",
                  "At most 1 MB is forwarded.", NULL, 0},
+    [GW_FIELD] = {"EXC-422-FIELD", 422, "The request is not what the API's description says",
+                  "The members in, field and rule name what of it breaks which rule; the provider "
+                  "was not asked.",
+                  NULL, 0},
     [GW_REQUEST] = {"EXC-422-REQUEST", 422, "The provider refuses the request",
                     "The provider answered that the request's content is not acceptable.", NULL, 0},
     [GW_QUOTA] = {"EXC-429-QUOTA", 429, "The contract's calls for this minute are used up",
@@ -114,6 +118,11 @@ void gw_problem_write(struct buf *out, const struct gw_problem *p)
     jw_ki64(&w, "status", f->status);
     jw_kstr(&w, "detail", p->detail.p ? p->detail : str_from(f->detail));
     jw_kz(&w, "code", f->code);
+    if (p->rule) {
+        jw_kz(&w, "in", p->in);
+        jw_kz(&w, "field", p->field);
+        jw_kz(&w, "rule", p->rule);
+    }
     if (p->provider.n)
         jw_kstr(&w, "provider", p->provider);
     jw_kstr(&w, "trace", p->trace_id);

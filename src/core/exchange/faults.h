@@ -26,6 +26,7 @@ enum gw_code {
     GW_NO_DATA,       /* 404 said by the provider */
     GW_METHOD,        /* 405 */
     GW_BODY,          /* 413 */
+    GW_FIELD,         /* 422: the request is not what the description says */
     GW_REQUEST,       /* 422: the provider refuses the request's content */
     GW_QUOTA,         /* 429 */
     GW_SHARE,         /* 429: others ask too */
@@ -53,8 +54,9 @@ const struct gw_fault *gw_fault(enum gw_code code);
 
 struct gw_problem {
     enum gw_code code;
-    struct str detail;   /* .p NULL: the table's */
-    struct str provider; /* named when the provider is the cause */
+    struct str detail;             /* .p NULL: the table's */
+    struct str provider;           /* named when the provider is the cause */
+    const char *in, *field, *rule; /* what of the request breaks which rule; NULL */
     struct str trace_id;
     const char *base_url; /* where the codes are explained */
 };

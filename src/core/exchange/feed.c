@@ -1,4 +1,5 @@
 #include "core/exchange/feed.h"
+#include "core/exchange/books.h"
 #include "core/exchange/credential.h"
 
 #include <pthread.h>
@@ -9,7 +10,12 @@
 #include "platform/change.h"
 #include "sys/proc.h"
 
-enum { HOSTS_MAX = 1024, RENEW_MS = 60000, RETRY_MS = 1000 };
+enum {
+    HOSTS_MAX = 1024,
+    RENEW_MS = 60000,
+    RETRY_MS = 1000,
+    ERASED_KNOWN_MS = 24 * 3600 * 1000 /* a token's life */
+};
 
 struct host {
     struct resolved addr;
@@ -206,9 +212,10 @@ static void rebuild(void)
     pthread_mutex_lock(&feed.lock);
     for (size_t i = 0; i < feed.n_hosts; i++)
         feed.hosts[i].wanted = false;
-    enum err e = !db ? ERR_UNAVAILABLE
-                     : exchange_snapshot_build(db, str_from(feed.jwks ? feed.jwks : ""),
-                                               resolve_for_route, credential_for_route, NULL, &s);
+    enum err e =
+        !db ? ERR_UNAVAILABLE
+            : exchange_snapshot_build(db, str_from(feed.jwks ? feed.jwks : ""), resolve_for_route,
+                                      credential_for_route, books_get, NULL, &s);
     feed.build_failed = e != ERR_OK;
     if (e == ERR_OK) {
         exchange_snapshot_unref(feed.snapshot);
@@ -259,15 +266,28 @@ static void denial_keep(const struct feed_denial *d)
         abort();
 }
 
+/* Of a person who was erased, nothing is known here any more, whoever asks. */
+static bool denial_of(const struct change *c, struct arena *a, struct feed_denial *out)
+{
+    *out = (struct feed_denial){c->at_ms, c->until_ms, c->key};
+    if (str_eq_z(c->kind, "deny"))
+        return true;
+    out->key = arena_printf(a, "person:" STR_FMT, STR_ARG(c->key));
+    out->until_ms = c->at_ms + ERASED_KNOWN_MS;
+    return str_eq_z(c->kind, "erase");
+}
+
 static void denials_tell(const struct change *list, size_t n)
 {
     struct feed_denial *deny = calloc(n, sizeof *deny);
     size_t n_deny = 0;
+    struct arena a;
     if (!deny)
         abort();
+    arena_init(&a);
     for (size_t i = 0; i < n; i++)
-        if (str_eq_z(list[i].kind, "deny"))
-            deny[n_deny++] = (struct feed_denial){list[i].at_ms, list[i].until_ms, list[i].key};
+        if (denial_of(&list[i], &a, &deny[n_deny]))
+            n_deny++;
     pthread_mutex_lock(&feed.lock);
     for (size_t i = 0; i < n_deny; i++)
         denial_keep(&deny[i]);
@@ -275,6 +295,7 @@ static void denials_tell(const struct change *list, size_t n)
         post_send(l, NULL, deny, n_deny);
     pthread_mutex_unlock(&feed.lock);
     free(deny);
+    arena_free(&a);
 }
 
 static void on_changes(struct platform *pf, const struct change *list, size_t n, void *arg)
@@ -286,8 +307,10 @@ static void on_changes(struct platform *pf, const struct change *list, size_t n,
         config |= str_eq_z(list[i].kind, "config");
     if (n)
         denials_tell(list, n);
-    if (config)
+    if (config) {
         rebuild();
+        books_look();
+    }
 }
 
 /* ---- the thread that waits for others -----------------------------------------------------------
@@ -324,6 +347,9 @@ enum err feed_start(struct platform *pf)
     feed.pf = pf;
     arena_init(&feed.arena);
     keys_renew();
+    enum err e = books_start(pf, rebuild);
+    if (e != ERR_OK)
+        return e;
     change_subscribe(pf, on_changes, NULL);
     if (pthread_attr_init(&attr) != 0)
         return ERR_INTERNAL;

@@ -1,6 +1,6 @@
 /* The request's half of the gateway: from a head to a call that may be made. Straight down in one
- * function, gateway_fast: FRESH ROUTE TOKEN DECIDE METHOD PURPOSE QUOTA BODY, then relay.c. Nothing
- * here waits, asks the database or takes a lock. */
+ * function, gateway_fast: FRESH ROUTE TOKEN DECIDE METHOD PURPOSE QUOTA CACHE HEALTH BODY, then
+ * relay.c. Nothing here waits, asks the database or takes a lock. */
 #include "core/exchange/gateway.h"
 
 #include <stdio.h>
@@ -44,14 +44,17 @@ static void on_snapshot(struct feed_listener *l, struct exchange_snapshot *s)
         gateway_view_unref(g->view);
     g->view = v;
     g->view_version++;
+    kept_clear(&g->kept);
 }
 
 static void on_denials(struct feed_listener *l, const struct feed_denial *list, size_t n)
 {
     struct gateway *g = (struct gateway *)((char *)l - offsetof(struct gateway, listener));
     int64_t now_ms = clock_now_ms();
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         deny_add(&g->deny, list[i].key, list[i].at_ms, list[i].until_ms, now_ms);
+        kept_deny(&g->kept, list[i].key);
+    }
 }
 
 static struct quota *quota_of(void *gateway, struct str contract_id)
@@ -101,6 +104,7 @@ void *gateway_loop_start(struct platform *pf, struct loop *l, unsigned index)
     g->upstreams = upstreams_new(l, 256);
     token_cache_init(&g->tokens, TOKENS_MAX);
     deny_init(&g->deny);
+    kept_init(&g->kept, l);
     map_init(&g->quotas);
     map_init(&g->healths);
     map_init(&g->floods);
@@ -411,7 +415,7 @@ static enum gw_code admit(struct gateway *g, struct gw_call *c)
     if (!quota_take(c->quota, quota_share(c->k->quota_per_minute, g->n_loops),
                     loop_now_ms(g->loop)))
         return GW_QUOTA;
-    return provider_admits(g, c);
+    return kept_find(c) ? GW_OK : provider_admits(g, c);
 }
 
 bool gateway_fast(struct platform *pf, struct fast *x)
@@ -447,9 +451,11 @@ bool gateway_explain(struct str method, struct str path)
         {"METHOD", &gateway_at_admit, "open on this API"},
         {"PURPOSE", &gateway_at_purpose, "context, object, recipient where needed"},
         {"QUOTA", &gateway_at_quota, "the contract's calls per minute"},
+        {"CACHE", &gateway_at_cache, "a kept answer of the same call, where the API keeps any"},
         {"HEALTH", &gateway_at_health, "the provider's breaker, its limits, the contract's share"},
         {"BODY", &gateway_at_body, "the request's body, whole, at most 1 MB"},
         {"SIGNED", &gateway_at_signature, "by the consumer's key, where the contract asks"},
+        {"REQUEST", &gateway_at_request, "as the API's description says, where there is one"},
         {"DECISION", &gateway_at_decision, "appended to the journal, while ..."},
         {"UPSTREAM", &gateway_at_upstream, "... the provider is asked"},
         {"WAIT", &gateway_at_wait, "nothing leaves before the decision is durable"},

@@ -12,7 +12,7 @@ static const struct number {
 } answer_ms = {"answer_ms", 100, 60000, 10000}, retries = {"retries", 0, 3, 1},
   sample = {"sample", 0, 1000000, 100}, calls = {"calls", 0, 100000, 20},
   percent = {"percent", 1, 100, 50}, slow_ms = {"slow_ms", 1, 60000, 3000},
-  open_s = {"open_s", 1, 3600, 10};
+  open_s = {"open_s", 1, 3600, 10}, cache_s = {"cache_seconds", 0, 86400, 0};
 
 static bool number_read(const json_t *v, const struct number *n, unsigned *out)
 {
@@ -106,8 +106,9 @@ static bool breaker_read(const json_t *v, struct exchange_policy *out)
 
 const char *policy_read(const json_t *v, struct arena *a, struct exchange_policy *out)
 {
-    static const char *const known[] = {"answer_ms", "retries",     "breaker", "errors",
-                                        "sample",    "credentials", "answers", NULL};
+    static const char *const known[] = {"answer_ms",     "retries",        "breaker", "errors",
+                                        "sample",        "credentials",    "answers", "requests",
+                                        "cache_seconds", "cache_personal", NULL};
     unsigned ms;
     struct str errors = json_get_str(v, "errors");
     *out = (struct exchange_policy){0};
@@ -124,6 +125,15 @@ const char *policy_read(const json_t *v, struct arena *a, struct exchange_policy
         return "gateway.breaker";
     if (!credential_read(json_get(v, "credentials"), a, out))
         return "gateway.credentials";
+    if (!number_read(v, &cache_s, &out->cache_s))
+        return "gateway.cache_seconds";
+    if (json_get(v, "cache_personal") && !json_is_boolean(json_get(v, "cache_personal")))
+        return "gateway.cache_personal";
+    out->cache_personal = json_get_bool(v, "cache_personal", false);
+    struct str requests = json_get_str(v, "requests");
+    out->unchecked = str_eq_z(requests, "unchecked");
+    if (json_get(v, "requests") && !out->unchecked && !str_eq_z(requests, "checked"))
+        return "gateway.requests";
     struct str answers = json_get_str(v, "answers");
     out->xml = str_eq_z(answers, "xml");
     if (json_get(v, "answers") && !out->xml && !str_eq_z(answers, "json"))

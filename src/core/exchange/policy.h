@@ -18,7 +18,10 @@ struct exchange_policy {
     int answer_ms;
     unsigned retries, sample;
     bool entreprise_errors;
-    bool xml; /* answers may be XML, and are filtered as such */
+    bool xml;       /* answers may be XML, and are filtered as such */
+    bool unchecked; /* requests are not held against the description */
+    unsigned cache_s;
+    bool cache_personal;
     struct {
         unsigned calls, percent, slow_ms, open_s;
     } breaker; /* calls 0: none */

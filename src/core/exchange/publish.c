@@ -12,6 +12,15 @@ static const char *two(const json_t *v, const char *key, const char *lang)
     return json_get_z(json_get(v, key), lang, NULL);
 }
 
+/* Or nobody says that it is not. */
+static bool is_personal(const struct exchange_api_field *fields, size_t n)
+{
+    bool personal = n == 0;
+    for (size_t i = 0; i < n; i++)
+        personal |= fields[i].sensitivity > 0;
+    return personal;
+}
+
 enum err exchange_api_put_json(struct ctx *c, const json_t *v)
 {
     const json_t *f;
@@ -29,6 +38,8 @@ enum err exchange_api_put_json(struct ctx *c, const json_t *v)
     const json_t *gateway = json_get(v, "gateway");
     struct exchange_policy policy;
     const char *fault = gateway ? policy_read(gateway, c->arena, &policy) : NULL;
+    if (gateway && !fault && policy.cache_s && !policy.cache_personal && is_personal(fields, n))
+        fault = "gateway.cache_seconds";
     if (fault) {
         log_warn("api_refused", "id", json_get_z(v, "id", ""), "member", fault);
         return ERR_INVALID;

@@ -134,6 +134,8 @@ enum err record_decision(struct record_lane *r, const struct record_call *c,
     struct journal_entry e;
     struct journal_record rec = {0};
     leaf_begin(r, &e, c, t, "exchange.decision");
+    if (c->cached)
+        journal_entry_json(&e, "cached", STR("true"));
     journal_entry_field(&e, STR("request"), c->target);
     if (c->body.n)
         journal_entry_field(&e, STR("request_body"), c->body);
@@ -146,6 +148,7 @@ enum err record_decision(struct record_lane *r, const struct record_call *c,
         return ERR_LIMIT;
     rec.id = str_of(t->id, ID_LEN);
     rec.leaf = buf_str(&r->leaf);
+    journal_leaf_commitment(rec.leaf, t->commitment);
     if (c->token->has_subject) {
         rec.subject = c->token->person;
         rec.side = side_make(r, c, t, NULL);
@@ -242,6 +245,8 @@ void record_outcome(struct record_lane *r, const struct record_ticket *t,
         journal_entry_str(&e, "code", str_from(end->code));
     journal_entry_i64(&e, "bytes", (int64_t)end->bytes);
     journal_entry_i64(&e, "took_us", end->took_us);
+    if (end->cached)
+        journal_entry_i64(&e, "age_s", (int64_t)end->age_s);
     if (end->fields && end->fields->more)
         journal_entry_json(&e, "more_fields", STR("true"));
     if (end->fields)

@@ -26,6 +26,7 @@ struct record_call {
     struct str consent;
     struct str method, target, body;
     struct call_purpose purpose;
+    bool cached; /* the provider is not asked: its answer was kept */
     const char *trace_id;
     int64_t at_ms;
 };
@@ -33,6 +34,7 @@ struct record_call {
 /* The identity of a decision: what its outcome refers to. */
 struct record_ticket {
     char id[ID_LEN + 1];
+    char commitment[JOURNAL_COMMITMENT_LEN + 1]; /* leaf's hash: docs/formats/receipt.md */
     uint8_t salt[JOURNAL_SALT_LEN];
 };
 
@@ -65,6 +67,8 @@ struct record_end {
     int status;                         /* as answered; 0: the consumer went away */
     const char *code;                   /* of the refusal; NULL: delivered */
     uint64_t bytes;
+    bool cached; /* the provider's answer was kept, and that old */
+    uint64_t age_s;
     int64_t took_us;
 };
 /* Nobody waits, nobody is told. */

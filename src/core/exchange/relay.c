@@ -157,6 +157,8 @@ static void outcome(struct gw_call *c, int status, const char *code, const struc
                              .status = status,
                              .code = code,
                              .bytes = c->bytes_out,
+                             .cached = c->cached,
+                             .age_s = c->age_s,
                              .took_us = clock_mono_us() - c->began_us};
     if (c->quota && c->k && !c->counted) {
         c->counted = true;
@@ -226,7 +228,7 @@ enum { HEADERS_MAX = 20 };
 struct headers {
     struct http_header list[HEADERS_MAX];
     size_t n;
-    char limit[12], left[12], reset[12], retry[12];
+    char limit[12], left[12], reset[12], retry[12], age[12];
 };
 
 static void header(struct headers *h, const char *name, struct str value)
@@ -252,8 +254,12 @@ static void common_headers(struct gw_call *c, struct headers *h)
 {
     h->n = 0;
     header(h, "Cache-Control", STR("no-store"));
-    if (c->ticket.id[0])
+    if (c->ticket.id[0]) {
         header(h, "Socle-Entry", str_of(c->ticket.id, ID_LEN));
+        header(h, "Socle-Commitment", str_of(c->ticket.commitment, JOURNAL_COMMITMENT_LEN));
+    }
+    if (c->cached)
+        header(h, "Age", number(h->age, (unsigned)c->age_s));
     if (c->traceparent[0])
         header(h, "Traceparent", str_from(c->traceparent));
     if (c->route) {
@@ -318,6 +324,9 @@ void call_fail(struct gw_call *c, enum gw_code code)
     struct fast *x = c->x;
     struct gw_problem p = {.code = code,
                            .detail = why_in_detail(c, code),
+                           .in = c->fault.in,
+                           .field = c->fault.name,
+                           .rule = code == GW_FIELD ? c->fault.rule : NULL,
                            .trace_id = str_from(fast_trace_id(x)),
                            .base_url = c->g->pf->settings->base_url};
     if (names_provider(code))
@@ -409,6 +418,7 @@ static enum err decide_record(struct gw_call *c)
                               .target = h->target,
                               .body = buf_str(&c->body),
                               .purpose = c->purpose,
+                              .cached = c->cached,
                               .trace_id = fast_trace_id(c->x),
                               .at_ms = c->at_ms};
     c->wait.done = decision_done;
@@ -436,10 +446,30 @@ static void trace_make(struct gw_call *c)
     memcpy(p + 52, "-01", 4);
 }
 
+STAGE_AT(request);
+static bool request_checked(struct gw_call *c)
+{
+    const struct exchange_route *t = c->route;
+    const struct request r = {.head = fast_head(c->x),
+                              .rest = c->rest,
+                              .body = buf_str(&c->body),
+                              .ours = t->policy.credential.kind == CREDENTIAL_QUERY
+                                          ? t->policy.credential.name
+                                          : STR("")};
+    if (!t->book || request_fits(t->book, fast_arena(c->x), &r, &c->fault))
+        return true;
+    c->lacks = c->fault.name;
+    return false;
+}
+
 void call_go(struct gw_call *c)
 {
     if ((c->k->signatures & EXCHANGE_SIGNED_REQUESTS) && signature_check(c) != GW_OK) {
         call_fail(c, GW_SIGNATURE);
+        return;
+    }
+    if (!request_checked(c)) {
+        call_fail(c, GW_FIELD);
         return;
     }
     if (decide_record(c) != ERR_OK) {
@@ -447,7 +477,8 @@ void call_go(struct gw_call *c)
         return;
     }
     trace_make(c);
-    if (!call_ask(c, &up_ops))
+    /* What was kept waits for its decision as what comes does. */
+    if (!c->cached && !call_ask(c, &up_ops))
         call_fail(c, GW_PATH);
 }
 
@@ -528,6 +559,7 @@ static void up_head(struct upstream_call *u, const struct http_head *h)
     }
     c->status = h->status;
     c->length = h->content_length;
+    kept_judge(c, h);
     c->content_type_n = type.n;
     if (type.n)
         memcpy(c->content_type, type.p, type.n);
@@ -628,6 +660,7 @@ static void answer_whole(struct gw_call *c, struct str body, const struct record
     c->answered = true;
     c->bytes_out = body.n;
     outcome(c, c->status, NULL, f);
+    kept_put(c);
     if (c->k->signatures & EXCHANGE_SIGNED_ANSWERS)
         signature_answer(c, h.list, h.n, body);
     else

@@ -52,25 +52,39 @@ struct departed {
     const struct health *h;
     const json_t *items;
     int64_t now_ms;
+    bool is_new; /* out: one was not known */
 };
+
+static enum err departed_one(struct db_conn *db, struct departed *d, const json_t *v)
+{
+    const char *path = json_get_z(v, "path", ""), *rule = json_get_z(v, "rule", "");
+    int64_t known;
+    enum err e = db_exec_count(db, &known,
+                               "UPDATE exchange_departure SET n = n + 1, last_at = $5 WHERE "
+                               "api = $1 AND version = $2 AND path = $3 AND rule = $4",
+                               "zzzzi", d->h->api, d->h->version, path, rule, d->now_ms);
+    if (e != ERR_OK || known)
+        return e;
+    d->is_new = true;
+    return db_exec(db,
+                   "INSERT INTO exchange_departure(api, version, path, rule, n, first_at, last_at) "
+                   "VALUES($1, $2, $3, $4, 1, $5, $5) ON CONFLICT (api, version, path, rule) "
+                   "DO UPDATE SET n = exchange_departure.n + 1, last_at = $5",
+                   "zzzzi", d->h->api, d->h->version, path, rule, d->now_ms);
+}
 
 /* Rows are bounded by what a description can say of one API: places and rules. */
 static enum err departed_write(struct db_conn *db, void *arg)
 {
-    const struct departed *d = arg;
+    struct departed *d = arg;
     const json_t *v;
     size_t i;
     enum err e = ERR_OK;
+    d->is_new = false; /* a transaction may run twice */
     json_array_foreach(d->items, i, v)
     {
         if (e == ERR_OK)
-            e = db_exec(db,
-                        "INSERT INTO exchange_departure(api, version, path, rule, n, first_at, "
-                        "last_at) VALUES($1, $2, $3, $4, 1, $5, $5) "
-                        "ON CONFLICT (api, version, path, rule) DO UPDATE SET "
-                        "n = exchange_departure.n + 1, last_at = $5",
-                        "zzzzi", d->h->api, d->h->version, json_get_z(v, "path", ""),
-                        json_get_z(v, "rule", ""), d->now_ms);
+            e = departed_one(db, d, v);
     }
     if (e == ERR_OK)
         e = db_exec(db,
@@ -79,6 +93,16 @@ static enum err departed_write(struct db_conn *db, void *arg)
                     "api = $1 AND version = $2 ORDER BY last_at DESC LIMIT $3) x)",
                     "zzi", d->h->api, d->h->version, (int64_t)LISTED);
     return e;
+}
+
+/* Nobody waits: what is not told stands on the producer's page all the same. */
+static void producer_tell(struct ctx *c, const struct departed *d)
+{
+    json_t *out, *args = json_own(&c->pool, json_pack("{s:s, s:s, s:O}", "api", d->h->api,
+                                                      "version", d->h->version, "items", d->items));
+    enum err e = platform_call(c, "catalogue.departed", args, &out);
+    if (e != ERR_OK && e != ERR_NOT_FOUND)
+        log_warn("departures_not_told", "api", d->h->api, "error", err_name(e));
 }
 
 static void judge(struct platform *pf, const struct sample *s)
@@ -95,11 +119,13 @@ static void judge(struct platform *pf, const struct sample *s)
                              body ? body : json_string("")); /* not UTF-8: no JSON */
     enum err e = args ? platform_call(c, "catalogue.conform", args, &out) : ERR_INVALID;
     if (e == ERR_OK && json_get_bool(out, "known", false)) {
-        struct departed d = {s->health, json_get(out, "items"), clock_now_ms()};
+        struct departed d = {s->health, json_get(out, "items"), clock_now_ms(), false};
         health_count(s->health, HEALTH_SAMPLED, 1);
         if (json_array_size(d.items)) {
             health_count(s->health, HEALTH_DEPARTURES, 1);
             e = db_write(pf->db, departed_write, &d);
+            if (e == ERR_OK && d.is_new)
+                producer_tell(c, &d);
         }
     }
     if (e != ERR_OK && e != ERR_NOT_FOUND)

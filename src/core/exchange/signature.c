@@ -180,6 +180,8 @@ static size_t covered(struct signing *s, const struct httpsig_message *asked,
         out[n++] = "\"content-type\"";
     if (has_field(m, "Socle-Entry"))
         out[n++] = "\"socle-entry\"";
+    if (has_field(m, "Socle-Commitment")) /* so the receipt itself is signed */
+        out[n++] = "\"socle-commitment\"";
     out[n++] = "\"@method\";req";
     out[n++] = "\"@target-uri\";req";
     if (has_field(asked, "Content-Digest"))

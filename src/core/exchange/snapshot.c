@@ -18,6 +18,7 @@ struct build {
     struct arena work; /* the queries' results */
     exchange_resolve *resolve;
     exchange_credential *credential;
+    exchange_book *book;
     void *arg;
     struct map apis; /* "api/version" -> struct api_fields */
 };
@@ -26,6 +27,7 @@ struct build {
 struct api_fields {
     struct exchange_field *list;
     size_t n, cap;
+    int sensitivity; /* the highest */
 };
 
 enum err exchange_origin_read(struct str url, bool *tls, struct str *host, unsigned *port)
@@ -145,10 +147,11 @@ static void credential_fill(struct build *b, struct exchange_route *t, struct st
 static enum err read_fields(struct build *b)
 {
     struct db_result r;
-    enum err e = db_query(b->db, &b->work, &r,
-                          "SELECT api, version, path, label_fr, label_en FROM api_field "
-                          "ORDER BY api, version, position",
-                          "");
+    enum err e =
+        db_query(b->db, &b->work, &r,
+                 "SELECT api, version, path, label_fr, label_en, sensitivity FROM api_field "
+                 "ORDER BY api, version, position",
+                 "");
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
         struct str key = arena_printf(&b->work, STR_FMT "/" STR_FMT, STR_ARG(db_str(&r, i, 0)),
                                       STR_ARG(db_str(&r, i, 1)));
@@ -164,6 +167,8 @@ static enum err read_fields(struct build *b)
             if (f->n)
                 memcpy(f->list, old, f->n * sizeof *old);
         }
+        if (db_i64(&r, i, 5) > f->sensitivity)
+            f->sensitivity = (int)db_i64(&r, i, 5);
         f->list[f->n++] =
             (struct exchange_field){dup(b, &r, i, 2), dup(b, &r, i, 3), dup(b, &r, i, 4)};
     }
@@ -200,6 +205,9 @@ static enum err read_routes(struct build *b)
         policy_fill(b, t, &r, i);
         origin_fill(b, t, dup(b, &r, i, 11));
         credential_fill(b, t, db_str(&r, i, 15));
+        const struct api_fields *f = map_get(&b->apis, t->key);
+        t->personal = !f || f->sensitivity > 0;
+        t->book = t->policy.unchecked ? NULL : b->book(t->key);
         map_set(&b->s->routes, t->key, t);
     }
     return e;
@@ -432,9 +440,10 @@ bool exchange_is_delegate(const struct exchange_snapshot *s, const struct exchan
 
 enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,
                                  exchange_resolve *resolve, exchange_credential *credential,
-                                 void *arg, struct exchange_snapshot **out)
+                                 exchange_book *book, void *arg, struct exchange_snapshot **out)
 {
-    struct build b = {.db = db, .resolve = resolve, .credential = credential, .arg = arg};
+    struct build b = {
+        .db = db, .resolve = resolve, .credential = credential, .book = book, .arg = arg};
     b.s = calloc(1, sizeof *b.s);
     if (!b.s)
         abort();
@@ -478,6 +487,9 @@ void exchange_snapshot_unref(struct exchange_snapshot *s)
         json_filter_free(k->filter);
         jwks_free(k->signer_keys);
     }
+    at = 0;
+    while (map_next(&s->routes, &at, &key, &value))
+        request_book_unref(((struct exchange_route *)value)->book);
     map_free(&s->contracts);
     map_free(&s->delegates);
     map_free(&s->routes);

@@ -14,6 +14,7 @@
 #include "web/http.h"
 #include "web/upstream.h"
 #include "core/exchange/policy.h"
+#include "core/exchange/request.h"
 
 enum { EXCHANGE_FIELDS_MAX = 64, EXCHANGE_ROUTES_MAX = 5000, EXCHANGE_CONTRACTS_MAX = 50000 };
 
@@ -32,6 +33,8 @@ struct exchange_route {
     /* What the provider is shown: a header, or "name=secret" in the query. */
     struct str credential_header, credential;
     struct str deprecation, sunset; /* values of these headers; "" none */
+    struct request_book *book;      /* what requests are held against; NULL: nothing */
+    bool personal;                  /* a field of it is, or it names none */
 };
 
 struct exchange_field {
@@ -84,10 +87,14 @@ typedef enum err exchange_resolve(void *arg, struct str host, unsigned port, str
 typedef enum err exchange_credential(void *arg, const struct exchange_route *r, struct str wrapped,
                                      struct arena *a, struct str *shown);
 
+/* What requests of a route are held against, a reference of the caller's; NULL: nothing. */
+typedef struct request_book *exchange_book(struct str key);
+
 /* Reads everything in one go; issuer_jwks is the JWKS document. The result has one reference. */
 enum err exchange_snapshot_build(struct db_conn *db, struct str issuer_jwks,
                                  exchange_resolve *resolve, exchange_credential *credential,
-                                 void *arg, struct exchange_snapshot **out) MUST_CHECK;
+                                 exchange_book *book, void *arg,
+                                 struct exchange_snapshot **out) MUST_CHECK;
 struct exchange_snapshot *exchange_snapshot_ref(struct exchange_snapshot *s);
 void exchange_snapshot_unref(struct exchange_snapshot *s);
 

@@ -11,6 +11,6 @@ struct stage_at {
 extern const struct stage_at gateway_at_admit, gateway_at_token, gateway_at_decide,
     gateway_at_purpose, gateway_at_quota, gateway_at_body, gateway_at_decision, gateway_at_upstream,
     gateway_at_wait, gateway_at_filter, gateway_at_outcome, gateway_at_proof, gateway_at_health,
-    gateway_at_signature;
+    gateway_at_signature, gateway_at_request, gateway_at_cache;
 
 #endif

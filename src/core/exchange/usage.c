@@ -157,7 +157,8 @@ static bool fared_read(struct health *h, struct fared *out)
         out->now[k] = atomic_load(&h->counts[k]);
         changed |= out->now[k] != h->told[k];
     }
-    if (out->state != h->state_told)
+    /* What is not closed is said again: another node's start may have said otherwise. */
+    if (out->state != h->state_told || out->state != BREAKER_CLOSED)
         out->worst = worst_state(h);
     return changed || out->worst;
 }
@@ -183,8 +184,22 @@ static void flush_healths(struct platform *pf)
     arena_free(&a);
 }
 
+/* What this process thought of providers ended with it: all breakers begin closed. */
+static enum err breakers_close(struct db_conn *db, void *now_ms)
+{
+    return db_exec(db,
+                   "UPDATE exchange_breaker SET state = 'closed', since_at = $1 "
+                   "WHERE state <> 'closed'",
+                   "i", *(int64_t *)now_ms);
+}
+
 static void *usage_run(void *arg)
 {
+    struct platform *pf = arg;
+    int64_t now_ms = clock_now_ms();
+    enum err e = db_write(pf->db, breakers_close, &now_ms);
+    if (e != ERR_OK)
+        log_warn("breakers_not_shown", "error", err_name(e));
     int64_t next_ms = clock_mono_ms() + EVERY_MS;
     while (!proc_stopping) {
         struct timespec step = {0, STEP_MS * 1000000L};

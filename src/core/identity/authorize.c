@@ -56,6 +56,7 @@ static enum err authorize(struct ctx *c, struct request *r)
     struct client *k;
     struct oauth_error why;
     struct wanted w;
+    bool hers;
     enum err e = r->client_id.n ? client_get(c, r->client_id, &k) : ERR_NOT_FOUND;
     if (e == ERR_NOT_FOUND)
         return idt_fail(c, IDT_CLIENT, NULL, "client_id");
@@ -89,7 +90,14 @@ static enum err authorize(struct ctx *c, struct request *r)
         why = (struct oauth_error){"invalid_scope", "a scope is not known or not for this client"};
         return redirect_error(c, r, &why);
     }
-    if (session_serves(c, &f, k))
+    e = hint_fits(c, r, k, &hers);
+    if (e == ERR_DENIED) {
+        why = (struct oauth_error){"invalid_request", "id_token_hint is no ID token of yours"};
+        return redirect_error(c, r, &why);
+    }
+    if (e != ERR_OK)
+        return e;
+    if (hers && session_serves(c, &f, k))
         return identity_go_on(c, &f, k, &w);
     if (r->prompts & PROMPT_NONE) {
         why = (struct oauth_error){"login_required", "nobody is signed in, or not well enough"};

@@ -1,22 +1,24 @@
-/* socle client add|list|show|rotate-secret|remove */
+/* socle client add|list|show|errors|rotate-secret|rotate-keys|remove */
 #include "core/identity/schema.h"
 
 #include <stdio.h>
 #include "base/clock.h"
-#include "base/rand.h"
-#include "platform/cli.h"
 #include "core/identity/client.h"
 #include "core/identity/identity.h"
-#include "platform/change.h"
+#include "platform/cli.h"
 #include "sys/file.h"
+#include "web/pages.h"
 
-enum { JWKS_MAX = 64 * 1024, OVERLAP_HOURS = 24 };
+enum { JWKS_MAX = 64 * 1024 };
 
 static const char help[] =
     "usage: socle client add --name NAME --redirect-uri URI [options] [--json]\n"
     "       socle client list [--json]\n"
     "       socle client show ID [--json]\n"
     "       socle client rotate-secret ID [--json]   the old secret works 24 hours more\n"
+    "       socle client rotate-keys ID --jwks FILE\n"
+    "       socle client errors ID [--json]          what was refused it in 30 days, and what to "
+    "do\n"
     "       socle client remove ID                   its tokens are refused within 1 s\n"
     "\n"
     "  --name NAME               shown to people; --name-en NAME for English\n"
@@ -131,7 +133,8 @@ static int add(struct cli *r)
         .bound = cli_value(r, "--bound", NULL),
         .logout_uri = cli_value(r, "--backchannel-logout-uri", NULL),
         .data_provider = cli_has(r, "--data-provider"),
-        .consent = cli_value(r, "--consent", NULL)};
+        .consent = cli_value(r, "--consent", NULL),
+        .actor = "operator"};
     enum err e = identity_client_put(r->c, &in, &id, &secret, &why);
     if (e != ERR_OK)
         return cli_failed(r, why ? why : "add", e);
@@ -140,64 +143,26 @@ static int add(struct cli *r)
 
 /* ---- list, show ---------------------------------------------------------------------------------
  */
-#define CLIENT_SQL                                                                         \
-    "SELECT id, name_fr, name_en, profile, realm, org_id, entity_id, auth_methods, "       \
-    "id_token_alg, userinfo_alg, scopes, providers, pkce, state, created_at, par, bound, " \
-    "logout_uri, data_provider, consent FROM client "
-
-static json_t *uris(struct cli *r, const char *id, const char *kind)
-{
-    struct db_result rows;
-    struct db_conn *db = db_read(r->c->pf->db);
-    json_t *list = json_array();
-    if (db && db_query(db, &r->arena, &rows,
-                       "SELECT uri FROM client_uri WHERE client_id = $1 AND kind = $2 ORDER BY uri",
-                       "zz", id, kind) == ERR_OK)
-        for (size_t i = 0; i < rows.n_rows; i++)
-            json_array_append_new(list, jstr(db_str(&rows, i, 0)));
-    return list;
-}
-
-static json_t *client_json(struct cli *r, const struct db_result *rows, size_t i)
-{
-    const char *id = db_z(rows, i, 0);
-    return json_pack(
-        "{s:s,s:{s:s,s:s},s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:s,s:b,s:s,s:I,s:o,s:o,"
-        "s:b,s:s,s:s,s:b,s:s}",
-        "client_id", id, "name", "fr", db_z(rows, i, 1), "en", db_z(rows, i, 2), "profile",
-        db_z(rows, i, 3), "realm", db_z(rows, i, 4), "org", db_z(rows, i, 5), "entity",
-        db_z(rows, i, 6), "auth_methods", db_z(rows, i, 7), "id_token_alg", db_z(rows, i, 8),
-        "userinfo_alg", db_z(rows, i, 9), "scopes", db_z(rows, i, 10), "providers",
-        db_z(rows, i, 11), "pkce", db_i64(rows, i, 12) != 0, "state", db_z(rows, i, 13),
-        "created_at", (json_int_t)db_i64(rows, i, 14), "redirect_uris", uris(r, id, "redirect"),
-        "post_logout_redirect_uris", uris(r, id, "post_logout"), "par", db_i64(rows, i, 15) != 0,
-        "bound", db_z(rows, i, 16), "backchannel_logout_uri", db_z(rows, i, 17), "data_provider",
-        db_i64(rows, i, 18) != 0, "consent", db_z(rows, i, 19));
-}
-
 static int list(struct cli *r)
 {
-    struct db_result rows;
-    struct db_conn *db = db_read(r->c->pf->db);
-    enum err e = !db ? ERR_UNAVAILABLE
-                     : db_query(db, &r->arena, &rows,
-                                CLIENT_SQL "WHERE state <> 'removed' ORDER BY created_at, id", "");
+    json_t *all, *k;
+    size_t i;
+    enum err e = client_json_list(r->c, &all);
     if (e != ERR_OK)
         return cli_failed(r, "list", e);
-    json_t *all = json_array();
-    for (size_t i = 0; i < rows.n_rows; i++) {
-        if (r->json)
-            json_array_append_new(all, client_json(r, &rows, i));
-        else
-            printf("%-26s  %-6s  %-8s  %s\n", db_z(&rows, i, 0), db_z(&rows, i, 3),
-                   db_z(&rows, i, 4), db_z(&rows, i, 1));
-    }
+    if (!r->json)
+        json_array_foreach(all, i, k)
+        {
+            printf("%-26s  %-6s  %-8s  %s\n", json_get_z(k, "client_id", ""),
+                   json_get_z(k, "profile", ""), json_get_z(k, "realm", ""),
+                   json_get_z(json_get(k, "name"), "fr", ""));
+        }
+    if (!r->json && json_array_size(all) == 0)
+        puts("no client yet: `socle client add` makes one");
     if (r->json)
         cli_print(r, all);
     else
         json_decref(all);
-    if (!r->json && rows.n_rows == 0)
-        puts("no client yet: `socle client add` makes one");
     return 0;
 }
 
@@ -219,17 +184,11 @@ static void print_value(const char *name, const json_t *v)
 
 static int show(struct cli *r)
 {
-    struct db_result rows;
     const char *name;
     json_t *v, *value;
-    struct db_conn *db = db_read(r->c->pf->db);
-    enum err e =
-        !db ? ERR_UNAVAILABLE
-            : db_query_one(db, &r->arena, &rows, CLIENT_SQL "WHERE id = $1 AND state <> 'removed'",
-                           "z", r->words[1]);
+    enum err e = client_json(r->c, str_from(r->words[1]), &v);
     if (e != ERR_OK)
         return cli_failed(r, r->words[1], e);
-    v = client_json(r, &rows, 0);
     if (r->json) {
         cli_print(r, v);
         return 0;
@@ -242,69 +201,67 @@ static int show(struct cli *r)
     return 0;
 }
 
+/* ---- errors -------------------------------------------------------------------------------------
+ */
+/* What the issuer refused it, in plain words; the console's page shows the same. */
+static int errors(struct cli *r)
+{
+    json_t *v, *item, *found, *args = json_pack("{s:s}", "client_id", r->words[1]);
+    size_t i;
+    enum err e = pages_load(); /* the words are texts of the console's pages */
+    if (e == ERR_OK)
+        e = client_json(r->c, str_from(r->words[1]), &found);
+    if (e == ERR_OK) {
+        json_decref(found);
+        e = platform_call(r->c, "partners.refusals", args, &v);
+    }
+    json_decref(args);
+    if (e != ERR_OK)
+        return cli_failed(r, r->words[1], e);
+    if (r->json) {
+        cli_print(r, json_incref(v));
+        return 0;
+    }
+    json_array_foreach(json_get(v, "items"), i, item)
+    {
+        const json_t *meaning = json_get(item, "meaning"), *action = json_get(item, "action");
+        struct str when = clock_rfc3339(&r->arena, json_get_i64(item, "at", 0), false);
+        printf(STR_FMT "  %s  (%s)  id %s\n  %s\n  %s\n", STR_ARG(when),
+               json_get_z(item, "code", ""), json_get_z(item, "why", ""),
+               json_get_z(item, "id", ""), json_get_z(meaning, "en", ""),
+               json_get_z(action, "en", ""));
+    }
+    if (json_array_size(json_get(v, "items")) == 0)
+        puts("nothing was refused in the last 30 days");
+    return 0;
+}
+
 /* ---- rotate, remove -----------------------------------------------------------------------------
  */
-struct rotation {
-    struct str id, mac;
-    int64_t now_ms;
-};
-
-static enum err rotation_write(struct db_conn *db, void *arg)
-{
-    struct rotation *n = arg;
-    int64_t changed = 0;
-    enum err e =
-        db_exec_count(db, &changed,
-                      "UPDATE client SET old_secret_mac = secret_mac, "
-                      "old_secret_until = $2, secret_mac = $3, updated_at = $4 "
-                      "WHERE id = $1 AND state <> 'removed'",
-                      "sisi", n->id, n->now_ms + OVERLAP_HOURS * 3600 * 1000LL, n->mac, n->now_ms);
-    if (e == ERR_OK && changed == 0)
-        e = ERR_NOT_FOUND;
-    return e == ERR_OK ? change_add(db, "config", n->id, 0) : e;
-}
-
 static int rotate(struct cli *r)
 {
-    struct act act;
-    char secret[SECRET_LEN + 1];
-    struct rotation n = {.id = str_from(r->words[1]), .now_ms = clock_now_ms()};
-    struct act_info info = {
-        .kind = "identity.client_secret_rotated", .actor = STR("operator"), .object = n.id};
-    secret_new(secret);
-    enum err e = client_secret_mac(r->c, n.id, str_from(secret), &n.mac);
-    if (e == ERR_OK)
-        e = act_make(r->c, &info, &act);
-    if (e == ERR_OK)
-        e = act_write(r->c, rotation_write, &n, &act, 1);
-    return e == ERR_OK ? print_new(r, n.id, str_from(secret)) : cli_failed(r, r->words[1], e);
+    struct str secret, id = str_from(r->words[1]);
+    enum err e = client_secret_rotate(r->c, id, STR("operator"),
+                                      CLIENT_OVERLAP_HOURS * 3600 * 1000LL, &secret);
+    return e == ERR_OK ? print_new(r, id, secret) : cli_failed(r, r->words[1], e);
 }
 
-static enum err removal_write(struct db_conn *db, void *arg)
+static int keys(struct cli *r)
 {
-    struct rotation *n = arg;
-    int64_t changed = 0;
-    enum err e = db_exec_count(db, &changed,
-                               "UPDATE client SET state = 'removed', updated_at = $2 "
-                               "WHERE id = $1 AND state <> 'removed'",
-                               "si", n->id, n->now_ms);
-    if (e == ERR_OK && changed == 0)
-        e = ERR_NOT_FOUND;
-    if (e == ERR_OK)
-        e = change_add(db, "deny", n->mac, n->now_ms + 3600 * 1000);
-    return e == ERR_OK ? change_add(db, "config", n->id, 0) : e;
+    struct str jwks;
+    const char *file = cli_value(r, "--jwks", "");
+    if (file_read(&r->arena, file, JWKS_MAX, &jwks) != ERR_OK)
+        return cli_failed(r, file, ERR_IO);
+    enum err e = client_keys_set(r->c, str_from(r->words[1]), STR("operator"), jwks);
+    if (e != ERR_OK)
+        return cli_failed(r, e == ERR_INVALID ? "jwks" : r->words[1], e);
+    printf("%s: keys replaced\n", r->words[1]);
+    return 0;
 }
 
 static int remove_client(struct cli *r)
 {
-    struct act act;
-    struct rotation n = {.id = str_from(r->words[1]), .now_ms = clock_now_ms()};
-    struct act_info info = {
-        .kind = "identity.client_removed", .actor = STR("operator"), .object = n.id};
-    n.mac = arena_printf(&r->arena, "client:%s", r->words[1]);
-    enum err e = act_make(r->c, &info, &act);
-    if (e == ERR_OK)
-        e = act_write(r->c, removal_write, &n, &act, 1);
+    enum err e = client_remove(r->c, str_from(r->words[1]), STR("operator"));
     if (e != ERR_OK)
         return cli_failed(r, r->words[1], e);
     printf("%s removed\n", r->words[1]);
@@ -321,6 +278,10 @@ static int run(struct cli *r)
         return show(r);
     if (cli_is(r, "rotate-secret", 2))
         return rotate(r);
+    if (cli_is(r, "rotate-keys", 2) && cli_has(r, "--jwks"))
+        return keys(r);
+    if (cli_is(r, "errors", 2))
+        return errors(r);
     if (cli_is(r, "remove", 2))
         return remove_client(r);
     return 2;

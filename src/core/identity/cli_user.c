@@ -37,6 +37,8 @@ static const char provider_help[] =
     "usage: socle provider add --id ID --name NAME --issuer URL --client-id ID [options]\n"
     "       socle provider add --preset P --client-id ID --secret-stdin --url URL\n"
     "       socle provider list [--json]\n"
+    "       socle provider check ID [--json]   its metadata and keys, judged\n"
+    "       socle provider accept ID           one that asked for production; send-back ID\n"
     "       socle provider disable ID\n"
     "\n"
     "  --preset P         franceconnect, franceconnect+ or proconnect, at --url; the other "
@@ -51,12 +53,13 @@ static const char provider_help[] =
     "  --realm R          citizens (default) or agents\n"
     "  --min-acr L        eidas1 (default), eidas2 or eidas3\n"
     "  --conf FILE        JSON: endpoints, scope, acr, algs, what it may be sent\n"
-    "  --position N       order on the page of choice\n";
+    "  --position N       order on the page of choice\n"
+    "  --sandbox          nobody is sent there but by its trials, until it is accepted\n";
 static const struct cli_option provider_options[] = {
     {"--id", false},      {"--name", false},    {"--name-en", false},   {"--hint", false},
     {"--hint-en", false}, {"--issuer", false},  {"--client-id", false}, {"--secret-stdin", true},
     {"--realm", false},   {"--min-acr", false}, {"--conf", false},      {"--position", false},
-    {"--preset", false},  {"--url", false},
+    {"--preset", false},  {"--url", false},     {"--sandbox", true},
 };
 
 /* What was said wins over what the preset brings. */
@@ -101,7 +104,9 @@ static int provider_add(struct cli *r)
                                    .secret = secret.p ? arena_dupz(&r->arena, secret) : NULL,
                                    .conf = conf.p ? arena_dupz(&r->arena, conf) : NULL,
                                    .min_acr = cli_value(r, "--min-acr", NULL),
-                                   .position = (int)position};
+                                   .position = (int)position,
+                                   .state = cli_has(r, "--sandbox") ? "sandbox" : NULL,
+                                   .actor = "operator"};
     if (preset)
         preset_apply(r, preset, &in);
     enum err e = identity_provider_put(r->c, &in, &why);
@@ -173,8 +178,50 @@ static int provider_disable(struct cli *r)
     return 0;
 }
 
+/* The same judgement as the console's checklist; 1 when something fails. */
+static int provider_check(struct cli *r)
+{
+    json_t *v, *one, *args = json_pack("{s:s}", "id", r->words[1]);
+    size_t i;
+    int failed = 0;
+    enum err e = identity_call_provider_look(r->c, args, &v);
+    json_decref(args);
+    if (e != ERR_OK)
+        return cli_failed(r, r->words[1], e);
+    json_array_foreach(json_get(v, "items"), i, one)
+    {
+        failed |= strcmp(json_get_z(one, "verdict", ""), "fail") == 0;
+        if (!r->json)
+            printf("%-5s %-12s %s\n", json_get_z(one, "verdict", ""), json_get_z(one, "check", ""),
+                   json_get_z(one, "why", ""));
+    }
+    if (r->json)
+        cli_print(r, v);
+    else
+        json_decref(v);
+    return failed;
+}
+
+static int provider_move(struct cli *r, const char *to)
+{
+    json_t *v, *args = json_pack("{s:s,s:s,s:s}", "id", r->words[1], "to", to, "actor", "operator");
+    enum err e = identity_call_provider_state(r->c, args, &v);
+    json_decref(args);
+    if (e != ERR_OK)
+        return cli_failed(r, e == ERR_CONFLICT ? "it did not ask for production" : r->words[1], e);
+    json_decref(v);
+    printf("%s %s\n", r->words[1], to);
+    return 0;
+}
+
 static int provider_run(struct cli *r)
 {
+    if (cli_is(r, "check", 2))
+        return provider_check(r);
+    if (cli_is(r, "accept", 2))
+        return provider_move(r, "active");
+    if (cli_is(r, "send-back", 2))
+        return provider_move(r, "sandbox");
     if (cli_is(r, "add", 1) && ((cli_has(r, "--id") && cli_has(r, "--issuer")) ||
                                 (cli_has(r, "--preset") && cli_has(r, "--url"))))
         return provider_add(r);

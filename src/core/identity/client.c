@@ -88,7 +88,7 @@ enum err client_encrypt(struct ctx *c, const struct client *k, enum jwe_alg enc,
     return e == ERR_NOT_FOUND ? ERR_CORRUPT : e; /* its key was there when it was registered */
 }
 
-static enum err client_read(struct ctx *c, struct str id, struct client *k)
+static enum err client_read(struct ctx *c, struct str id, bool pending_too, struct client *k)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
@@ -100,8 +100,8 @@ static enum err client_read(struct ctx *c, struct str id, struct client *k)
                      "state, secret_mac, old_secret_mac, old_secret_until, auth_methods, "
                      "jwks, id_token_alg, userinfo_alg, scopes, providers, pkce, par, bound, "
                      "logout_uri, data_provider, consent "
-                     "FROM client WHERE id = $1 AND state <> 'removed'",
-                     "s", id);
+                     "FROM client WHERE id = $1 AND (state = 'active' OR state = $2)",
+                     "sz", id, pending_too ? "pending" : "active");
     if (e != ERR_OK)
         return e;
     client_fill(&r, k);
@@ -116,6 +116,12 @@ static enum err client_read(struct ctx *c, struct str id, struct client *k)
     k->id_token_life_s = lives[k->profile].id_token_s;
     k->access_life_s = lives[k->profile].access_s;
     return uris_read(c, db, k);
+}
+
+enum err client_get_any(struct ctx *c, struct str id, struct client **out)
+{
+    *out = arena_new(c->arena, struct client);
+    return client_read(c, id, true, *out);
 }
 
 /* ---- kept between requests ----------------------------------------------------------------------
@@ -195,7 +201,7 @@ enum err client_get(struct ctx *c, struct str id, struct client **out)
     if (fresh && cache_get(&clients, id, client_take, &t))
         return ERR_OK;
     uint64_t mark = cache_mark(&clients);
-    enum err e = client_read(c, id, k);
+    enum err e = client_read(c, id, false, k);
     if (e == ERR_OK && fresh)
         client_keep(mark, k);
     return e;
@@ -278,10 +284,10 @@ static enum err client_write(struct db_conn *db, void *arg)
         "par = $18, bound = $19, logout_uri = $20, data_provider = $21, "
         "consent = $22",
         "szzzzzzzszzzzzziiizziz", p->id, p->org_id, in->name_fr, p->name_en, p->profile, p->realm,
-        p->entity_id, "active", p->secret_mac, p->methods, p->jwks, p->id_token_alg,
-        p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms, (int64_t)in->par,
-        either(in->bound, ""), either(in->logout_uri, ""), (int64_t)in->data_provider,
-        either(in->consent, "inform"));
+        p->entity_id, either(in->state, "active"), p->secret_mac, p->methods, p->jwks,
+        p->id_token_alg, p->userinfo_alg, p->scopes, p->providers, (int64_t)in->pkce, p->now_ms,
+        (int64_t)in->par, either(in->bound, ""), either(in->logout_uri, ""),
+        (int64_t)in->data_provider, either(in->consent, "inform"));
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM client_uri WHERE client_id = $1", "s", p->id);
     if (e == ERR_OK)
@@ -399,6 +405,17 @@ static const char *default_methods(const struct identity_client *in)
                : "client_secret_basic client_secret_post";
 }
 
+static enum err put_journalled(struct ctx *c, struct put *p, bool is_new)
+{
+    struct act act;
+    struct act_info info = {.kind =
+                                is_new ? "identity.client_registered" : "identity.client_changed",
+                            .actor = str_from(p->in->actor),
+                            .object = p->id};
+    enum err e = act_make(c, &info, &act);
+    return e == ERR_OK ? act_write(c, client_write, p, &act, 1) : e;
+}
+
 enum err identity_client_put(struct ctx *c, const struct identity_client *in, struct str *id,
                              struct str *secret, const char **why)
 {
@@ -425,9 +442,10 @@ enum err identity_client_put(struct ctx *c, const struct identity_client *in, st
         *why = fault;
     if (fault)
         return ERR_INVALID;
-    enum err e = secret_choose(c, &p, !client_exists(c, p.id), &kept);
+    bool is_new = !client_exists(c, p.id);
+    enum err e = secret_choose(c, &p, is_new, &kept);
     if (e == ERR_OK)
-        e = db_write(c->pf->db, client_write, &p);
+        e = in->actor ? put_journalled(c, &p, is_new) : db_write(c->pf->db, client_write, &p);
     cache_drop(&clients, p.id);
     if (e == ERR_OK && id)
         *id = arena_dup(c->arena, p.id);

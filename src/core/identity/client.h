@@ -25,6 +25,23 @@ struct client {
     int64_t code_life_ms, id_token_life_s, access_life_s;
 };
 enum err client_get(struct ctx *c, struct str id, struct client **out) MUST_CHECK;
+/* The same with those that wait for their contract: they have a name, and may do nothing. */
+enum err client_get_any(struct ctx *c, struct str id, struct client **out) MUST_CHECK;
+/* Draws another secret; the old one works until `overlap_ms` from now. Journalled. */
+enum { CLIENT_OVERLAP_HOURS = 24 };
+enum err client_secret_rotate(struct ctx *c, struct str id, struct str actor, int64_t overlap_ms,
+                              struct str *secret) MUST_CHECK;
+/* Its new public keys (a JWKS as text). Journalled. ERR_INVALID: not a JWKS. */
+enum err client_keys_set(struct ctx *c, struct str id, struct str actor,
+                         struct str jwks) MUST_CHECK;
+/* A client that waited becomes active, with its secret. ERR_CONFLICT: it does not wait. */
+enum err client_activate(struct ctx *c, struct str id, struct str actor,
+                         struct str *secret) MUST_CHECK;
+/* Ends it: its tokens are refused within 1 s. */
+enum err client_remove(struct ctx *c, struct str id, struct str actor) MUST_CHECK;
+/* Everything of one, as the commands and the console show it; the caller owns *out. */
+enum err client_json(struct ctx *c, struct str id, json_t **out) MUST_CHECK;
+enum err client_json_list(struct ctx *c, json_t **out) MUST_CHECK;
 /* Kept between requests, until the change feed says that one has changed. */
 void client_cache_clear(void);
 

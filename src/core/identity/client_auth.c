@@ -9,6 +9,7 @@
 #include "base/log.h"
 #include "base/map.h"
 #include "base/rand.h"
+#include "core/identity/refusal.h"
 #include "crypto/digest.h"
 #include "platform/bound.h"
 #include "platform/cache.h"
@@ -37,6 +38,7 @@ enum err oauth_fail(struct ctx *c, int status, const char *error, const char *de
 {
     log_info("oauth_refused", "trace", c->trace_id, "route", c->route->path, "error", error, "why",
              description);
+    refusal_note(c, STR_NONE, error, description, ctx_form(c, "redirect_uri"));
     if (status == 429)
         web_header(c->rs, "Retry-After",
                    arena_printf(c->arena, "%u", c->retry_after_s ? c->retry_after_s : 60));

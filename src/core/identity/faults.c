@@ -2,6 +2,7 @@
 
 #include "base/log.h"
 #include "core/identity/guard.h"
+#include "core/identity/refusal.h"
 #include "web/pages.h"
 
 static const struct fault table[IDT_COUNT] = {
@@ -71,6 +72,23 @@ static bool can_choose_again(enum idt code)
            (code >= IDT_REGISTER_4 && code <= IDT_REGISTER_DOWN);
 }
 
+/* What the service's own team can mend: what a person did wrong is not theirs to read. */
+static bool is_the_clients(enum idt code)
+{
+    return code == IDT_CLIENT || code == IDT_REDIRECT || code == IDT_REQUEST ||
+           code == IDT_LOGOUT || code == IDT_LEVEL || code == IDT_PROVIDER_NAME;
+}
+
+static void note(struct ctx *c, enum idt code, const struct flow *f, const char *detail)
+{
+    const struct form *in = c->form.n ? &c->form : &c->query;
+    struct str sent =
+        form_get(in, code == IDT_LOGOUT ? "post_logout_redirect_uri" : "redirect_uri");
+    struct str client = f ? f->request.client_id : STR_NONE;
+    if (is_the_clients(code))
+        refusal_note(c, client, table[code].code, detail, sent);
+}
+
 enum err idt_fail(struct ctx *c, enum idt code, const struct flow *f, const char *detail)
 {
     const struct fault *fault = &table[code];
@@ -78,6 +96,7 @@ enum err idt_fail(struct ctx *c, enum idt code, const struct flow *f, const char
     log_info("sign_in_failed", "trace", c->trace_id, "code", fault->code, "client",
              f && f->request.client_id.p ? arena_dupz(c->arena, f->request.client_id) : "-", "why",
              detail ? detail : "-");
+    note(c, code, f, detail);
     if (code == IDT_PROVIDER_REFUSED || code == IDT_PASSWORD || code == IDT_BLOCKED)
         guard_failed(c);
     c->fault = *fault;

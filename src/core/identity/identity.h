@@ -32,6 +32,8 @@ struct identity_client {
     bool data_provider;       /* may ask whom a token is about (checktoken, RFC 7662) */
     const char *consent;      /* of her identity: "inform" (NULL) tells her, "ask" asks her */
     const char *secret;       /* NULL: drawn when new, kept when known */
+    const char *state;        /* "pending": it may do nothing yet; NULL: active */
+    const char *actor;        /* who registers it, for the journal; NULL: no entry (the loader) */
 };
 /* Creates or replaces. id and secret (either NULL) are in the context's arena; the secret is
  * STR_NONE when it was kept: it is shown once only. ERR_INVALID: *why names the member. */
@@ -52,6 +54,8 @@ struct identity_provider {
     const char *conf;
     const char *min_acr; /* NULL: eidas1 */
     int position;
+    const char *state; /* "sandbox": nobody is sent there but by its own test; NULL: active */
+    const char *actor; /* who registers it, for the journal; NULL: no entry (the loader) */
 };
 enum err identity_provider_put(struct ctx *c, const struct identity_provider *in,
                                const char **why) MUST_CHECK;

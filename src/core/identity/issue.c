@@ -10,7 +10,9 @@
 #include "core/identity/code.h"
 #include "core/identity/faults.h"
 #include "core/identity/person.h"
+#include "core/identity/refusal.h"
 #include "core/identity/pivot.h"
+#include "platform/api.h"
 #include "platform/cache.h"
 #include "web/pages.h"
 
@@ -39,6 +41,30 @@ bool session_serves(const struct ctx *c, const struct flow *f, const struct clie
         return true;
     bool too_old = r->max_age_s >= 0 && auth_ms + r->max_age_s * 1000 < clock_now_ms();
     return !too_old && !(r->prompts & (PROMPT_LOGIN | PROMPT_SELECT)) && r->level < LEVEL_EIDAS3;
+}
+
+/* An ID token that has expired still says who was meant. */
+enum err hint_fits(struct ctx *c, const struct request *r, const struct client *k, bool *fits)
+{
+    json_t *hint, *all;
+    struct str sub;
+    const char *why;
+    *fits = true;
+    if (!r->id_token_hint.n)
+        return ERR_OK;
+    enum err e = issuer_jws(c, r->id_token_hint, "JWT", &hint, &why);
+    if (e == ERR_UNAVAILABLE || e == ERR_TIMEOUT || e == ERR_INTERNAL)
+        return e;
+    if (e != ERR_OK || !str_eq(json_get_str(hint, "aud"), k->id))
+        return ERR_DENIED;
+    if (!c->session)
+        return ERR_OK;
+    e = person_claims(c, c->session->subject, &all);
+    if (e == ERR_OK)
+        e = person_sub(c, c->session->subject, all, k, &sub);
+    if (e == ERR_OK)
+        *fits = str_eq(json_get_str(hint, "sub"), sub);
+    return e;
 }
 
 /* ---- scopes -------------------------------------------------------------------------------------
@@ -165,8 +191,14 @@ static enum err needs_page(struct ctx *c, const struct flow *f, const struct cli
 enum err identity_go_on(struct ctx *c, struct flow *f, const struct client *k,
                         const struct wanted *w)
 {
-    bool page;
-    enum err e = needs_page(c, f, k, w, &page);
+    bool page, hers;
+    enum err e = hint_fits(c, &f->request, k, &hers);
+    if (e == ERR_OK && !hers) {
+        struct oauth_error why = {"login_required", "another person than id_token_hint's"};
+        return redirect_error(c, &f->request, &why);
+    }
+    if (e == ERR_OK)
+        e = needs_page(c, f, k, w, &page);
     if (e != ERR_OK)
         return e;
     if (!page)
@@ -198,6 +230,8 @@ enum err redirect_error(struct ctx *c, const struct request *r, const struct oau
     url = url_with(c->arena, url, "error_description", str_from(why->description));
     log_info("authorize_refused", "trace", c->trace_id, "client",
              arena_dupz(c->arena, r->client_id), "error", why->error, "why", why->description);
+    if (strcmp(why->error, "access_denied") != 0) /* a person who gives up is no error of theirs */
+        refusal_note(c, r->client_id, why->error, why->description, r->redirect_uri);
     return ctx_redirect(c, with_state(c, url, r));
 }
 

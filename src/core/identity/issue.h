@@ -10,6 +10,11 @@
  * eidas3, prompt=login and max_age need a sign-in since the flow began. */
 bool session_serves(const struct ctx *c, const struct flow *f, const struct client *k);
 
+/* id_token_hint: is who is signed in the person whom the client means? Yes where it names nobody.
+ * ERR_DENIED: it is no ID token of ours for this client. */
+enum err hint_fits(struct ctx *c, const struct request *r, const struct client *k,
+                   bool *fits) MUST_CHECK;
+
 /* What a session at the issuer holds in its data: realm, provider, provider_name{fr,en}, acr,
  * amr[], auth_time_ms, sid, name, claims{}, id_token (the provider's, for signing out there). */
 

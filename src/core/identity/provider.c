@@ -27,11 +27,11 @@ static bool inside_allowed(const struct platform *pf)
 
 /* ---- reading rows -------------------------------------------------------------------------------
  */
-#define PROVIDER_COLUMNS                                                                  \
-    "p.id, p.realm, p.name_fr, p.name_en, p.hint_fr, p.hint_en, p.issuer, p.client_id, "  \
-    "p.secret, p.conf, p.min_acr, COALESCE(s.up, 1), COALESCE(s.meta, ''), "              \
-    "COALESCE(s.jwks, ''), COALESCE(s.checked_at, 0) FROM identity_provider p LEFT JOIN " \
-    "provider_state s "                                                                   \
+#define PROVIDER_COLUMNS                                                                           \
+    "p.id, p.realm, p.name_fr, p.name_en, p.hint_fr, p.hint_en, p.issuer, p.client_id, "           \
+    "p.secret, p.conf, p.min_acr, COALESCE(s.up, 1), COALESCE(s.meta, ''), "                       \
+    "COALESCE(s.jwks, ''), COALESCE(s.checked_at, 0), p.state FROM identity_provider p LEFT JOIN " \
+    "provider_state s "                                                                            \
     "ON s.provider = p.id "
 
 static json_t *object_or_none(struct ctx *c, struct str text)
@@ -55,6 +55,7 @@ static void provider_fill(struct ctx *c, const struct db_result *r, size_t i, st
                            .up = db_i64(r, i, 11) != 0,
                            .jwks = db_str(r, i, 13),
                            .checked_ms = db_i64(r, i, 14),
+                           .state = db_str(r, i, 15),
                            .min_level = level_from_name(db_str(r, i, 10))};
     p->conf = object_or_none(c, db_str(r, i, 9));
     p->meta = object_or_none(c, db_str(r, i, 12));
@@ -80,7 +81,7 @@ enum err provider_list(struct ctx *c, struct str realm, struct provider **out, s
     return ERR_OK;
 }
 
-static enum err provider_read(struct ctx *c, struct str id, struct provider *p)
+static enum err provider_read(struct ctx *c, struct str id, bool any, struct provider *p)
 {
     struct db_result r;
     struct db_conn *db = db_read(c->pf->db);
@@ -88,7 +89,9 @@ static enum err provider_read(struct ctx *c, struct str id, struct provider *p)
         return ERR_UNAVAILABLE;
     enum err e =
         db_query_one(db, c->arena, &r,
-                     "SELECT " PROVIDER_COLUMNS "WHERE p.state = 'active' AND p.id = $1", "s", id);
+                     "SELECT " PROVIDER_COLUMNS "WHERE p.id = $1 AND (p.state = 'active' OR $2 = "
+                     "'any')",
+                     "sz", id, any ? "any" : "");
     if (e != ERR_OK)
         return e;
     provider_fill(c, &r, 0, p);
@@ -120,9 +123,9 @@ static struct cache providers = CACHE(KEPT_MAX, KEPT_MS, kept_free);
 static void provider_copy(struct arena *a, const struct provider *from, struct provider *to)
 {
     *to = *from;
-    struct str *const texts[] = {&to->id,      &to->realm,     &to->name_fr,
-                                 &to->name_en, &to->hint_fr,   &to->hint_en,
-                                 &to->issuer,  &to->client_id, &to->jwks};
+    struct str *const texts[] = {&to->id,      &to->realm,   &to->name_fr, &to->name_en,
+                                 &to->hint_fr, &to->hint_en, &to->issuer,  &to->client_id,
+                                 &to->jwks,    &to->state};
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         *texts[i] = arena_dup(a, *texts[i]);
     if (from->secret.p)
@@ -166,10 +169,16 @@ enum err provider_get(struct ctx *c, struct str id, struct provider **out)
     if (cache_get(&providers, id, provider_take, &t))
         return ERR_OK;
     uint64_t mark = cache_mark(&providers);
-    enum err e = provider_read(c, id, *out);
+    enum err e = provider_read(c, id, false, *out);
     if (e == ERR_OK)
         provider_keep(mark, *out);
     return e;
+}
+
+enum err provider_get_any(struct ctx *c, struct str id, struct provider **out)
+{
+    *out = arena_new(c->arena, struct provider);
+    return provider_read(c, id, true, *out);
 }
 
 /* ---- settings of one ----------------------------------------------------------------------------
@@ -283,6 +292,28 @@ static enum err meta_read(struct ctx *c, struct provider *p, int timeout_ms, str
     }
     p->meta = v;
     return ERR_OK;
+}
+
+enum err provider_fetch(struct ctx *c, struct str url, struct str *body)
+{
+    return fetch(c->pf, c->arena, url, LOOK_MS, body);
+}
+
+enum err provider_meta_now(struct ctx *c, const struct provider *p, json_t **out,
+                           const char **problem)
+{
+    struct str text;
+    json_t *v;
+    *problem = "unreachable";
+    enum err e = fetch(c->pf, c->arena, discovery_url(c->arena, p), LOOK_MS, &text);
+    if (e != ERR_OK)
+        return e;
+    *problem = "not JSON";
+    if (json_read(text, &v, NULL) != ERR_OK)
+        return ERR_INVALID;
+    *out = json_own(&c->pool, v);
+    *problem = "another issuer";
+    return str_eq(json_get_str(v, "issuer"), p->issuer) ? ERR_OK : ERR_INVALID;
 }
 
 struct str provider_endpoint(struct ctx *c, struct provider *p, const char *name)
@@ -414,13 +445,13 @@ static enum err provider_write(struct db_conn *db, void *arg)
         db,
         "INSERT INTO identity_provider(id, realm, name_fr, name_en, hint_fr, hint_en, issuer, "
         "client_id, secret, conf, min_acr, position, state, created_at) "
-        "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, 'active', $13) "
+        "VALUES($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $14, $13) "
         "ON CONFLICT (id) DO UPDATE SET realm = $2, name_fr = $3, name_en = $4, hint_fr = $5, "
         "hint_en = $6, issuer = $7, client_id = $8, secret = $9, conf = $10, min_acr = $11, "
-        "position = $12, state = 'active'",
-        "zzzzzzzzbzzii", in->id, p->realm, in->name_fr, in->name_en ? in->name_en : in->name_fr,
+        "position = $12, state = $14",
+        "zzzzzzzzbzziiz", in->id, p->realm, in->name_fr, in->name_en ? in->name_en : in->name_fr,
         p->hint_fr, p->hint_en, in->issuer, in->client_id, p->wrapped, p->conf, p->min_acr,
-        (int64_t)in->position, p->now_ms);
+        (int64_t)in->position, p->now_ms, in->state ? in->state : "active");
     if (e == ERR_OK) /* what was read of the former settings counts no more */
         e = db_exec(db, "DELETE FROM provider_state WHERE provider = $1", "z", in->id);
     return e == ERR_OK ? change_add(db, "config", str_from(in->id), 0) : e;
@@ -461,6 +492,16 @@ static const char *either(const char *given, const char *absent)
     return given ? given : absent;
 }
 
+static enum err put_journalled(struct ctx *c, struct put *p)
+{
+    struct act act;
+    struct act_info info = {.kind = "identity.provider_registered",
+                            .actor = str_from(p->in->actor),
+                            .object = str_from(p->in->id)};
+    enum err e = act_make(c, &info, &act);
+    return e == ERR_OK ? act_write(c, provider_write, p, &act, 1) : e;
+}
+
 enum err identity_provider_put(struct ctx *c, const struct identity_provider *in, const char **why)
 {
     struct put p = {.in = in,
@@ -481,7 +522,7 @@ enum err identity_provider_put(struct ctx *c, const struct identity_provider *in
         e = keys_wrap(c->pf->keys, "subject", arena_printf(c->arena, "provider:%s", in->id),
                       str_from(in->secret), c->arena, &p.wrapped);
     if (e == ERR_OK)
-        e = db_write(c->pf->db, provider_write, &p);
+        e = in->actor ? put_journalled(c, &p) : db_write(c->pf->db, provider_write, &p);
     provider_cache_clear();
     return e;
 }

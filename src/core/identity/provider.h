@@ -12,8 +12,10 @@ struct provider {
     json_t *conf, *meta; /* owned by the context */
     struct str jwks;     /* JSON; .n 0: not read yet */
     enum level min_level;
-    bool up;            /* false: the last look found it down */
-    int64_t checked_ms; /* when that was; 0 never */
+    struct str state;    /* "active", "sandbox", "asked", "disabled" */
+    struct str redirect; /* where a trial comes back; .p NULL: where everybody does */
+    bool up;             /* false: the last look found it down */
+    int64_t checked_ms;  /* when that was; 0 never */
 };
 /* Of a realm, active, in order. `secret` is not opened. */
 enum err provider_list(struct ctx *c, struct str realm, struct provider **out,
@@ -21,6 +23,12 @@ enum err provider_list(struct ctx *c, struct str realm, struct provider **out,
 /* Active, with its secret; ERR_NOT_FOUND. */
 enum err provider_get(struct ctx *c, struct str id, struct provider **out) MUST_CHECK;
 
+/* In whatever state: for its trials, and for those who look after it. */
+enum err provider_get_any(struct ctx *c, struct str id, struct provider **out) MUST_CHECK;
+/* Its metadata as it answers now; *problem names what is wrong (static). The pool owns *out. */
+enum err provider_meta_now(struct ctx *c, const struct provider *p, json_t **out,
+                           const char **problem) MUST_CHECK;
+enum err provider_fetch(struct ctx *c, struct str url, struct str *body) MUST_CHECK;
 /* One was registered or changed, here or elsewhere. */
 void provider_cache_clear(void);
 

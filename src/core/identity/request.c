@@ -13,6 +13,7 @@ enum {
     URI_MAX = 2048,
     CLAIMS_MAX = 4096,
     OBJECT_MAX = 16 * 1024,
+    HINT_MAX = 8192,
     VERIFIER_MIN = 43,
     VERIFIER_MAX = 128,
 };
@@ -47,6 +48,7 @@ static const struct param {
     P(request, OBJECT_MAX, false),
     P(request_uri, URI_MAX, false),
     P(dpop_jkt, 64, false),
+    P(id_token_hint, HINT_MAX, false),
 #undef P
 };
 

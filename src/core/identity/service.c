@@ -45,7 +45,7 @@ enum err identity_call_client(struct ctx *c, const json_t *args, json_t **out)
 {
     struct client *k;
     struct str fr = STR(""), en = STR("");
-    enum err e = client_get(c, json_get_str(args, "client_id"), &k);
+    enum err e = client_get_any(c, json_get_str(args, "client_id"), &k);
     if (e != ERR_OK)
         return e;
     if (k->org_id.n && (org_name(c, k->org_id, "fr", &fr) != ERR_OK ||
@@ -96,7 +96,8 @@ enum err identity_call_person(struct ctx *c, const json_t *args, json_t **out)
 
 /* ---- the clock's work ---------------------------------------------------------------------------
  */
-enum { SWEEP_EVERY_S = 60 };
+/* Services are still to be told of a session's end when it is over. */
+enum { SWEEP_EVERY_S = 60, TOLD_MS = 86400000 };
 
 static enum err sweep(struct db_conn *db, void *arg)
 {
@@ -109,7 +110,7 @@ static enum err sweep(struct db_conn *db, void *arg)
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM refresh_grant WHERE until_at < $1", "i", now_ms);
     if (e == ERR_OK)
-        e = db_exec(db, "DELETE FROM session_client WHERE until_at < $1", "i", now_ms);
+        e = db_exec(db, "DELETE FROM session_client WHERE until_at < $1", "i", now_ms - TOLD_MS);
     return e == ERR_OK ? db_exec(db, "DELETE FROM used_proof WHERE until_at < $1", "i", now_ms) : e;
 }
 
@@ -271,6 +272,18 @@ static const struct call calls[] = {
     {"identity.own_pivot", identity_call_own_pivot, "Would these claims do as an identity?"},
     {"identity.own_gone", identity_call_own_gone, "Her own account is no more."},
     {"identity.person", identity_call_person, "Whom a client means by a sub it was given."},
+    {"identity.client_put", identity_call_client_put, "Registers a client, or changes it."},
+    {"identity.client_get", identity_call_client_get, "All settings of a client."},
+    {"identity.client_list", identity_call_client_list, "All settings of some clients, or all."},
+    {"identity.client_rotate", identity_call_client_rotate, "Another secret, or other keys."},
+    {"identity.client_activate", identity_call_client_activate, "A waiting client begins."},
+    {"identity.client_remove", identity_call_client_remove, "Ends a client."},
+    {"identity.provider_put", identity_call_provider_put, "Declares an identity provider."},
+    {"identity.provider_get", identity_call_provider_get, "Its settings, without its secret."},
+    {"identity.provider_state", identity_call_provider_state, "From sandbox to production."},
+    {"identity.provider_look", identity_call_provider_look, "Its metadata and keys, judged."},
+    {"identity.provider_try", identity_call_provider_try, "Where a trial of it begins."},
+    {"identity.provider_tried", identity_call_provider_tried, "What came back, judged."},
 };
 
 static const struct command commands[] = {

@@ -12,6 +12,8 @@ enum { CALL_MS = 5000, ANSWER_MAX = 256 * 1024, ASSERTION_LIFE_S = 60 };
 
 struct str upstream_redirect_uri(struct ctx *c, const struct provider *p)
 {
+    if (p->redirect.p)
+        return p->redirect;
     return portal_url(c, arena_printf(c->arena, "/connexion/retour/" STR_FMT, STR_ARG(p->id)).p);
 }
 

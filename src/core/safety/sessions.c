@@ -178,6 +178,8 @@ enum err safety_call_forget(struct ctx *c, const json_t *args, json_t **out)
     return safety_cut(c, person, STR(""));
 }
 
+/* Services are told of the end of its whole life, not of idleness: who was idle here may be writing
+ * there, and did not sign out. */
 void safety_expired(struct platform *pf, int64_t now_ms)
 {
     struct arena a;
@@ -190,16 +192,15 @@ void safety_expired(struct platform *pf, int64_t now_ms)
     struct ctx *c = ctx_make(pf, &a);
     enum err e =
         db_query(db, &a, &r,
-                 "SELECT i.session, i.sid, i.person FROM signed_in i LEFT JOIN session s "
-                 "ON s.id = i.session WHERE s.id IS NULL OR s.seen_at < $1 OR "
-                 "s.created_at < $2 LIMIT 100",
-                 "ii", now_ms - s->session_idle_s * 1000, now_ms - s->session_max_s * 1000);
+                 "SELECT i.session, i.sid, i.person, s.id FROM signed_in i LEFT JOIN session s ON "
+                 "s.id = i.session WHERE s.id IS NULL OR s.created_at < $1 LIMIT 100",
+                 "i", now_ms - s->session_max_s * 1000);
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
         struct ending *x = arena_new(&a, struct ending);
         *x = (struct ending){.person = db_str(&r, i, 2), .n = 1, .ran_out = true};
         x->sessions[0] = db_str(&r, i, 0);
         x->sids[0] = db_str(&r, i, 1);
-        e = end(c, x);
+        e = db_null(&r, i, 3) ? db_write(pf->db, rows_end, x) : end(c, x);
     }
     if (e != ERR_OK)
         log_warn("expired_sessions", "error", err_name(e));

@@ -6,6 +6,9 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "crypto/seal.h"
+#include "platform/hook.h"
+#include "platform/mail.h"
+#include "web/pages.h"
 
 enum { ALERTS_MAX = 200 };
 
@@ -36,6 +39,9 @@ struct raise_job {
     const struct trace_rule *rule;
     struct str grp;
     int64_t n, usual, now_ms;
+    struct mail_sealed mail; /* data.n 0: nobody is mailed */
+    const char *org;         /* whose webhook is told; "" none */
+    struct str told;
 };
 
 static enum err prolong_closure(struct db_conn *db, void *arg)
@@ -52,10 +58,43 @@ static enum err prolong_closure(struct db_conn *db, void *arg)
 static enum err raise_closure(struct db_conn *db, void *arg)
 {
     struct raise_job *j = arg;
+    enum err e = ERR_OK;
+    if (j->mail.data.n)
+        e = mail_queue(db, &j->mail, j->now_ms);
+    if (e == ERR_OK && *j->org)
+        e = hook_queue(db, str_from(j->org), "traces.alert", j->told, j->now_ms);
+    if (e != ERR_OK)
+        return e;
     return db_exec(db,
                    "INSERT INTO trace_alert(id, rule, grp, state, closed_by, first_ms, last_ms, n, "
                    "usual) VALUES($1, $2, $3, 'open', '', $4, $4, $5, $6)",
                    "zzsiii", j->id, j->rule->id, j->grp, j->now_ms, j->n, j->usual);
+}
+
+/* Mail in the platform's first language, and the same for programs. */
+static enum err tell(struct ctx *c, struct db_conn *db, struct raise_job *j)
+{
+    struct str name, key = arena_printf(c->arena, "rule.%s", j->rule->id);
+    const struct settings *s = c->pf->settings;
+    j->org = s->alert_org;
+    enum err e = group_name(c, db, j->grp, &name);
+    if (e != ERR_OK)
+        return e;
+    struct str url = portal_url(c, "/operateur/alertes");
+    struct str title = pages_text(c->arena, "traces", key.p, "fr", NULL);
+    json_t *d = json_own(&c->pool, json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:o}", "alert", j->id,
+                                             "rule", j->rule->id, "title", jstr(title), "about",
+                                             jstr(name), "n", (json_int_t)j->n, "usual",
+                                             (json_int_t)j->usual, "url", jstr(url)));
+    j->told = json_text(c->arena, d);
+    if (!*s->alert_mail)
+        return ERR_OK;
+    struct mail m = {.owner = "operator",
+                     .to = str_from(s->alert_mail),
+                     .subject = pages_text(c->arena, "traces", "mail.subject", "fr", d),
+                     .text = pages_text(c->arena, "traces", "mail.text", "fr", d),
+                     .kind = "traces.alert"};
+    return mail_seal(c, &m, &j->mail);
 }
 
 /* What was closed today is not told again: who closed it knows. */
@@ -87,6 +126,8 @@ enum err trace_alert_raise(struct ctx *c, const struct trace_rule *rule, struct 
     id_new(j.id);
     struct act_info info = {
         .kind = "traces.alert", .actor = str_from(rule->id), .object = str_from(j.id)};
+    if (e == ERR_OK)
+        e = tell(c, db, &j);
     if (e == ERR_OK)
         e = act_make(c, &info, &act);
     if (e == ERR_OK)

@@ -1,6 +1,7 @@
 /* Asks the witnesses. A new checkpoint goes to each with the proof that it holds all the witness
- * has seen; what they sign is added, and the whole is what /journal/checkpoint gives. The log never
- * waits for them: an act is durable and signed by its own platform before anybody is asked. */
+ * has seen; what they sign is added. With a quorum in the settings, only a checkpoint that as many
+ * of them signed is published. The log never waits for them: an act is durable and signed by its
+ * own platform before anybody is asked, and all of this runs in a thread of `jobs` of its own. */
 #include "core/trust/trust.h"
 
 #include "base/clock.h"
@@ -20,7 +21,10 @@ bool trust_line_next(struct str *rest, struct str *line)
     return false;
 }
 
-enum err trust_witness_next(struct arena *a, struct str *rest, struct trust_witness *out)
+typedef enum err key_reader(struct arena *a, struct str text, struct note_key *out);
+
+static enum err line_read(struct arena *a, struct str *rest, key_reader *read,
+                          struct trust_witness *out)
 {
     struct str line;
     if (!trust_line_next(rest, &line))
@@ -31,7 +35,17 @@ enum err trust_witness_next(struct arena *a, struct str *rest, struct trust_witn
     while (out->url.n && out->url.p[out->url.n - 1] == '/')
         out->url.n--;
     bool is_http = str_starts(out->url, STR("http://")) || str_starts(out->url, STR("https://"));
-    return is_http ? note_cosigner_read(a, out->key_line, &out->key) : ERR_INVALID;
+    return is_http ? read(a, out->key_line, &out->key) : ERR_INVALID;
+}
+
+enum err trust_witness_next(struct arena *a, struct str *rest, struct trust_witness *out)
+{
+    return line_read(a, rest, note_cosigner_read, out);
+}
+
+enum err trust_node_next(struct arena *a, struct str *rest, struct trust_witness *out)
+{
+    return line_read(a, rest, note_key_read, out);
 }
 
 enum err trust_cosigned(struct db_conn *db, struct arena *a, struct str origin, struct str *note)
@@ -39,6 +53,19 @@ enum err trust_cosigned(struct db_conn *db, struct arena *a, struct str origin, 
     struct db_result r;
     enum err e =
         db_query_one(db, a, &r, "SELECT note FROM trust_cosigned WHERE origin = $1", "s", origin);
+    if (e == ERR_OK)
+        *note = db_str(&r, 0, 0);
+    return e;
+}
+
+enum err trust_published(struct db_conn *db, struct arena *a, struct str origin, int64_t quorum,
+                         struct str *note)
+{
+    struct db_result r;
+    if (quorum <= 0)
+        return trust_cosigned(db, a, origin, note);
+    enum err e =
+        db_query_one(db, a, &r, "SELECT note FROM trust_quorum WHERE origin = $1", "s", origin);
     if (e == ERR_OK)
         *note = db_str(&r, 0, 0);
     return e;
@@ -55,6 +82,7 @@ struct round {
     struct str text, origin;
     struct checkpoint checkpoint;
     struct buf note;
+    size_t n_signed;
     bool is_kept; /* this checkpoint is in the table already */
 };
 
@@ -113,18 +141,29 @@ static void ask(struct round *r, const struct trust_witness *w, struct asked *kn
         return;
     }
     known->size = r->checkpoint.size;
+    r->n_signed++;
     buf_add_str(&r->note, line);
+}
+
+static enum err keep_in(struct db_conn *db, const struct round *r, const char *sql)
+{
+    return db_exec(db, sql, "sisi", r->checkpoint.origin, (int64_t)r->checkpoint.size,
+                   buf_str(&r->note), clock_now_ms());
 }
 
 static enum err keep(struct db_conn *db, void *arg)
 {
     struct round *r = arg;
-    return db_exec(db,
-                   "INSERT INTO trust_cosigned(origin, size, note, at) VALUES($1, $2, $3, $4) "
-                   "ON CONFLICT(origin) DO UPDATE SET size = excluded.size, note = excluded.note, "
-                   "at = excluded.at",
-                   "sisi", r->checkpoint.origin, (int64_t)r->checkpoint.size, buf_str(&r->note),
-                   clock_now_ms());
+    enum err e = keep_in(db, r,
+                         "INSERT INTO trust_cosigned(origin, size, note, at) VALUES($1, $2, $3, $4)"
+                         " ON CONFLICT(origin) DO UPDATE SET size = excluded.size, "
+                         "note = excluded.note, at = excluded.at");
+    if (e == ERR_OK && r->n_signed >= (size_t)r->pf->settings->witness_quorum)
+        e = keep_in(db, r,
+                    "INSERT INTO trust_quorum(origin, size, note, at) VALUES($1, $2, $3, $4) "
+                    "ON CONFLICT(origin) DO UPDATE SET size = excluded.size, note = excluded.note, "
+                    "at = excluded.at");
+    return e;
 }
 
 /* Nothing to do when all of them signed this very checkpoint. */
@@ -141,8 +180,10 @@ static bool is_complete(struct round *r, const struct trust_witness *w, size_t n
     r->is_kept = true;
     for (size_t i = 0; i < n; i++) {
         bool has = checkpoint_cosigned(&r->a, &c, &w[i].key, &at_s, &line) == ERR_OK;
-        if (has)
-            buf_add_str(&r->note, line); /* it is not asked again */
+        if (has) { /* it is not asked again */
+            buf_add_str(&r->note, line);
+            r->n_signed++;
+        }
         all = all && has;
     }
     return all;
@@ -155,19 +196,12 @@ static bool has_signed(struct round *r, const struct trust_witness *w)
     return str_find(own, start) >= 0;
 }
 
-void trust_tick(struct platform *pf, int64_t now_ms)
+static size_t witnesses_read(struct round *r, struct trust_witness w[WITNESSES_MAX])
 {
-    static struct asked asked[WITNESSES_MAX]; /* of this process, by place in the file */
-    struct trust_witness w[WITNESSES_MAX];
-    struct round r = {.pf = pf};
-    struct str rest = pf->settings->witnesses_text, key;
+    struct str rest = r->pf->settings->witnesses_text;
     size_t n = 0;
-    if (!rest.n)
-        return;
-    arena_init(&r.a);
-    buf_init(&r.note, NOTE_MAX);
     while (n < WITNESSES_MAX) {
-        enum err e = trust_witness_next(&r.a, &rest, &w[n]);
+        enum err e = trust_witness_next(&r->a, &rest, &w[n]);
         if (e == ERR_NOT_FOUND)
             break;
         if (e == ERR_OK)
@@ -175,19 +209,37 @@ void trust_tick(struct platform *pf, int64_t now_ms)
         else
             log_error("witnesses_line_malformed");
     }
+    return n;
+}
+
+static void ask_all(struct round *r, const struct trust_witness *w, size_t n, int64_t now_ms)
+{
+    static struct asked asked[WITNESSES_MAX]; /* of this process, by place in the file */
+    buf_add_str(&r->note, r->text);
+    if (is_complete(r, w, n))
+        return;
+    size_t before = r->note.n;
+    for (size_t i = 0; i < n; i++)
+        if (!has_signed(r, &w[i]))
+            ask(r, &w[i], &asked[i], now_ms);
+    if ((r->note.n > before || !r->is_kept) && r->note.err == ERR_OK &&
+        db_write(r->pf->db, keep, r) != ERR_OK)
+        log_warn("cosigned_checkpoint_not_kept");
+}
+
+void trust_cosign(struct platform *pf, int64_t now_ms)
+{
+    struct trust_witness w[WITNESSES_MAX];
+    struct round r = {.pf = pf};
+    struct str key;
+    if (!pf->settings->witnesses_text.n)
+        return;
+    arena_init(&r.a);
+    buf_init(&r.note, NOTE_MAX);
+    size_t n = witnesses_read(&r, w);
     if (journal_checkpoint(trust_reader, 0, &r.a, &r.text, &key) == ERR_OK &&
-        checkpoint_read(&r.a, r.text, &r.checkpoint) == ERR_OK) {
-        buf_add_str(&r.note, r.text);
-        if (!is_complete(&r, w, n)) {
-            size_t before = r.note.n;
-            for (size_t i = 0; i < n; i++)
-                if (!has_signed(&r, &w[i]))
-                    ask(&r, &w[i], &asked[i], now_ms);
-            if ((r.note.n > before || !r.is_kept) && r.note.err == ERR_OK &&
-                db_write(pf->db, keep, &r) != ERR_OK)
-                log_warn("cosigned_checkpoint_not_kept");
-        }
-    }
+        checkpoint_read(&r.a, r.text, &r.checkpoint) == ERR_OK)
+        ask_all(&r, w, n, now_ms);
     buf_free(&r.note);
     arena_free(&r.a);
 }

@@ -2,7 +2,9 @@
  * publishes and what this command kept of it. */
 #include "core/trust/trust.h"
 
+#include <errno.h>
 #include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include "base/clock.h"
 #include "journal/follow.h"
@@ -20,12 +22,15 @@ static const char usage[] =
     "(fork,\n"
     "rollback, altered, signature, unavailable), when not. Without KEY the log's own key is taken "
     "at\n"
-    "the first look, and kept.\n";
+    "the first look, and kept.\n\n"
+    "       socle journal monitor --nodes FILE [--state FOLDER] [--json]\n\n"
+    "Looks at each log of FILE (a verifier key and a URL a line): all nodes of a platform at "
+    "once.\n";
 
 struct monitor {
     struct arena a;
     const struct settings *s;
-    const char *url, *key, *state;
+    const char *url, *key, *state, *nodes;
     bool json;
 };
 
@@ -53,12 +58,14 @@ static bool options_read(struct monitor *m, int argc, char **argv)
             m->key = argv[++i];
         else if (strcmp(argv[i], "--state") == 0 && i + 1 < argc)
             m->state = argv[++i];
+        else if (strcmp(argv[i], "--nodes") == 0 && i + 1 < argc)
+            m->nodes = argv[++i];
         else if (argv[i][0] != '-' && !m->url)
             m->url = argv[i];
         else
             return false;
     }
-    return m->url != NULL;
+    return (m->url != NULL) != (m->nodes != NULL);
 }
 
 /* The key: given, or kept, or the log's own word at the first look. */
@@ -136,6 +143,41 @@ static int monitor(struct monitor *m)
     return e == ERR_OK ? 0 : 1;
 }
 
+/* What was seen of each lies in a file of the folder, named after the log. */
+static enum err state_file(struct monitor *m, struct str origin, const char *folder)
+{
+    struct str name = arena_dup(&m->a, origin);
+    for (size_t i = 0; i < name.n; i++)
+        if (!((name.p[i] >= 'a' && name.p[i] <= 'z') || (name.p[i] >= '0' && name.p[i] <= '9')))
+            ((char *)name.p)[i] = '_';
+    m->state = arena_printf(&m->a, "%s/" STR_FMT, folder, STR_ARG(name)).p;
+    return mkdir(folder, 0700) == 0 || errno == EEXIST ? ERR_OK : ERR_DENIED;
+}
+
+static int monitor_all(struct monitor *m)
+{
+    struct str text = STR_NONE, rest;
+    struct trust_witness node;
+    const char *folder = m->state;
+    int code = 0;
+    enum err e = file_read(&m->a, m->nodes, STATE_MAX_BYTES, &text);
+    rest = text;
+    while (e == ERR_OK && (e = trust_node_next(&m->a, &rest, &node)) == ERR_OK) {
+        m->key = arena_dupz(&m->a, node.key_line);
+        m->url = arena_dupz(&m->a, node.url);
+        if (folder)
+            e = state_file(m, node.key.name, folder);
+        if (e == ERR_OK && monitor(m) != 0)
+            code = 1;
+    }
+    if (e != ERR_NOT_FOUND || !text.n) {
+        fprintf(stderr, "socle journal monitor: %s: a line is malformed, or it cannot be read\n",
+                m->nodes);
+        return 1;
+    }
+    return code;
+}
+
 int trust_cli_monitor(const struct settings *s, int argc, char **argv)
 {
     struct monitor m = {.s = s};
@@ -145,7 +187,7 @@ int trust_cli_monitor(const struct settings *s, int argc, char **argv)
     }
     client_global_start();
     arena_init(&m.a);
-    int code = monitor(&m);
+    int code = m.nodes ? monitor_all(&m) : monitor(&m);
     arena_free(&m.a);
     return code;
 }

@@ -5,35 +5,39 @@
 
 enum { GROUPS_MAX = 6, TILE_FULL = 256 };
 
-static enum err answer(struct ctx *c, const char *type, const char *cache, struct str body)
+enum err trust_answer(struct ctx *c, const char *type, const char *cache, struct str body)
 {
     web_header(c->rs, "Cache-Control", str_from(cache));
     web_header(c->rs, "Access-Control-Allow-Origin", STR("*"));
     return ctx_text(c, 200, type, body);
 }
 
+static const struct fault f_quorum = {"TRU-503-QUORUM", 503, "trust", "Not Cosigned Yet"};
+
 enum err trust_checkpoint(struct ctx *c)
 {
     struct str note, key, cosigned;
     struct checkpoint own, kept;
+    int64_t quorum = c->pf->settings->witness_quorum;
     struct db_conn *db = db_read(c->pf->db);
     enum err e = journal_checkpoint(trust_reader, 0, c->arena, &note, &key);
     if (e != ERR_OK)
         return e;
     /* Of this log, and not of the one before a restore, which may have had the same size. */
-    if (db && checkpoint_read(c->arena, note, &own) == ERR_OK &&
-        trust_cosigned(db, c->arena, own.origin, &cosigned) == ERR_OK &&
-        checkpoint_read(c->arena, cosigned, &kept) == ERR_OK && kept.size <= own.size)
-        note = cosigned;
-    return answer(c, "text/plain; charset=utf-8", "no-cache", note);
+    bool there = db && checkpoint_read(c->arena, note, &own) == ERR_OK &&
+                 trust_published(db, c->arena, own.origin, quorum, &cosigned) == ERR_OK &&
+                 checkpoint_read(c->arena, cosigned, &kept) == ERR_OK && kept.size <= own.size;
+    if (!there && quorum > 0)
+        return ctx_fail(c, &f_quorum, ERR_UNAVAILABLE, STR_NONE);
+    return trust_answer(c, "text/plain; charset=utf-8", "no-cache", there ? cosigned : note);
 }
 
 enum err trust_key(struct ctx *c)
 {
     struct str note, key;
     enum err e = journal_checkpoint(trust_reader, 0, c->arena, &note, &key);
-    return e == ERR_OK ? answer(c, "text/plain; charset=utf-8", "max-age=3600",
-                                arena_printf(c->arena, STR_FMT "\n", STR_ARG(key)))
+    return e == ERR_OK ? trust_answer(c, "text/plain; charset=utf-8", "max-age=3600",
+                                      arena_printf(c->arena, STR_FMT "\n", STR_ARG(key)))
                        : e;
 }
 
@@ -96,9 +100,9 @@ enum err trust_tile(struct ctx *c)
     if (!tile_name_read(str_after(c->rq->path, sizeof "/journal/tile/" - 1), &t))
         return ERR_NOT_FOUND;
     enum err e = journal_tile(trust_reader, t.level, t.n, t.width, c->arena, &bytes);
-    return e == ERR_OK ? answer(c, "application/octet-stream",
-                                t.width == TILE_FULL ? "public, max-age=31536000, immutable"
-                                                     : "public, max-age=3600",
-                                bytes)
+    return e == ERR_OK ? trust_answer(c, "application/octet-stream",
+                                      t.width == TILE_FULL ? "public, max-age=31536000, immutable"
+                                                           : "public, max-age=3600",
+                                      bytes)
                        : e;
 }
