@@ -80,10 +80,13 @@ struct at_once {
 static void *one_try(void *arg)
 {
     struct at_once *x = arg;
-    struct ctx *c = fixture_ctx(x->f, "localhost");
+    struct arena a;
+    arena_init(&a);
+    struct ctx *c = ctx_make(&x->f->pf, &a);
     if (throttle_try(c, "test", STR("at once")) == ERR_OK)
         __atomic_add_fetch(&x->passed, 1, __ATOMIC_SEQ_CST);
-    fixture_ctx_free(c);
+    ctx_free(c);
+    arena_free(&a);
     return NULL;
 }
 
