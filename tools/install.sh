@@ -3,7 +3,7 @@
 # Without root or sudo it says which packages to install and stops.
 set -eu
 build="gcc libssl-dev libsqlite3-dev libpq-dev libjansson-dev libyaml-dev libargon2-dev libc-ares-dev libseccomp-dev libcurl4-openssl-dev libxml2-dev liboath-dev libqrencode-dev libpcre2-dev zlib1g-dev ca-certificates"
-test="libcmocka-dev postgresql-15 chromium python3 curl clang clang-format clang-tidy-14 libclang-rt-14-dev openssl procps nginx-light"
+test="libcmocka-dev postgresql-15 chromium python3 curl clang clang-format clang-tidy-14 libclang-rt-14-dev openssl procps nginx-light apache2 libapache2-mod-auth-openidc"
 bench="nginx-light"
 want=$build
 case "${1:-build}" in

@@ -46,3 +46,25 @@ benches.journal_verify = () => filled(async (log) => {
   const disk = Number(spawnSync('du', ['-sb', log], { encoding: 'utf8' }).stdout.split('\t')[0]);
   note({ name: 'journal_verify', value: round(v.entries / seconds, 0), unit: 'entries/s, offline', comparator: 'to hold', comparator_value: 500000, entries: v.entries, disk_bytes_per_entry: round(disk / v.entries, 0) });
 });
+
+// As wide a log as LOG_SECONDS fills: 4 make about a million entries, 400 a hundred million.
+benches.journal_search = () => filled(async (log) => {
+  const r = await output(...((c) => [c[0], c.slice(1)])([...pin(0), 'build/bench/search', '-f', log]));
+  note({ name: 'journal_search', value: r.p99_us, unit: 'us, p99 of a search', comparator: 'to stay under', comparator_value: 50000, mean_us: r.mean_us, entries: r.entries });
+});
+
+// One reply at a steady pace, apart from what the journal can take at most.
+benches.journal_reply = async () => {
+  const folder = mkdtempSync(join(root, 'build/bench-journal-'));
+  const [cmd, ...prefix] = [...pin(0), 'build/bench/journal'];
+  try {
+    const all = [];
+    for (let i = 0; i < ROUNDS; i++) {
+      const f = join(folder, String(i));
+      mkdirSync(f);
+      all.push(await output(cmd, [...prefix, '-f', f, '-d', String(SECONDS), '-r', '20000']));
+    }
+    if (all.some((r) => r.failed)) throw new Error('appends failed');
+    note({ name: 'journal_reply', value: median(all.map((r) => r.p99_us)), unit: 'us, p99 at 20,000/s', comparator: 'to stay under', comparator_value: 5000, p50_us: median(all.map((r) => r.p50_us)) });
+  } finally { rmSync(folder, { recursive: true, force: true }); }
+};

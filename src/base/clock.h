@@ -14,6 +14,8 @@ void clock_set_offset_ms(int64_t offset_ms);
 
 /* "2026-11-24T02:00:00Z" (RFC 3339, UTC, whole seconds; with `ms`, three decimals). */
 struct str clock_rfc3339(struct arena *a, int64_t at_ms, bool ms);
+/* Read, of any zone; false: it is none. */
+bool clock_rfc3339_read(struct str s, int64_t *out_ms);
 
 /* "Tue, 24 Nov 2026 02:00:00 GMT" (RFC 9110 5.6.7) into a buffer of 30 bytes, NUL included. */
 void clock_http_date(int64_t at_ms, char out[30]);

@@ -24,6 +24,7 @@
 #include <assert.h>
 #include <pthread.h>
 #include "base/buf.h"
+#include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
 #include "crypto/digest.h"
@@ -631,6 +632,55 @@ enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, c
 {
     struct str in[] = {str_from(purpose), str_from(jose_alg_name(alg)), str_from(typ), payload};
     return payload.n > KEYS_DATA_MAX ? ERR_LIMIT : ask(k, OP_SIGN_JWS, in, 4, a, compact);
+}
+
+static void task_answered(struct chan_async *call, enum err status, struct str answer)
+{
+    struct keys_task *t = (struct keys_task *)((char *)call - offsetof(struct keys_task, call));
+    struct str out[2] = {answer, STR_NONE};
+    if (!status && t->two && !fields_read(answer, out, 2))
+        status = ERR_INTERNAL;
+    buf_wipe(&t->request);
+    t->done(t, status, out[0], out[1]);
+}
+
+static void task_start(struct keys *k, struct keys_task *t, enum keys_op op, const struct str *in,
+                       size_t n)
+{
+    struct arena a;
+    struct str answer = STR_NONE;
+    buf_init(&t->request, KEYS_DATA_MAX + 1024);
+    for (size_t i = 0; i < n; i++)
+        field_add(&t->request, in[i]);
+    t->two = op == OP_SIGN_TOKENS;
+    t->call = (struct chan_async){.done = task_answered,
+                                  .op = (uint16_t)op,
+                                  .payload = buf_str(&t->request),
+                                  .until_ms = clock_mono_ms() + KEYS_TIMEOUT_MS};
+    if (k->chan && !t->request.err) {
+        chan_call_async(k->chan, &t->call);
+        return;
+    }
+    arena_init(&a);
+    enum err e = t->request.err ? ERR_LIMIT : ask_local(k, op, t->call.payload, &a, &answer);
+    task_answered(&t->call, e, answer);
+    arena_free(&a);
+}
+
+void keys_sign_jws_start(struct keys *k, struct keys_task *t, const char *purpose,
+                         enum jose_alg alg, const char *typ, struct str payload)
+{
+    struct str in[] = {str_from(purpose), str_from(jose_alg_name(alg)), str_from(typ), payload};
+    task_start(k, t, OP_SIGN_JWS, in, COUNT_OF(in));
+}
+
+void keys_sign_tokens_start(struct keys *k, struct keys_task *t, struct str access,
+                            enum jose_alg id_alg, struct str id_open)
+{
+    struct str in[] = {STR("issuer"), str_from(jose_alg_name(JOSE_ES256)), STR("at+jwt"),
+                       access,        str_from(jose_alg_name(id_alg)),     STR("JWT"),
+                       id_open};
+    task_start(k, t, OP_SIGN_TOKENS, in, COUNT_OF(in));
 }
 
 enum err keys_sign_tokens(struct keys *k, struct str access, enum jose_alg id_alg,

@@ -71,6 +71,20 @@ enum err keys_sign_jws(struct keys *k, const char *purpose, enum jose_alg alg, c
 enum err keys_sign_tokens(struct keys *k, struct str access, enum jose_alg id_alg,
                           struct str id_open, struct arena *a, struct str *access_out,
                           struct str *id_out) MUST_CHECK;
+/* The same two without waiting: `done` is called once, in the channel's own thread (a platform
+ * without channels: before the function returns), and may not block; what it is given is good until
+ * it returns (`second`: the ID token). The struct is the caller's and stays until then. */
+struct keys_task {
+    void (*done)(struct keys_task *t, enum err e, struct str first, struct str second);
+    /* Its own. */
+    bool two;
+    struct chan_async call;
+    struct buf request;
+};
+void keys_sign_jws_start(struct keys *k, struct keys_task *t, const char *purpose,
+                         enum jose_alg alg, const char *typ, struct str payload);
+void keys_sign_tokens_start(struct keys *k, struct keys_task *t, struct str access,
+                            enum jose_alg id_alg, struct str id_open);
 /* Public keys of a purpose, as a JWKS document. For "journal" also see keys_public_raw. */
 enum err keys_jwks(struct keys *k, const char *purpose, struct arena *a,
                    struct str *json) MUST_CHECK;

@@ -10,7 +10,13 @@
 #include "journal/leaf.h"
 #include "sys/file.h"
 
-enum { USAGE = 2, PROOF_FILE_MAX = 512 * 1024, LIST_DEFAULT = 20, LIST_MAX = 100000 };
+enum {
+    USAGE = 2,
+    PROOF_FILE_MAX = 512 * 1024,
+    LIST_DEFAULT = 20,
+    LIST_MAX = 100000,
+    SEARCH_MAX = 1000
+};
 
 static const char usage[] =
     "usage: socle journal verify [FOLDER | PROOF_FILE | EVIDENCE_FILE] [--key KEY] [--tsa FILE]\n"
@@ -18,6 +24,8 @@ static const char usage[] =
     "       socle journal prove ID                    a proof that `verify` accepts alone\n"
     "       socle journal show ID [--json]            one entry\n"
     "       socle journal list [--limit N] [--before INDEX] [--log N] [--json]\n"
+    "       socle journal search [--party ID] [--purpose P] [--kind K] [--person SUBJECT]\n"
+    "                            [--from TIME] [--to TIME] [--limit N] [--before INDEX] [--json]\n"
     "       socle journal checkpoint [--log N] [--json]\n"
     "       socle journal key [--log N] [--json]      the verifier key, to keep elsewhere\n"
     "       socle journal export ID > FILE            evidence, with the witnesses' signatures\n"
@@ -40,6 +48,8 @@ struct cli {
     int64_t before;
     const char *argument; /* NULL: none */
     struct str field, value, salt;
+    struct journal_search search;
+    struct str person;
     bool is_entry_salt;
 };
 
@@ -331,6 +341,63 @@ static int list(struct cli *c)
     return e == ERR_OK ? 0 : failed(c, e);
 }
 
+/* ---- searching --------------------------------------------------------------------------------
+ */
+/* Her entries, by the side rows that are kept for her. */
+static enum err search_person(struct cli *c, const struct journal_at *before,
+                              struct journal_finds *out)
+{
+    struct journal_side_row *rows;
+    struct journal_side_query q = {.subject = c->person,
+                                   .kinds = c->search.kind.n ? &c->search.kind : NULL,
+                                   .n_kinds = 1,
+                                   .from_ms = c->search.from_ms,
+                                   .to_ms = c->search.to_ms,
+                                   .before = before,
+                                   .limit = c->search.limit};
+    enum err e = journal_side_list(c->reader, &q, &c->a, &rows, &out->n);
+    out->list = arena_array(&c->a, struct journal_found, out->n + 1);
+    for (size_t i = 0; i < out->n && e == ERR_OK; i++) {
+        out->list[i].at = rows[i].at;
+        e = journal_read(c->reader, rows[i].at, &c->a, &out->list[i].leaf);
+    }
+    out->more = out->n == q.limit;
+    if (out->n)
+        out->next = out->list[out->n - 1].at;
+    return e;
+}
+
+static int search(struct cli *c)
+{
+    struct journal_finds f = {0};
+    struct journal_at before = {(unsigned)c->log, (uint64_t)c->before};
+    struct journal_search *q = &c->search;
+    q->limit = c->limit < SEARCH_MAX ? c->limit : SEARCH_MAX;
+    q->before = c->before >= 0 ? &before : NULL;
+    if (c->person.n && (q->party.n || q->purpose.n))
+        return misused("goes with --kind, --from and --to alone", "--person");
+    enum err e =
+        c->person.n ? search_person(c, q->before, &f) : journal_search(c->reader, q, &c->a, &f);
+    if (e != ERR_OK)
+        return failed(c, e);
+    json_t *items = json_array();
+    for (size_t i = 0; i < f.n; i++)
+        if (c->json)
+            json_array_append_new(items, entry_json(c, f.list[i].at, f.list[i].leaf));
+        else
+            print_line(c, f.list[i].at, f.list[i].leaf);
+    json_t *next = f.more ? json_pack("{s:I, s:I}", "log", (json_int_t)f.next.log, "before",
+                                      (json_int_t)f.next.index)
+                          : json_null();
+    if (c->json)
+        print_json(c, json_pack("{s:O, s:O}", "items", items, "next", next));
+    else if (f.more)
+        printf("more: --log %u --before %llu\n", f.next.log, (unsigned long long)f.next.index);
+    json_decref(items);
+    json_decref(next);
+    return 0;
+}
+
 /* ---- what others keep ---------------------------------------------------------------------------
  */
 static int checkpoint(struct cli *c)
@@ -366,13 +433,10 @@ static const struct action {
     int (*fn)(struct cli *c);
     enum { NO_ARGUMENT, MAY_HAVE, MUST_HAVE } argument;
 } actions[] = {
-    {"verify", verify, MAY_HAVE},
-    {"prove", prove, MUST_HAVE},
-    {"show", show, MUST_HAVE},
-    {"list", list, NO_ARGUMENT},
-    {"checkpoint", checkpoint, NO_ARGUMENT},
-    {"key", key, NO_ARGUMENT},
-    {"open", open_field, MUST_HAVE},
+    {"verify", verify, MAY_HAVE},    {"prove", prove, MUST_HAVE},
+    {"show", show, MUST_HAVE},       {"list", list, NO_ARGUMENT},
+    {"search", search, NO_ARGUMENT}, {"checkpoint", checkpoint, NO_ARGUMENT},
+    {"key", key, NO_ARGUMENT},       {"open", open_field, MUST_HAVE},
 };
 
 static const struct action *action_find(const char *name)
@@ -398,6 +462,21 @@ static bool option_take(struct cli *c, const char *name, const char *value)
     uint64_t v;
     if (strcmp(name, "key") == 0)
         return key_take(c, value);
+    const struct {
+        const char *name;
+        struct str *to;
+    } words[] = {{"party", &c->search.party},
+                 {"purpose", &c->search.purpose},
+                 {"kind", &c->search.kind},
+                 {"person", &c->person}};
+    for (size_t i = 0; i < COUNT_OF(words); i++)
+        if (strcmp(name, words[i].name) == 0) {
+            *words[i].to = str_from(value);
+            return value[0] != '\0';
+        }
+    if (strcmp(name, "from") == 0 || strcmp(name, "to") == 0)
+        return clock_rfc3339_read(str_from(value),
+                                  name[0] == 'f' ? &c->search.from_ms : &c->search.to_ms);
     if (strcmp(name, "tsa") == 0) {
         c->tsa = value;
         return true;

@@ -24,6 +24,8 @@ void ctx_free(struct ctx *c)
         json_decref(c->session->data);
     json_decref(c->page_data);
     json_decref(c->fault_extra);
+    c->session = NULL;
+    c->page_data = c->fault_extra = NULL;
     buf_free(&c->form_action);
     json_pool_free(&c->pool);
 }
@@ -113,6 +115,12 @@ void ctx_cookie(struct ctx *c, const char *name, struct str value, int64_t max_a
 struct str ctx_cookie_get(const struct ctx *c, const char *name)
 {
     return cookie_get(ctx_header(c, "Cookie"), cookie_name(c->arena, name, is_secure(c)));
+}
+
+void ctx_await(struct ctx *c, void (*begin)(struct ctx *c, void *arg), void *arg)
+{
+    c->await = begin;
+    c->await_arg = arg;
 }
 
 bool ctx_later(struct ctx *c)

@@ -55,8 +55,11 @@ struct ctx {
     struct str path_value[8];
     const char *page; /* set by ctx_page, drawn by the RENDER stage */
     json_t *page_data;
-    bool script;            /* the page has a script of ours: passkeys only */
-    struct buf form_action; /* more origins for the CSP's form-action */
+    bool script;                             /* the page has a script of ours: passkeys only */
+    struct buf form_action;                  /* more origins for the CSP's form-action */
+    void (*await)(struct ctx *c, void *arg); /* set by ctx_await */
+    void *await_arg;
+    int64_t started_us;
 };
 
 struct ctx *ctx_make(struct platform *pf, struct arena *a); /* for commands and jobs */
@@ -78,6 +81,12 @@ enum err ctx_json(struct ctx *c, int status, json_t *body /* stolen */) MUST_CHE
 enum err ctx_text(struct ctx *c, int status, const char *content_type, struct str body) MUST_CHECK;
 /* 303 See Other. Only to a path of this site, or to an address the caller validated. */
 enum err ctx_redirect(struct ctx *c, struct str location) MUST_CHECK;
+/* The answer waits for something that is not worth a thread. `begin` is called last of all, when
+ * the request is over but for that, and asks for it; whoever brings it calls ctx_answered, once,
+ * from any thread: with an error, the fault is the answer. All that is needed until then lives in
+ * the arena. */
+void ctx_await(struct ctx *c, void (*begin)(struct ctx *c, void *arg), void *arg);
+void ctx_answered(struct ctx *c, enum err e);
 /* There is no room for this request now: true when it waits its turn and comes again (then return
  * ERR_AGAIN, with nothing written), false when it has waited long enough. Only where others that
  * are under way hold the room. */

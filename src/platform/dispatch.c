@@ -181,11 +181,11 @@ const struct stage_row *dispatch_stage(size_t i)
     return i < COUNT_OF(stages) ? &stages[i] : NULL;
 }
 
-static void log_request(const struct ctx *c, enum err e, int64_t started_us)
+static void log_request(const struct ctx *c, enum err e)
 {
     if (e == ERR_OK || e == ERR_AGAIN)
         log_debug("request", "trace", c->trace_id, "route", c->route ? c->route->path : "-",
-                  "status", LOG_NUM(c->rs->status), "us", LOG_NUM(clock_mono_us() - started_us));
+                  "status", LOG_NUM(c->rs->status), "us", LOG_NUM(clock_mono_us() - c->started_us));
     else
         log_event(c->rs->status >= 500 ? LOG_ERROR : LOG_INFO, "request_failed", "trace",
                   c->trace_id, "route", c->route ? c->route->path : "-", "status",
@@ -193,11 +193,24 @@ static void log_request(const struct ctx *c, enum err e, int64_t started_us)
                   err_name(e), (char *)NULL);
 }
 
+void ctx_answered(struct ctx *c, enum err e)
+{
+    if (e != ERR_OK) {
+        c->rs->n_headers = 0;
+        buf_reset(&c->rs->body);
+        render_fault(c, e);
+    }
+    log_request(c, e);
+    ctx_free(c);
+    if (c->rs->finish) /* units have no server */
+        web_finish(c->rs);
+}
+
 void dispatch(struct web_request *rq, struct web_response *rs, void *platform)
 {
     struct ctx *c = ctx_make(platform, rq->arena);
-    int64_t started_us = clock_mono_us();
     enum err e = ERR_OK;
+    c->started_us = clock_mono_us();
     c->rq = rq;
     c->rs = rs;
     memcpy(c->trace_id, rq->trace_id, sizeof c->trace_id);
@@ -208,6 +221,13 @@ void dispatch(struct web_request *rq, struct web_response *rs, void *platform)
     if (e != ERR_OK && e != ERR_AGAIN) /* ERR_AGAIN: answered already (a redirection) */
         render_fault(c, e);
     db_snapshot_end(c->pf->db);
-    log_request(c, e, started_us);
+    bool awaits = e == ERR_OK && c->await;
+    if (!awaits)
+        log_request(c, e);
     ctx_free(c);
+    if (awaits) {
+        if (rs->finish)
+            web_await(rs);
+        c->await(c, c->await_arg); /* from here on the context is another's */
+    }
 }

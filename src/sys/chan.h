@@ -48,14 +48,16 @@ void chan_client_free(struct chan_client *c);
 enum err chan_call(struct chan_client *c, uint16_t op, struct str payload, int timeout_ms,
                    struct arena *a, struct str *out) MUST_CHECK;
 
-/* The same without blocking, without a timeout and without memory of its own: `done` is called from
- * the reader thread, `answer` is good until it returns. The call struct and the payload stay as
- * they are until then, the caller's again from then on. Used with loop_post by event loops. Fill in
- * done, op and payload (CHAN_MAX - CHAN_HEAD at most: asserted). */
+/* The same without blocking and without memory of its own: `done` is called from the reader thread,
+ * `answer` is good until it returns. The call struct and the payload stay as they are until then,
+ * the caller's again from then on. Used with loop_post by event loops. Fill in done, op and payload
+ * (CHAN_MAX - CHAN_HEAD at most: asserted), and until_ms (monotonic, looked at each second: then
+ * ERR_TIMEOUT) where it may not wait for ever. */
 struct chan_async {
     void (*done)(struct chan_async *c, enum err status, struct str answer);
     uint16_t op;
     struct str payload;
+    int64_t until_ms;
     /* The client's own. */
     uint64_t id;
     struct chan_async *next, *prev, *chain;

@@ -14,12 +14,13 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/clock.h"
 #include "base/log.h"
 #include "base/rand.h"
 #include "sys/chan_wire.h"
 #include "sys/file.h"
 
-enum { TABLE = 4096, BATCH = 16 };
+enum { TABLE = 4096, BATCH = 16, LATE_LOOK_MS = 1000 };
 
 struct chan_client {
     int fd, door;
@@ -30,6 +31,7 @@ struct chan_client {
     uint64_t next_id;
     bool stop, closed;
     bool reader_sends; /* the reader waits for room: nobody else needs to try */
+    bool timed;        /* some call was given a time, so the reader looks at the clock */
 
     struct mmsghdr msgs[BATCH]; /* the reader's own */
     struct iovec iov[BATCH];
@@ -114,8 +116,12 @@ void chan_call_async(struct chan_client *c, struct chan_async *call)
 {
     assert(call->done && call->payload.n <= CHAN_MAX - CHAN_HEAD);
     pthread_mutex_lock(&c->lock);
+    bool first_timed = call->until_ms && !c->timed;
+    c->timed |= first_timed;
     call_start(c, call);
     pthread_mutex_unlock(&c->lock);
+    if (first_timed)
+        ring(c); /* it sleeps without a limit until now */
 }
 
 /* --- the call that waits ---------------------------------------------------------------------- */
@@ -209,6 +215,28 @@ static void fail_all(struct chan_client *c)
     pthread_mutex_unlock(&c->lock);
 }
 
+static struct chan_async *find_late(const struct chan_client *c, int64_t now_ms)
+{
+    struct chan_async *call = c->first;
+    while (call && !(call->until_ms && call->until_ms <= now_ms))
+        call = call->next;
+    return call;
+}
+
+static void fail_late(struct chan_client *c)
+{
+    struct chan_async *call;
+    int64_t now_ms = clock_mono_ms();
+    pthread_mutex_lock(&c->lock);
+    while ((call = find_late(c, now_ms)) != NULL) {
+        call_unlink(c, call);
+        pthread_mutex_unlock(&c->lock);
+        call->done(call, ERR_TIMEOUT, STR_NONE);
+        pthread_mutex_lock(&c->lock);
+    }
+    pthread_mutex_unlock(&c->lock);
+}
+
 struct answer {
     struct chan_async *call;
     enum err status;
@@ -262,11 +290,13 @@ static void read_messages(struct chan_client *c)
 static void *reader_main(void *arg)
 {
     struct chan_client *c = arg;
+    int64_t looked_ms = 0;
     for (;;) {
         pthread_mutex_lock(&c->lock);
         calls_flush(c);
         c->reader_sends = c->unsent != NULL;
         bool stop = c->stop, closed = c->closed, sends = c->reader_sends;
+        int wait_ms = c->timed ? LATE_LOOK_MS : -1;
         pthread_mutex_unlock(&c->lock);
         if (stop)
             break;
@@ -275,7 +305,12 @@ static void *reader_main(void *arg)
         struct pollfd p[2] = {
             {.fd = closed ? -1 : c->fd, .events = (short)(POLLIN | (sends ? POLLOUT : 0))},
             {.fd = c->door, .events = POLLIN}};
-        if (poll(p, 2, -1) < 0)
+        int n = poll(p, 2, wait_ms);
+        if (wait_ms > 0 && clock_mono_ms() >= looked_ms + LATE_LOOK_MS) {
+            looked_ms = clock_mono_ms();
+            fail_late(c);
+        }
+        if (n <= 0)
             continue;
         uint64_t count;
         if (p[1].revents && read(c->door, &count, sizeof count) < 0)

@@ -82,7 +82,8 @@ struct wide {
     struct work *next; /* in the pool's queue */
     struct web_request rq;
     struct web_response rs;
-    struct buf body; /* of the request, while it is at most BODY_IN_MEMORY */
+    atomic_bool half; /* the handler has ended, or what it awaits has come: not both */
+    struct buf body;  /* of the request, while it is at most BODY_IN_MEMORY */
     int spool_fd;
     uint64_t body_n;
 };

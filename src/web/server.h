@@ -39,7 +39,14 @@ struct web_response {
      * when another has ended. Only while some other handler holds that room, or it waits for
      * ever. */
     bool later;
+    /* The handler's thread does not wait for the rest: it calls web_await before it asks for what
+     * is missing, and whoever brings that, in any thread, web_finish, once. From web_await on, only
+     * he may touch request and response. NULL: no handler of a server's, nobody would finish. */
+    void (*finish)(struct web_response *r);
+    bool awaits;
 };
+void web_await(struct web_response *r);
+void web_finish(struct web_response *r);
 /* Copies nothing: name and value must live in the response's arena or be literals. Adds; for
  * Set-Cookie several times. CR, LF and NUL in a value make it a 500. */
 void web_header(struct web_response *r, const char *name, struct str value);

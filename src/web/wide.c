@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -30,7 +31,7 @@ struct pool {
     struct handler *idle;            /* the last that came to rest first */
     bool stop;
 
-    atomic_uint queued;
+    atomic_uint queued, awaited; /* waiting for a handler; for what a handler awaits */
     unsigned n_handlers;
     struct handler handlers[];
 };
@@ -85,6 +86,40 @@ static void later_take(struct pool *p)
     pthread_mutex_unlock(&p->lock);
 }
 
+static struct pool *pool_of(struct work *w)
+{
+    return w->c->wl->s->pool;
+}
+
+/* Handler and bringer each come here once; the second one gives the answer to the loop. */
+static void half_done(struct work *w, struct pool *p)
+{
+    struct loop *back = w->c->wl->loop;
+    if (!atomic_exchange(&w->wide.half, true))
+        return;
+    loop_post(back, &w->wide.job);
+    atomic_fetch_sub(&p->awaited, 1);
+}
+
+static void finish(struct web_response *rs)
+{
+    struct work *w = (struct work *)((char *)rs - offsetof(struct work, wide.rs));
+    half_done(w, pool_of(w));
+}
+
+void web_await(struct web_response *rs)
+{
+    struct work *w = (struct work *)((char *)rs - offsetof(struct work, wide.rs));
+    rs->awaits = true;
+    atomic_store(&w->wide.half, false);
+    atomic_fetch_add(&pool_of(w)->awaited, 1);
+}
+
+void web_finish(struct web_response *rs)
+{
+    rs->finish(rs);
+}
+
 static void *handler_main(void *arg)
 {
     struct handler *h = arg;
@@ -105,7 +140,10 @@ static void *handler_main(void *arg)
             later_push(p, w);
             continue;
         }
-        loop_post(back, &w->wide.job);
+        if (w->wide.rs.awaits)
+            half_done(w, p);
+        else
+            loop_post(back, &w->wide.job);
         later_take(p);
     }
 }
@@ -150,6 +188,14 @@ struct pool *pool_start(struct web_server *s)
     return p;
 }
 
+/* What is awaited has its time limits: it comes. */
+static void pool_settle(struct pool *p)
+{
+    const struct timespec moment = {.tv_nsec = 5 * 1000 * 1000};
+    while (atomic_load(&p->awaited) > 0)
+        nanosleep(&moment, NULL);
+}
+
 void pool_stop(struct pool *p)
 {
     pthread_mutex_lock(&p->lock);
@@ -161,6 +207,7 @@ void pool_stop(struct pool *p)
         pthread_join(p->handlers[i].thread, NULL);
         pthread_cond_destroy(&p->handlers[i].wake);
     }
+    pool_settle(p);
     pthread_mutex_destroy(&p->lock);
     free(p);
 }
@@ -327,6 +374,8 @@ static enum err fill(struct conn *c)
     rs->n_headers = 0;
     rs->file_fd = -1;
     rs->file_size = 0;
+    rs->finish = finish;
+    rs->awaits = false;
     rs->body.ceiling = RESPONSE_BODY_MAX;
     return request_path(&w->arena, w->head.path, &rq->path);
 }

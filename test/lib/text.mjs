@@ -4,7 +4,7 @@ import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { root } from './platform.mjs';
 
-const folders = { platform: 'src/platform', identity: 'src/core/identity', account: 'src/core/account', accounts: 'src/core/accounts', exchange: 'src/core/exchange', procedures: 'src/commons/procedures', contracts: 'src/core/contracts', catalogue: 'src/core/catalogue', safety: 'src/core/safety', partners: 'src/core/partners' };
+const folders = { platform: 'src/platform', identity: 'src/core/identity', account: 'src/core/account', accounts: 'src/core/accounts', exchange: 'src/core/exchange', procedures: 'src/commons/procedures', contracts: 'src/core/contracts', catalogue: 'src/core/catalogue', safety: 'src/core/safety', partners: 'src/core/partners', trust: 'src/core/trust' };
 const cache = new Map();
 
 export function text(module, key, lang = 'fr') {

@@ -66,6 +66,8 @@ static struct str upstream_url(struct ctx *c, const struct flow *f, const struct
         url = url_with(c->arena, url, "prompt", STR("login"));
     if (f->request.login_hint.n && provider_flag(p, "login_hint", false))
         url = url_with(c->arena, url, "login_hint", f->request.login_hint);
+    if (f->request.siret_hint.n && provider_flag(p, "siret_hint", false))
+        url = url_with(c->arena, url, "siret_hint", f->request.siret_hint);
     if (provider_flag(p, "pkce", true)) {
         sha256(s.verifier.p, s.verifier.n, hash);
         url = url_with(c->arena, url, "code_challenge",

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include "base/clock.h"
 #include "core/identity/client.h"
+#include "core/identity/legacy.h"
 #include "core/identity/identity.h"
 #include "platform/cli.h"
 #include "sys/file.h"
@@ -20,6 +21,8 @@ static const char help[] =
     "       socle client errors ID [--json]          what was refused it in 30 days, and what to "
     "do\n"
     "       socle client remove ID                   its tokens are refused within 1 s\n"
+    "       socle client subs import FILE            names by which services know people from "
+    "before\n"
     "\n"
     "  --name NAME               shown to people; --name-en NAME for English\n"
     "  --redirect-uri URI        where codes are sent, to the letter; may be repeated\n"
@@ -268,6 +271,25 @@ static int remove_client(struct cli *r)
     return 0;
 }
 
+static int subs(struct cli *r)
+{
+    struct str text;
+    size_t line;
+    const char *file = r->words[2];
+    if (strcmp(r->words[1], "import") != 0)
+        return 2;
+    if (file_read(&r->arena, file, LEGACY_TEXT_MAX, &text) != ERR_OK)
+        return cli_failed(r, file, ERR_IO);
+    enum err e = legacy_subs_import(r->c, text, &line);
+    if (e != ERR_OK)
+        return cli_failed(r, arena_printf(&r->arena, "%s:%zu", file, line).p, e);
+    if (r->json)
+        cli_print(r, json_pack("{s:I}", "imported", (json_int_t)line));
+    else
+        printf("%zu imported\n", line);
+    return 0;
+}
+
 static int run(struct cli *r)
 {
     if (cli_is(r, "add", 1) && cli_has(r, "--name") && cli_has(r, "--redirect-uri"))
@@ -282,6 +304,8 @@ static int run(struct cli *r)
         return keys(r);
     if (cli_is(r, "errors", 2))
         return errors(r);
+    if (cli_is(r, "subs", 3))
+        return subs(r);
     if (cli_is(r, "remove", 2))
         return remove_client(r);
     return 2;

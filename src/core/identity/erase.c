@@ -17,6 +17,8 @@ static enum err erase_write(struct db_conn *db, void *arg)
 {
     static const char *const tables[] = {
         "DELETE FROM person_link WHERE person = $1",
+        ("DELETE FROM legacy_sub WHERE EXISTS (SELECT 1 FROM person_sub p WHERE p.person = $1 AND "
+         "p.entity_id = legacy_sub.entity_id AND p.sub = legacy_sub.sub)"),
         "DELETE FROM person_sub WHERE person = $1",
         "DELETE FROM person_client WHERE person = $1",
         "DELETE FROM session WHERE subject = $1",

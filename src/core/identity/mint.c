@@ -7,6 +7,7 @@
 #include "core/identity/issue.h"
 #include "core/identity/person.h"
 #include "core/identity/pivot.h"
+#include "core/identity/reply.h"
 #include "crypto/seal.h"
 #include "platform/api.h"
 #include "platform/bound.h"
@@ -139,13 +140,32 @@ static enum err access_claims(struct ctx *c, const struct minting *m, const json
     return ERR_OK;
 }
 
-enum err access_token_make(struct ctx *c, const struct minting *m, const json_t *grants,
-                           struct str *out)
+/* What stands behind the tokens in the answer. */
+static struct str answer_end(struct ctx *c, const struct minting *m, struct str refresh)
+{
+    struct buf b;
+    struct jw w;
+    buf_init(&b, 64 * 1024);
+    jw_start(&w, &b);
+    jw_obj(&w);
+    jw_kz(&w, "token_type", mint_token_type(m));
+    jw_ki64(&w, "expires_in", m->k->access_life_s);
+    jw_kstr(&w, "scope", m->scope);
+    if (refresh.p)
+        jw_kstr(&w, "refresh_token", refresh);
+    jw_end(&w);
+    struct str end = arena_printf(c->arena, "\"," STR_FMT, STR_ARG(str_after(buf_str(&b), 1)));
+    buf_wipe(&b);
+    return end;
+}
+
+enum err mint_access_answer(struct ctx *c, const struct minting *m, const json_t *grants)
 {
     json_t *v, *identity = NULL;
     enum err e = access_claims(c, m, grants, &v, &identity);
-    return e == ERR_OK ? keys_sign_jws(c->pf->keys, "issuer", JOSE_ES256, "at+jwt",
-                                       json_text(c->arena, v), c->arena, out)
+    struct str around[] = {STR("{\"access_token\":\""), answer_end(c, m, STR_NONE)};
+    return e == ERR_OK ? reply_signed(c, "application/json", JOSE_ES256, "at+jwt",
+                                      json_text(c->arena, v), around)
                        : e;
 }
 
@@ -174,21 +194,6 @@ static json_t *id_claims(struct ctx *c, const struct minting *m)
     return json_own(&c->pool, v);
 }
 
-static enum err tokens_make(struct ctx *c, const struct minting *m, const json_t *grants,
-                            struct str *access, struct str *id_token)
-{
-    json_t *v, *identity = NULL;
-    enum err e = access_claims(c, m, grants, &v, &identity);
-    if (e != ERR_OK)
-        return e;
-    struct str id = json_text(c->arena, id_claims(c, m));
-    e = keys_sign_tokens(c->pf->keys, json_text(c->arena, v), m->k->id_token_alg,
-                         str_sub(id, 0, id.n - 1), c->arena, access, id_token);
-    if (e == ERR_OK && identity)
-        access_token_made(c, *access, v, identity);
-    return e == ERR_OK ? client_encrypt(c, m->k, m->k->id_token_enc, id_token) : e;
-}
-
 /* ---- the answer
  * ---------------------------------------------------------------------------------- */
 enum err minting_fill(struct ctx *c, struct minting *m)
@@ -201,20 +206,40 @@ enum err minting_fill(struct ctx *c, struct minting *m)
     return e == ERR_OK ? person_sub(c, m->person, m->claims, m->k, &m->sub) : e;
 }
 
-enum err mint_answer(struct ctx *c, const struct minting *m, struct str refresh)
+/* An ID token that is encrypted is needed here before the answer can be written. */
+static enum err answer_encrypted(struct ctx *c, const struct minting *m, struct reply_tokens *t)
 {
     struct str access, id_token;
+    enum err e = keys_sign_tokens(c->pf->keys, t->access, t->id_alg, t->id_open, c->arena, &access,
+                                  &id_token);
+    if (e == ERR_OK && t->identity)
+        access_token_made(c, access, t->claims, t->identity);
+    if (e == ERR_OK)
+        e = client_encrypt(c, m->k, m->k->id_token_enc, &id_token);
+    if (e != ERR_OK)
+        return e;
+    web_header(c->rs, "Cache-Control", STR("no-store"));
+    return ctx_text(c, 200, "application/json",
+                    arena_printf(c->arena, STR_FMT STR_FMT STR_FMT STR_FMT STR_FMT,
+                                 STR_ARG(t->around[0]), STR_ARG(access), STR_ARG(t->around[1]),
+                                 STR_ARG(id_token), STR_ARG(t->around[2])));
+}
+
+enum err mint_answer(struct ctx *c, const struct minting *m, struct str refresh)
+{
+    struct reply_tokens t = {.id_alg = m->k->id_token_alg};
     json_t *grants;
     enum err e = grants_get(c, m, &grants);
     if (e == ERR_OK)
-        e = tokens_make(c, m, grants, &access, &id_token);
+        e = access_claims(c, m, grants, &t.claims, &t.identity);
     if (e != ERR_OK)
         return e;
+    struct str id = json_text(c->arena, id_claims(c, m));
+    t.access = json_text(c->arena, t.claims);
+    t.id_open = str_sub(id, 0, id.n - 1);
+    t.around[0] = STR("{\"access_token\":\"");
+    t.around[1] = STR("\",\"id_token\":\"");
+    t.around[2] = answer_end(c, m, refresh);
     web_header(c->rs, "Pragma", STR("no-cache"));
-    json_t *v = json_pack("{s:o,s:s,s:I,s:o,s:o}", "access_token", jstr(access), "token_type",
-                          mint_token_type(m), "expires_in", (json_int_t)m->k->access_life_s,
-                          "id_token", jstr(id_token), "scope", jstr(m->scope));
-    if (refresh.p)
-        json_object_set_new(v, "refresh_token", jstr(refresh));
-    return ctx_json(c, 200, v);
+    return m->k->id_token_enc == JWE_NONE ? reply_tokens(c, &t) : answer_encrypted(c, m, &t);
 }

@@ -26,9 +26,10 @@ struct minting {
 /* Person, sub, claims and time from `data`. ERR_NOT_FOUND: the account is closed. */
 enum err minting_fill(struct ctx *c, struct minting *m) MUST_CHECK;
 enum err grants_get(struct ctx *c, const struct minting *m, json_t **grants) MUST_CHECK;
-enum err access_token_make(struct ctx *c, const struct minting *m, const json_t *grants,
-                           struct str *out) MUST_CHECK;
-/* The whole answer; refresh .p NULL: none. */
+/* The whole answer with an access token alone. */
+enum err mint_access_answer(struct ctx *c, const struct minting *m,
+                            const json_t *grants) MUST_CHECK;
+/* The whole answer with both; refresh .p NULL: none. */
 enum err mint_answer(struct ctx *c, const struct minting *m, struct str refresh) MUST_CHECK;
 const char *mint_token_type(const struct minting *m);
 

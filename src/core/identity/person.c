@@ -1,4 +1,5 @@
 #include "core/identity/person.h"
+#include "core/identity/legacy.h"
 
 #include <assert.h>
 #include "base/clock.h"
@@ -265,10 +266,16 @@ enum err person_sub(struct ctx *c, struct str person, const json_t *claims, cons
     if (e != ERR_OK || sub->n)
         return e;
     struct sub_row row = {.person = person, .entity_id = k->entity_id};
-    struct str hash = is_verified(claims) ? pivot_hash(c->arena, claims) : person;
-    e = keys_pairwise_v1(
-        c->pf->keys, arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(k->entity_id), STR_ARG(hash)),
-        c->arena, &row.sub);
+    bool verified = is_verified(claims);
+    struct str hash = verified ? pivot_hash(c->arena, claims) : person;
+    row.sub = STR("");
+    if (verified)
+        e = legacy_sub_find(c, k->entity_id, hash, &row.sub);
+    if (e == ERR_OK && !row.sub.n)
+        e = keys_pairwise_v1(
+            c->pf->keys,
+            arena_printf(c->arena, STR_FMT STR_FMT, STR_ARG(k->entity_id), STR_ARG(hash)), c->arena,
+            &row.sub);
     if (e == ERR_OK)
         e = db_write(c->pf->db, sub_write, &row);
     if (e == ERR_EXISTS) {

@@ -16,7 +16,8 @@ static const struct preset presets[] = {
      "{\"auth\": \"post\", \"pkce\": false, \"login_hint\": false, \"algs\": [\"ES256\"],"
      " \"encrypted\": true, \"scope\": \"openid identite_pivot email preferred_username\"}"},
     {"proconnect", "proconnect", "agents", "ProConnect", "ProConnect", "eidas1", "/api/v2",
-     "{\"auth\": \"post\", \"pkce\": false, \"login_hint\": true, \"ui_locales\": false,"
+     "{\"auth\": \"post\", \"pkce\": false, \"login_hint\": true, \"siret_hint\": true, "
+     "\"ui_locales\": false,"
      " \"algs\": [\"ES256\", \"RS256\"],"
      " \"scope\": \"openid given_name usual_name email uid siret\"}"},
 };

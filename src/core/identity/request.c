@@ -39,6 +39,7 @@ static const struct param {
     P(prompt, 64, true),
     P(max_age, 16, false),
     P(login_hint, 256, false),
+    P(siret_hint, 32, false),
     P(idp_hint, 128, true),
     P(ui_locales, 128, true),
     P(claims, CLAIMS_MAX, true),

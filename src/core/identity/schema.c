@@ -88,4 +88,9 @@ const struct db_migration identity_migrations[IDENTITY_MIGRATIONS] = {
      " tries BIGINT NOT NULL, next_at BIGINT NOT NULL, created_at BIGINT NOT NULL);"
      "CREATE INDEX logout_notice_next ON logout_notice(next_at);"},
     {"identity", 3, "ALTER TABLE client ADD COLUMN consent TEXT NOT NULL DEFAULT 'inform';"},
+    {"identity", 4,
+     "CREATE TABLE legacy_sub("
+     " entity_id TEXT NOT NULL, identity_blind TEXT NOT NULL, sub TEXT NOT NULL,"
+     " PRIMARY KEY(entity_id, identity_blind));"
+     "CREATE UNIQUE INDEX legacy_sub_sub ON legacy_sub(entity_id, sub);"},
 };

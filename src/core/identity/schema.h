@@ -5,7 +5,7 @@
 
 #include "platform/ctx.h"
 
-enum { IDENTITY_MIGRATIONS = 3 };
+enum { IDENTITY_MIGRATIONS = 4 };
 extern const struct db_migration identity_migrations[IDENTITY_MIGRATIONS];
 
 /* Towards clients. */

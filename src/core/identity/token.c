@@ -10,11 +10,6 @@
 #include "platform/api.h"
 #include "platform/change.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- the code -----------------------------------------------------------------------------------
  */
 static const char *code_fault(struct ctx *c, const struct client *k, const struct code_found *f)
@@ -107,7 +102,7 @@ static bool all_granted(const json_t *grants, struct str scopes)
 static enum err for_itself(struct ctx *c, const struct client *k, const struct binding *b)
 {
     json_t *grants;
-    struct str token, scope = ctx_form(c, "scope");
+    struct str scope = ctx_form(c, "scope");
     char jti[ID_LEN + 1];
     id_new(jti);
     struct minting m = {.k = k,
@@ -121,14 +116,7 @@ static enum err for_itself(struct ctx *c, const struct client *k, const struct b
     if (e == ERR_OK && !all_granted(grants, m.scope))
         return oauth_fail(c, 400, "invalid_scope",
                           "each scope must be an API's, under a contract that needs no consent");
-    if (e == ERR_OK)
-        e = access_token_make(c, &m, grants, &token);
-    if (e != ERR_OK)
-        return e;
-    return ctx_json(c, 200,
-                    json_pack("{s:o,s:s,s:I,s:o}", "access_token", jstr(token), "token_type",
-                              mint_token_type(&m), "expires_in", (json_int_t)k->access_life_s,
-                              "scope", jstr(m.scope)));
+    return e == ERR_OK ? mint_access_answer(c, &m, grants) : e;
 }
 
 static bool repeated(const struct ctx *c)

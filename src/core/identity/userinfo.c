@@ -6,6 +6,7 @@
 #include "core/identity/client.h"
 #include "core/identity/person.h"
 #include "core/identity/pivot.h"
+#include "core/identity/reply.h"
 #include "platform/api.h"
 #include "platform/bound.h"
 
@@ -30,15 +31,18 @@ static struct str token_of(struct ctx *c, bool *dpop)
 
 static enum err answer_signed(struct ctx *c, const struct client *k, json_t *v)
 {
-    struct str jwt;
+    struct str jwt, payload, none[2] = {STR_NONE, STR_NONE};
     int64_t now_s = clock_now_ms() / 1000;
     json_object_set_new(v, "iss", json_string(c->pf->settings->base_url));
     json_object_set_new(v, "aud", json_stringn(k->id.p, k->id.n));
     json_object_set_new(v, "iat", json_integer(now_s));
     json_object_set_new(v, "exp", json_integer(now_s + k->id_token_life_s));
-    enum err e = keys_sign_jws(c->pf->keys, "issuer", k->userinfo_alg, "JWT",
-                               json_text(c->arena, v), c->arena, &jwt);
+    payload = json_text(c->arena, v);
     json_decref(v);
+    if (k->userinfo_enc == JWE_NONE)
+        return reply_signed(c, "application/jwt", k->userinfo_alg, "JWT", payload, none);
+    enum err e =
+        keys_sign_jws(c->pf->keys, "issuer", k->userinfo_alg, "JWT", payload, c->arena, &jwt);
     if (e == ERR_OK)
         e = client_encrypt(c, k, k->userinfo_enc, &jwt);
     if (e != ERR_OK)

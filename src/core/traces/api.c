@@ -104,10 +104,10 @@ enum err traces_query_read(struct ctx *c, struct trace_query *q)
         for (level = 0; level < 8 && !str_eq_z(severity, trace_severity_names[level]);)
             level++;
     good &= level < 8;
-    good &= !from.n || trace_time_read(from, &q->from_ms) ||
-            trace_time_read(arena_printf(c->arena, STR_FMT ":00Z", STR_ARG(from)), &q->from_ms);
-    good &= !to.n || trace_time_read(to, &q->to_ms) ||
-            trace_time_read(arena_printf(c->arena, STR_FMT ":00Z", STR_ARG(to)), &q->to_ms);
+    good &= !from.n || clock_rfc3339_read(from, &q->from_ms) ||
+            clock_rfc3339_read(arena_printf(c->arena, STR_FMT ":00Z", STR_ARG(from)), &q->from_ms);
+    good &= !to.n || clock_rfc3339_read(to, &q->to_ms) ||
+            clock_rfc3339_read(arena_printf(c->arena, STR_FMT ":00Z", STR_ARG(to)), &q->to_ms);
     q->severity = (int)level;
     q->limit = (size_t)n;
     return good ? ERR_OK

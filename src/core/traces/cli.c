@@ -27,8 +27,8 @@ static bool query_read(struct cli *r, struct trace_query *q)
     while (level < 8 && strcmp(trace_severity_names[level], severity) != 0)
         level++;
     q->severity = level;
-    if (level == 8 || (from && !trace_time_read(str_from(from), &q->from_ms)) ||
-        (to && !trace_time_read(str_from(to), &q->to_ms)) ||
+    if (level == 8 || (from && !clock_rfc3339_read(str_from(from), &q->from_ms)) ||
+        (to && !clock_rfc3339_read(str_from(to), &q->to_ms)) ||
         !str_to_u64(str_from(cli_value(r, "--limit", "50")), &limit))
         return false;
     q->limit = (size_t)limit;

@@ -3,6 +3,8 @@
  * what went wrong. */
 #include "core/traces/traces.h"
 
+#include "base/clock.h"
+
 enum { FRAME_MAX = 16 * 1024, COUNT_DIGITS = 6 };
 
 bool trace_frame_next(struct str *rest, struct str *frame, enum err *err)
@@ -138,7 +140,7 @@ static bool rfc5424(struct arena *a, struct str line, int64_t now_ms, struct tra
         !word(&rest, &time) || !word(&rest, &e->texts[T_HOST]) || !word(&rest, &e->texts[T_APP]) ||
         !word(&rest, &process) || !word(&rest, &id))
         return false;
-    if (time.n && !trace_time_read(time, &e->at_ms))
+    if (time.n && !clock_rfc3339_read(time, &e->at_ms))
         return false;
     if (e->at_ms > now_ms + 86400000)
         e->at_ms = now_ms;

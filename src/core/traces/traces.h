@@ -29,8 +29,6 @@ void trace_event_from_syslog(struct arena *a, struct str line, int64_t now_ms,
 /* Takes one frame off *rest (RFC 6587). false: not whole yet; *err ERR_INVALID: no framing at all,
  * ERR_LIMIT: longer than any may be. */
 bool trace_frame_next(struct str *rest, struct str *frame, enum err *err);
-/* "2026-11-25T06:17:21.123+01:00" to milliseconds. */
-bool trace_time_read(struct str text, int64_t *out_ms);
 /* Fills what plain words tell (login failures of sshd and its like) and members leave out. */
 void trace_event_understand(struct arena *a, struct trace_event *e);
 

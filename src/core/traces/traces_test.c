@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include "core/traces/traces.h"
 
+#include "base/clock.h"
+
 static struct arena arena;
 static int setup(void **state)
 {
@@ -26,11 +28,11 @@ static void times_are_read_as_rfc_3339_says(void **state)
 {
     int64_t ms;
     (void)state;
-    assert_true(trace_time_read(STR("1970-01-01T00:00:01Z"), &ms));
+    assert_true(clock_rfc3339_read(STR("1970-01-01T00:00:01Z"), &ms));
     assert_int_equal(ms, 1000);
-    assert_true(trace_time_read(STR("2026-01-01T00:00:00.5+02:00"), &ms));
+    assert_true(clock_rfc3339_read(STR("2026-01-01T00:00:00.5+02:00"), &ms));
     assert_int_equal(ms, 1767218400500);
-    assert_true(trace_time_read(STR("2026-01-01T00:00:00.123456-00:30"), &ms));
+    assert_true(clock_rfc3339_read(STR("2026-01-01T00:00:00.123456-00:30"), &ms));
     assert_int_equal(ms, 1767227400123);
     static const char *const bad[] = {"",
                                       "2026",
@@ -42,7 +44,7 @@ static void times_are_read_as_rfc_3339_says(void **state)
                                       "2026-01-01T00:00:00Zx",
                                       "1969-01-01T00:00:00Z"};
     for (size_t i = 0; i < COUNT_OF(bad); i++)
-        assert_false(trace_time_read(str_from(bad[i]), &ms));
+        assert_false(clock_rfc3339_read(str_from(bad[i]), &ms));
 }
 
 static void frames_come_in_pieces(void **state)

@@ -86,10 +86,17 @@ static const struct route routes[] = {
     TILE("{a}/{b}/{c}"),
     TILE("{a}/{b}/{c}/{d}"),
     TILE("{a}/{b}/{c}/{d}/{e}"),
+    ROUTE_TWIN("GET", "/operateur/journal", SITE_PORTAL, ROLE_ADMIN, 0, trust_search_page,
+               "Searches the journal's entries; each search is an entry itself.",
+               "-: the operator's commands do the same: socle journal search"),
     ROUTE("POST", "/witness/add-checkpoint", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API,
           trust_add_checkpoint, "Cosigns a checkpoint of a watched log (C2SP tlog-witness)."),
     ROUTE("GET", "/witness/key", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, trust_witness_key,
           "This platform's verifier key as a witness."),
+};
+
+static const struct nav_item nav[] = {
+    {SITE_PORTAL, ROLE_ADMIN, "/operateur/journal", "trust/nav.search"},
 };
 
 static const struct call calls[] = {
@@ -104,6 +111,8 @@ const struct service service_trust = {
     .n_calls = COUNT_OF(calls),
     .migrations = migrations,
     .n_migrations = COUNT_OF(migrations),
+    .nav = nav,
+    .n_nav = COUNT_OF(nav),
     .start = start,
     .tick = tick,
 };
