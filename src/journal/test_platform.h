@@ -37,7 +37,7 @@ struct acked {
 static struct shared_memory {
     char fault[800]; /* the first thing that was not as it must be */
     _Atomic int journal_pid, starts;
-    _Atomic size_t n_acked;
+    _Atomic size_t n_acked, at_backup; /* so many of `acked`; and when the last backup began */
     _Atomic bool disk_full;
     struct acked acked[ACKED_MAX];
 } * seen;
