@@ -169,16 +169,31 @@ static enum err own_read_purpose(struct platform *pf, struct arena *a, const cha
     return e;
 }
 
+/* A node that was removed publishes nothing again. */
+static enum err not_removed(struct db_conn *db, const char *id)
+{
+    struct arena a;
+    struct db_result r;
+    arena_init(&a);
+    enum err e =
+        db_query(db, &a, &r, "SELECT 1 FROM node WHERE id = $1 AND removed_at > 0", "z", id);
+    bool removed = e == ERR_OK && r.n_rows > 0;
+    arena_free(&a);
+    return removed ? ERR_DENIED : e;
+}
+
 /* One that is there already keeps the time since when others may know it. */
 static enum err own_write(struct db_conn *db, void *arg)
 {
     struct own *o = arg;
     int64_t before = 0;
-    enum err e = db_exec(db,
-                         "INSERT INTO node(id, name, joined_at, seen_at, removed_at) "
-                         "VALUES($1, $2, $3, $3, 0) ON CONFLICT (id) DO UPDATE SET name = $2, "
-                         "seen_at = $3",
-                         "zzi", o->id, o->name, o->now_ms);
+    enum err e = not_removed(db, o->id);
+    if (e == ERR_OK)
+        e = db_exec(db,
+                    "INSERT INTO node(id, name, joined_at, seen_at, removed_at) "
+                    "VALUES($1, $2, $3, $3, 0) ON CONFLICT (id) DO UPDATE SET seen_at = $3, "
+                    "name = CASE WHEN $2 = '' THEN node.name ELSE $2 END",
+                    "zzi", o->id, o->name, o->now_ms);
     if (e == ERR_OK)
         e = db_exec_count(db, &before, "UPDATE node_key SET mark = 0 WHERE node = $1", "z", o->id);
     for (size_t i = 0; i < o->n && e == ERR_OK; i++)
@@ -216,7 +231,8 @@ enum err node_publish(struct platform *pf)
     bool there = false;
     arena_init(&a);
     enum err e = node_id(pf, o.id);
-    if (gethostname(o.name, sizeof o.name - 1) != 0 || !str_is_utf8(str_from(o.name)))
+    bool local = pf->journal == NULL; /* a confined process keeps the name that was given */
+    if (!local || gethostname(o.name, sizeof o.name - 1) != 0 || !str_is_utf8(str_from(o.name)))
         o.name[0] = '\0';
     for (size_t i = 0; i < COUNT_OF(purposes) && e == ERR_OK; i++)
         e = own_read_purpose(pf, &a, purposes[i], &o);
@@ -305,14 +321,16 @@ enum err node_start(struct platform *pf)
     return ERR_OK;
 }
 
-/* ---- being seen
+/* ---- from `jobs`
  * -------------------------------------------------------------------------------------- */
 static enum err seen_write(struct db_conn *db, void *arg)
 {
     const struct own *o = arg;
-    return db_exec(db, "UPDATE node SET seen_at = $2 WHERE id = $1", "zi", o->id, o->now_ms);
+    return db_exec(db, "UPDATE node SET seen_at = $2 WHERE id = $1 AND removed_at = 0", "zi", o->id,
+                   o->now_ms);
 }
 
+/* Keys that were made meanwhile are published, whoever made them. */
 void node_tick(struct platform *pf, int64_t now_ms)
 {
     static int64_t next_ms;
@@ -321,9 +339,13 @@ void node_tick(struct platform *pf, int64_t now_ms)
     if (mono_ms < next_ms)
         return;
     next_ms = mono_ms + SEEN_EVERY_MS;
-    enum err e = node_id(pf, o.id);
+    enum err e = node_publish(pf);
+    if (e == ERR_OK)
+        e = node_id(pf, o.id);
     if (e == ERR_OK)
         e = db_write(pf->db, seen_write, &o);
-    if (e != ERR_OK)
+    if (e == ERR_DENIED)
+        log_error("node_removed", "node", o.id);
+    else if (e != ERR_OK)
         log_warn("node_not_seen", "error", err_name(e));
 }

@@ -16,8 +16,8 @@ enum err node_check(struct platform *pf) MUST_CHECK;
 /* This folder's secrets are the platform's from now on: one was lost and replaced. */
 enum err node_take_over(struct platform *pf) MUST_CHECK;
 
-/* Writes this node's public keys where all nodes read them. Keys local: before it serves, and after
- * a rotation. */
+/* Writes this node's public keys where all nodes read them: before it serves, after a rotation, and
+ * when `jobs` finds that they differ. ERR_DENIED: the node was removed. */
 enum err node_publish(struct platform *pf) MUST_CHECK;
 /* Makes the keys that are else made at their first use: with several nodes, a key is published
  * before it signs. */

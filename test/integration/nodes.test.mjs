@@ -222,10 +222,15 @@ if (engine !== 'postgres') {
     await rp.tokens(k, {}, { person });
     const [here, there] = [await signedAt(false, person), await signedAt(true, person)];
     const theirs = headerOf(there.access_token).kid;
+    const gateway = async (token) => (await send(`${new URL(world.gateway).origin}/gw/famille/v1/foyer`, { headers: { authorization: `Bearer ${token}` } })).json.code;
+    assert.doesNotMatch(await gateway(there.access_token), /^EXC-401/, 'the gateway reads it too, and keeps that it did');
+    assert.match(await gateway(`${there.access_token.slice(0, -6)}AAAAAA`), /^EXC-401-TOKEN/);
     assert.equal((await infoAt(false, there.access_token)).status, 200);
     assert.equal(a.command(['node', 'remove', a.json(['node', 'list']).find((n) => n.here).id]).code, 1, 'not itself');
     a.must(['node', 'remove', bId]);
     await until('its token is refused', async () => (await infoAt(false, there.access_token)).status === 401, { timeoutMs: 60000 });
+    await until('at the gateway too', async () => (await gateway(there.access_token)) === 'EXC-401-TOKEN', { timeoutMs: 60000 });
+    assert.doesNotMatch(await gateway(here.access_token), /^EXC-401/);
     await until('its key is published no more', async () => !(await kids(rp.at('/jwks'))).includes(theirs), { timeoutMs: 60000 });
     assert.equal((await infoAt(false, here.access_token)).status, 200);
     await b.stop();
