@@ -261,7 +261,8 @@ static void forget_when_keys_changed(void)
 {
     static atomic_uint seen;
     unsigned turn = node_keys_turn();
-    if (atomic_exchange(&seen, turn) != turn)
+    if (atomic_load_explicit(&seen, memory_order_relaxed) != turn &&
+        atomic_exchange(&seen, turn) != turn)
         cache_clear(&tokens);
 }
 

@@ -326,8 +326,11 @@ enum err node_start(struct platform *pf)
 static enum err seen_write(struct db_conn *db, void *arg)
 {
     const struct own *o = arg;
-    return db_exec(db, "UPDATE node SET seen_at = $2 WHERE id = $1 AND removed_at = 0", "zi", o->id,
-                   o->now_ms);
+    enum err e = db_exec(db, "DELETE FROM node_invite WHERE until_at < $1", "i", o->now_ms);
+    return e == ERR_OK
+               ? db_exec(db, "UPDATE node SET seen_at = $2 WHERE id = $1 AND removed_at = 0", "zi",
+                         o->id, o->now_ms)
+               : e;
 }
 
 /* Keys that were made meanwhile are published, whoever made them. */

@@ -4,6 +4,7 @@
 #include "platform/node_cli.h"
 
 #include <stdio.h>
+#include <unistd.h>
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/rand.h"
@@ -162,6 +163,8 @@ static enum err receive(const struct settings *s, struct arena *a, struct str co
     struct db *db;
     struct db_result r;
     struct invite v = {0};
+    if (access(arena_printf(a, "%s/inventory", keys_folder(a, s)).p, F_OK) == 0)
+        return ERR_EXISTS; /* before the code is spent */
     enum err e = db_open(s->database, &db);
     if (e != ERR_OK)
         return e;
@@ -172,9 +175,9 @@ static enum err receive(const struct settings *s, struct arena *a, struct str co
                              "SELECT sealed FROM node_invite WHERE id = $1 AND until_at > $2", "si",
                              v.id, v.now_ms);
     if (e == ERR_OK)
-        e = keys_receive(keys_folder(a, s), v.key, db_str(&r, 0, 0));
-    if (e == ERR_OK)
         e = db_write(db, invite_take, &v);
+    if (e == ERR_OK)
+        e = keys_receive(keys_folder(a, s), v.key, db_str(&r, 0, 0));
     mem_wipe(v.key, sizeof v.key);
     db_close(db);
     return e;

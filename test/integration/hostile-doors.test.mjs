@@ -353,17 +353,17 @@ test('clock skew: seconds of difference are forgiven, a minute is not, either wa
   const status = async (promise) => (await promise).status;
   const assertion = (claims) => rp.post('/token', { ...grant, ...rp.assertion(byKey, key, claims) });
   const taken = await status(assertion({}));
-  for (const [what, claims] of Object.entries({ 'made 8 s ahead': { iat: now() + 8, nbf: now() + 8 }, 'ended 3 s ago': { iat: now() - 60, exp: now() - 3 } })) assert.equal(await status(assertion(claims)), taken, what);
+  for (const [what, claims] of Object.entries({ 'made 8 s ahead': () => ({ iat: now() + 8, nbf: now() + 8 }), 'ended 3 s ago': () => ({ iat: now() - 60, exp: now() - 3 }) })) assert.equal(await status(assertion(claims())), taken, what);
   for (const [what, claims] of Object.entries({ 'made a minute ahead': { iat: now() + 60 }, 'good in a minute': { nbf: now() + 60 }, 'ended a minute ago': { iat: now() - 120, exp: now() - 60 } })) assert.equal((await assertion(claims)).json.error, 'invalid_client', what);
   const dpop = (iat) => rp.post('/token', grant, { ...basic(k), dpop: proof(newKey(), 'POST', rp.at('/token'), { iat }) });
   for (const s of [8, -20]) assert.notEqual((await dpop(now() + s)).json.error, 'invalid_dpop_proof', `a proof of ${s} s`);
   for (const s of [60, -90]) assert.equal((await dpop(now() + s)).json.error, 'invalid_dpop_proof', `a proof of ${s} s`);
   const asked = async (claims) => { const r = await send(rp.url({ client_id: byKey.client_id, redirect_uri: byKey.redirect, request: object(claims) })); return new URL(r.headers.location, world.issuer).searchParams.get('error'); };
-  for (const claims of [{ iat: now() + 8, nbf: now() + 8 }, { exp: now() - 3 }]) assert.equal(await asked(claims), null);
+  for (const claims of [() => ({ iat: now() + 8, nbf: now() + 8 }), () => ({ exp: now() - 3 })]) assert.equal(await asked(claims()), null);
   for (const claims of [{ iat: now() + 60 }, { nbf: now() + 60 }, { exp: now() - 60 }]) assert.equal(await asked(claims), 'invalid_request_object');
   // A provider's clock.
   const upstream = async (claims) => { honest.break = { claims }; const person = new Client(); await atProvider(person, 'honnete'); return person.stopped || !pageFault(person) ? 'in' : pageFault(person); };
-  for (const claims of [{ iat: now() + 8 }, { exp: now() - 3 }]) assert.equal(await upstream(claims), 'in', JSON.stringify(claims));
+  for (const claims of [() => ({ iat: now() + 8 }), () => ({ exp: now() - 3 })]) assert.equal(await upstream(claims()), 'in', `${claims}`);
   for (const claims of [{ iat: now() + 60 }, { nbf: now() + 60 }, { exp: now() - 60 }]) assert.equal(await upstream(claims), 'IDT-502-PROVIDER', JSON.stringify(claims));
 });
 
