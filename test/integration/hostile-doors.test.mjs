@@ -256,6 +256,49 @@ test('parameter pollution: a thing said twice is refused at every door', async (
   }
 });
 
+test('each error of the standards, by the request that earns it, with its state and a page that explains it', async () => {
+  const strict = rp.add('Service strict visé', ['--profile', 'strict']);
+  const person = new Client();
+  await rp.code(k, {}, { person });
+  const wanted = {
+    invalid_request: [{ response_mode: 'fragment' }, { prompt: 'none login' }, { max_age: 'x' }, { claims: '{' }, { code_challenge: 'x'.repeat(43), code_challenge_method: 'plain' }],
+    unsupported_response_type: [{ response_type: 'token' }, { response_type: 'code id_token' }, { response_type: 'none' }],
+    invalid_scope: [{ scope: 'profile' }, { scope: 'openid inconnu' }, { scope: '' }],
+    login_required: [{ prompt: 'none' }],
+    invalid_request_object: [{ request: 'x' }],
+    request_uri_not_supported: [{ request_uri: 'https://evil.example/demande' }],
+    request_not_supported: [{ request: 'x', request_uri: 'https://evil.example/demande' }],
+    registration_not_supported: [{ registration: '{}' }],
+    invalid_request_uri: [{ request_uri: `urn:ietf:params:oauth:request_uri:${b64(randomBytes(32))}` }],
+  };
+  for (const [error, list] of Object.entries(wanted))
+    for (const extra of list) {
+      const q = rp.request(k, extra), back = await rp.refusal(q);
+      assert.equal(back.get('error'), error, JSON.stringify(extra));
+      assert.equal(back.get('state'), q.state, error);
+      assert.equal(back.get('code'), null);
+      assert.equal((await send(`${world.issuer}/erreurs/${error}`)).status, 200, `a page explains ${error}`);
+    }
+  // Signed in, but another level, another person's agreement, or another time is asked, unseen.
+  for (const [error, extra] of [['login_required', { prompt: 'none', acr_values: 'eidas3' }], ['login_required', { prompt: 'none', max_age: '0' }]])
+    assert.equal((await rp.through(rp.url(rp.request(k, extra)), { person })).back.get('error'), error, JSON.stringify(extra));
+  const other = rp.add('Service jamais vu');
+  assert.equal((await rp.through(rp.url(rp.request(other, { prompt: 'none', scope: 'openid profile' })), { person })).back.get('error'), 'consent_required', 'she was not told yet');
+  const token = async (body, headers) => (await rp.post('/token', body, headers)).json.error;
+  assert.equal(await token({ ...grant }, basic(strict)), 'unauthorized_client');
+  assert.equal(await token({ grant_type: 'refresh_token', refresh_token: 'x' }, basic(strict)), 'unauthorized_client');
+  assert.equal(await token({ grant_type: 'password', username: 'x', password: 'y' }, basic(k)), 'unsupported_grant_type');
+  assert.equal(await token({ grant_type: 'urn:ietf:params:oauth:grant-type:device_code' }, basic(k)), 'unsupported_grant_type');
+  assert.equal(await token({}, basic(k)), 'invalid_request');
+  assert.equal(await token({ grant_type: 'authorization_code', redirect_uri: k.redirect }, basic(k)), 'invalid_request');
+  // What stands in an address is not read: it would be in everybody's log.
+  const q = new URLSearchParams({ ...grant, client_id: k.client_id, client_secret: k.client_secret });
+  const r = await send(`${rp.at('/token')}?${q}`, { method: 'POST', headers: form, body: '' });
+  assert.equal(r.json.error, 'invalid_client');
+  const t = await rp.tokens(k);
+  assert.equal((await send(`${rp.at('/userinfo')}?access_token=${t.access_token}`)).status, 401);
+});
+
 // ---- tokens ------------------------------------------------------------------------------------------
 test('alg=none and key confusion: an assertion, a proof, a request object, a hint', async () => {
   const claims = { iss: byKey.client_id, sub: byKey.client_id, aud: world.issuer, iat: now(), exp: now() + 60 };

@@ -50,6 +50,7 @@ static const struct param {
     P(request_uri, URI_MAX, false),
     P(dpop_jkt, 64, false),
     P(id_token_hint, HINT_MAX, false),
+    P(registration, OBJECT_MAX, false),
 #undef P
 };
 
@@ -164,6 +165,8 @@ static bool check_kind(const struct request *r, struct oauth_error *why)
         return refuse(why, "request_not_supported", "request is not supported");
     if (r->request_uri.p)
         return refuse(why, "request_uri_not_supported", "request_uri is not supported");
+    if (r->registration.p)
+        return refuse(why, "registration_not_supported", "registration is not supported");
     if (!r->response_type.p)
         return refuse(why, "invalid_request", "response_type is missing");
     if (!str_eq_z(r->response_type, "code"))

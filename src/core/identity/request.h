@@ -20,7 +20,8 @@ struct request {
     /* As sent; .p NULL when absent. */
     struct str client_id, redirect_uri, response_type, response_mode, scope, state, nonce,
         acr_values, prompt, max_age, login_hint, idp_hint, ui_locales, claims, code_challenge,
-        code_challenge_method, realm, request, request_uri, dpop_jkt, id_token_hint, siret_hint;
+        code_challenge_method, realm, request, request_uri, dpop_jkt, id_token_hint, siret_hint,
+        registration;
     /* What request_check made of them. */
     unsigned prompts;
     int64_t max_age_s; /* -1: none */
