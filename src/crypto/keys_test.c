@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -93,6 +94,43 @@ static struct str token(struct keys *k, enum jose_alg alg)
     assert_int_equal(keys_sign_jws(k, "issuer", alg, "at+jwt", STR("{\"sub\":\"1\"}"), &arena, &t),
                      ERR_OK);
     return t;
+}
+
+/* ---- two processes on one folder: the running one, and a command --------------------------------
+ */
+static const enum jose_alg made_late[] = {JOSE_RS256, JOSE_PS256};
+
+static void *make_late(void *arg)
+{
+    struct arena a;
+    struct str sig;
+    intptr_t bad = 0;
+    arena_init(&a);
+    for (size_t i = 0; i < COUNT_OF(made_late); i++)
+        bad += keys_sign(arg, "issuer", made_late[i], STR("x"), &a, &sig, NULL) != ERR_OK;
+    arena_free(&a);
+    return (void *)bad;
+}
+
+static void what_two_make_at_once_is_made_once(void **state)
+{
+    (void)state;
+    enum { AT_ONCE = 4 };
+    struct keys *k[AT_ONCE];
+    pthread_t t[AT_ONCE];
+    struct str json[AT_ONCE];
+    for (int i = 0; i < AT_ONCE; i++)
+        k[i] = open_keys();
+    for (int i = 0; i < AT_ONCE; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, make_late, k[i]), 0);
+    for (int i = 0; i < AT_ONCE; i++) {
+        void *bad;
+        pthread_join(t[i], &bad);
+        assert_null(bad);
+        assert_int_equal(keys_jwks(k[i], "issuer", &arena, &json[i]), ERR_OK);
+        assert_true(str_eq(json[0], json[i]));
+        keys_close(k[i]);
+    }
 }
 
 /* ---- two nodes ------------------------------------------------------------------------------- */
@@ -330,6 +368,7 @@ int main(void)
         UNIT(a_lost_or_damaged_file_stops_the_start),
         UNIT(a_rotation_keeps_old_tokens_good),
         UNIT(a_rotation_cut_short_goes_on),
+        UNIT(what_two_make_at_once_is_made_once),
         UNIT(nodes_share_secrets_and_no_key_that_signs),
     };
     arena_init(&arena);

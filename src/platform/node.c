@@ -301,18 +301,43 @@ enum err node_jwks(struct platform *pf, const char *purpose, struct arena *a, st
 }
 
 static atomic_uint turn;
+static atomic_bool several;
 
 unsigned node_keys_turn(void)
 {
     return atomic_load(&turn);
 }
 
+bool node_several(void)
+{
+    return atomic_load_explicit(&several, memory_order_relaxed);
+}
+
+/* When it cannot be known, there may be others. */
+static void nodes_count(struct platform *pf)
+{
+    struct arena a;
+    struct db_result r;
+    struct db_conn *db = db_read(pf->db);
+    arena_init(&a);
+    bool alone =
+        db &&
+        db_query_one(db, &a, &r, "SELECT COUNT(*) FROM node WHERE removed_at = 0", "") == ERR_OK &&
+        db_i64(&r, 0, 0) <= 1;
+    atomic_store(&several, !alone);
+    arena_free(&a);
+}
+
 static void on_changes(struct platform *pf, const struct change *list, size_t n, void *arg)
 {
-    (void)pf, (void)arg;
+    bool keys = n == 0;
+    (void)arg;
     for (size_t i = 0; i < n; i++)
-        if (str_eq_z(list[i].kind, "keys"))
-            atomic_fetch_add(&turn, 1);
+        keys |= str_eq_z(list[i].kind, "keys");
+    if (!keys)
+        return;
+    nodes_count(pf);
+    atomic_fetch_add(&turn, 1);
 }
 
 enum err node_start(struct platform *pf)
@@ -327,6 +352,8 @@ static enum err seen_write(struct db_conn *db, void *arg)
 {
     const struct own *o = arg;
     enum err e = db_exec(db, "DELETE FROM node_invite WHERE until_at < $1", "i", o->now_ms);
+    if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM node_proof WHERE until_at < $1", "i", o->now_ms);
     return e == ERR_OK
                ? db_exec(db, "UPDATE node SET seen_at = $2 WHERE id = $1 AND removed_at = 0", "zi",
                          o->id, o->now_ms)

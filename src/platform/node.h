@@ -28,6 +28,9 @@ enum err node_jwks(struct platform *pf, const char *purpose, struct arena *a,
                    struct str *json) MUST_CHECK;
 /* Another number each time some node's keys changed: what was read before is stale. In web only. */
 unsigned node_keys_turn(void);
+/* More than this node serve the platform: what must happen once is asked of the database. In web
+ * only, and a moment behind. */
+bool node_several(void);
 
 enum err node_start(struct platform *pf) MUST_CHECK;
 void node_tick(struct platform *pf, int64_t now_ms);

@@ -78,7 +78,9 @@ static const struct db_migration migrations[] = {
      " since BIGINT NOT NULL, mark BIGINT NOT NULL, PRIMARY KEY(purpose, kid));"
      "CREATE INDEX node_key_node ON node_key(node);"
      "CREATE TABLE node_invite("
-     " id TEXT PRIMARY KEY, sealed BLOB NOT NULL, until_at BIGINT NOT NULL);"},
+     " id TEXT PRIMARY KEY, sealed BLOB NOT NULL, until_at BIGINT NOT NULL);"
+     "CREATE TABLE node_proof(id TEXT PRIMARY KEY, until_at BIGINT NOT NULL);"
+     "CREATE INDEX node_proof_until ON node_proof(until_at);"},
 };
 
 static enum err static_file(struct ctx *c)

@@ -204,6 +204,21 @@ if (engine !== 'postgres') {
     assert.equal((await rp.post('/token', turn, basic(k))).json.error, 'invalid_grant');
   });
 
+  test('a proof that came with a token is used once on both: at userinfo, one of two at the same time', async () => {
+    const key = newKey(), url = rp.at('/userinfo'), c = await rp.code(k);
+    const t = (await rp.post('/token', c.grant, { ...basic(k), dpop: proof(key, 'POST', rp.at('/token')) })).json;
+    const ask = (there, dpop) => send(there ? onB(url) : url, { headers: { authorization: `DPoP ${t.access_token}`, dpop } });
+    for (let i = 0; i < 5; i++) {
+      const once = proof(key, 'GET', url, { token: t.access_token });
+      const both = await Promise.all([ask(false, once), ask(true, once)]);
+      assert.deepEqual(both.map((r) => r.status).sort(), [200, 401], both.map((r) => r.text).join('\n'));
+      const late = await ask(i % 2 === 0, once);
+      assert.equal(late.status, 401);
+      assert.match(late.headers['www-authenticate'], /error="invalid_dpop_proof"/);
+    }
+    assert.equal((await ask(true, proof(key, 'GET', url, { token: t.access_token }))).status, 200);
+  });
+
   test('a token revoked at one is refused at the other', async () => {
     const t = await rp.tokens(k), info = () => send(onB(rp.at('/userinfo')), { headers: { authorization: `Bearer ${t.access_token}` } });
     assert.equal((await info()).status, 200);
