@@ -17,8 +17,9 @@ struct identity_client {
     size_t n_redirect_uris;
     const char *const *post_logout_uris;
     size_t n_post_logout_uris;
-    const char *scopes;       /* blank-separated; NULL: any */
-    const char *providers;    /* identity providers it accepts, blank-separated; NULL: all */
+    const char *login_uri; /* where people begin there (OpenID Connect Core 4); NULL: not a space */
+    const char *scopes;    /* blank-separated; NULL: any */
+    const char *providers; /* identity providers it accepts, blank-separated; NULL: all */
     const char *auth_methods; /* NULL: client_secret_basic client_secret_post */
     const char *jwks;         /* for private_key_jwt; NULL: none */
     /* "ES256" (NULL) or "RS256"; then " ECDH-ES" or " RSA-OAEP-256": encrypted (A256GCM) for its
