@@ -28,13 +28,11 @@ static json_t *jstr(struct str s)
  * (lasting access, her account) has a page of its own, and so has a service that asks. */
 static struct str claims_to_tell(struct ctx *c, struct str scopes, struct str consent)
 {
-    struct str all = STR(""), out = STR(""), part;
-    if (!str_eq_z(scopes, "*") && str_eq_z(consent, "inform"))
-        all = claims_of_scopes(c->arena, scopes, STR_NONE);
-    while (all.n && str_split(&all, ' ', &part))
-        if (part.n && !str_eq_z(part, "offline_access") && !str_eq_z(part, "account"))
-            out = list_add(c->arena, out, part);
-    return out;
+    if (str_eq_z(scopes, "*") || !str_eq_z(consent, "inform"))
+        return STR("");
+    struct str all = claims_of_scopes(c->arena, scopes, STR_NONE);
+    all = list_less(c->arena, all, STR("offline_access"));
+    return list_less(c->arena, all, STR("account"));
 }
 
 static bool all_in(struct str list, struct str names)
