@@ -49,10 +49,10 @@ struct identity_provider {
     const char *client_id;
     const char *secret; /* NULL: private_key_jwt with this platform's key */
     /* JSON object, members all optional: authorization_endpoint, token_endpoint, userinfo_endpoint,
-     * jwks_uri, end_session_endpoint; scope; acr {"eidas1": "what it calls it"}; algs ["ES256"];
-     * auth ("basic", "post", "private_key_jwt"); pkce (true), nonce (true), prompt (true),
-     * acr_values (true), login_hint (false), siret_hint (false), ui_locales (true): what it may be
-     * sent. */
+     * jwks_uri, end_session_endpoint; scope; acr {"eidas1": "what it calls it"}; acr_assumed
+     * "eidas1": where it says no level; algs ["ES256"]; auth ("basic", "post", "private_key_jwt");
+     * pkce (true), nonce (true), prompt (true), acr_values (true), login_hint (false), siret_hint
+     * (false), ui_locales (true): what it may be sent. */
     const char *conf;
     const char *min_acr; /* NULL: eidas1 */
     int position;

@@ -194,10 +194,13 @@ struct str provider_acr(const struct provider *p, enum level l)
     return theirs.n ? theirs : str_from(level_name(l));
 }
 
-enum level provider_level(const struct provider *p, struct str acr)
+enum level provider_level(const struct provider *p, const json_t *id_claims, struct str *acr)
 {
+    *acr = json_get_str(id_claims, "acr");
+    if (!acr->n)
+        *acr = json_get_str(p->conf, "acr_assumed");
     for (int l = LEVEL_EIDAS3; l >= LEVEL_EIDAS1; l--)
-        if (str_eq(provider_acr(p, (enum level)l), acr))
+        if (str_eq(provider_acr(p, (enum level)l), *acr))
             return (enum level)l;
     return LEVEL_NONE;
 }
