@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { createServer } from 'node:http';
 import * as oidc from 'openid-client';
-import { Platform } from '../lib/platform.mjs';
+import { Platform, until } from '../lib/platform.mjs';
 import { launch, Visit } from '../lib/browser.mjs';
 import { Client, forms, links, localFetch, send } from '../lib/http.mjs';
 import { World, tokensFor, walkSignIn } from '../lib/story.mjs';
@@ -103,8 +103,7 @@ test('[F2.3.7] the links to three portals sign her in without a question and lea
     assert.equal(p.visits, 3);
   }
   assert.equal(people(), known, 'and the platform the same people');
-  await person.go(`${world.issuer}/account/uses`);
-  for (const p of portals) assert.ok(person.text.includes(p.name), 'each entry is among her uses');
+  await until('each entry is among her uses', async () => { await person.go(`${world.issuer}/account/uses`); return portals.every((p) => person.text.includes(p.name)); }, { timeoutMs: 60000 });
   await person.go(`${world.issuer}/account?from=${portals[0].client_id}`);
   assert.ok(person.text.includes('Revenir à Espace emploi'), 'her account leads back too');
   await person.go(`${world.issuer}/account?from=nobody`);
