@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -233,10 +234,21 @@ static int unknown(const char *name)
 
 /* ---- running -----------------------------------------------------------------------------------
  */
+/* Said nothing to do, a command says what it can: no folder is made for that. */
+static int usage_of(const struct command *c)
+{
+    char *asked[] = {(char *)c->name, "--help", NULL};
+    if (dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
+        (void)c->fn(NULL, 2, asked);
+    return USAGE;
+}
+
 static int run_service_command(const struct settings *s, const struct command *c, int argc,
                                char **argv)
 {
     struct platform pf;
+    if (argc == 1)
+        return usage_of(c);
     enum err e = boot_open_local(s, &pf);
     if (e == ERR_OK)
         e = platform_migrate(&pf);

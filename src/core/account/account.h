@@ -63,6 +63,11 @@ enum err account_page_consents(struct ctx *c);
 enum err account_page_withdraw(struct ctx *c);
 enum err account_page_withdraw_post(struct ctx *c);
 
+/* spaces.c */
+route_handler account_page_spaces, account_page_space_open, account_api_spaces;
+/* ?from=CLIENT: the button of a body's space led here, and the page leads back. */
+void account_from(struct ctx *c, json_t *d);
+
 enum err account_api_search(struct ctx *c);
 enum err account_api_account(struct ctx *c);
 enum err account_api_uses(struct ctx *c);

@@ -189,6 +189,7 @@ enum err account_page_account(struct ctx *c)
     set_list(d, "dossiers", list);
     set_list(d, "uses", recent);
     set_list(d, "consents", active);
+    account_from(c, d);
     return ctx_page(c, "account/account", d);
 }
 

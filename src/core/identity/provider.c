@@ -202,12 +202,15 @@ static enum level level_named(const struct provider *p, struct str acr)
     return LEVEL_NONE;
 }
 
-enum level provider_level(const struct provider *p, struct str acr)
+enum level provider_level(const struct provider *p, const json_t *id_claims, struct str *acr)
 {
-    enum level l = level_named(p, acr);
+    *acr = json_get_str(id_claims, "acr");
+    if (!acr->n)
+        *acr = json_get_str(p->conf, "acr_assumed");
+    enum level l = level_named(p, *acr);
     /* ProConnect's "eidas1-mfa" is eidas1, reached with two factors. */
-    if (l == LEVEL_NONE && str_ends(acr, STR("-mfa")))
-        l = level_named(p, str_sub(acr, 0, acr.n - 4));
+    if (l == LEVEL_NONE && str_ends(*acr, STR("-mfa")))
+        l = level_named(p, str_sub(*acr, 0, acr->n - 4));
     return l;
 }
 

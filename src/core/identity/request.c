@@ -131,6 +131,15 @@ struct str list_add(struct arena *a, struct str list, struct str name)
                   : arena_dup(a, name);
 }
 
+struct str list_less(struct arena *a, struct str list, struct str name)
+{
+    struct str out = STR(""), part;
+    while (list.n && str_split(&list, ' ', &part))
+        if (!str_eq(part, name))
+            out = list_add(a, out, part);
+    return out;
+}
+
 /* ---- checks -------------------------------------------------------------------------------------
  */
 static bool refuse(struct oauth_error *why, const char *error, const char *description)

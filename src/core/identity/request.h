@@ -55,7 +55,8 @@ void request_from_json(struct arena *a, const json_t *v, struct request *out);
 
 /* Blank-separated lists. */
 bool list_has(struct str list, struct str name);
-struct str list_add(struct arena *a, struct str list, struct str name); /* once */
+struct str list_add(struct arena *a, struct str list, struct str name);  /* once */
+struct str list_less(struct arena *a, struct str list, struct str name); /* without it */
 
 /* RFC 7636 4.6: does the verifier fit the challenge (S256)? */
 bool pkce_matches(struct arena *a, struct str challenge, struct str verifier);

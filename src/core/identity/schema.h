@@ -29,7 +29,7 @@ call_handler identity_call_subs, identity_call_client, identity_call_grants,
     identity_call_sessions_ended, identity_call_cut, identity_call_access_end,
     identity_call_address, identity_call_providers, identity_call_own_flow,
     identity_call_own_person, identity_call_own_signed_in, identity_call_own_gone,
-    identity_call_own_pivot;
+    identity_call_own_pivot, identity_call_spaces, identity_call_space, identity_call_space_open;
 
 int identity_cli_client(struct platform *pf, int argc, char **argv);
 int identity_cli_provider(struct platform *pf, int argc, char **argv);
