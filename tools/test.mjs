@@ -12,7 +12,7 @@ const only = process.argv.find((a) => a.startsWith('--only='))?.slice(7) ?? '';
 const ci = process.env.CI === 'true';
 const AT_ONCE = 2;
 const results = [];
-const add = (status, suite, name) => results.push({ status, suite, name });
+const add = (status, suite, { name, why }) => results.push({ status, suite, name, why });
 const wanted = (suite) => !only || suite.includes(only);
 const walk = (dir, test) => !existsSync(dir) ? [] : readdirSync(dir).sort().flatMap((n) => {
   const p = join(dir, n);
@@ -52,7 +52,7 @@ function report(suite, mine, { code, out, late }, startedAt) {
   if (late) mine.push({ status: 'failed', name: 'did not end in time' });
   else if (code !== 0 && !mine.some((r) => r.status === 'failed')) mine.push({ status: 'failed', name: `ended with code ${code}` });
   else if (mine.length === 0) mine.push({ status: 'failed', name: 'ran no test' });
-  mine.forEach((r) => add(r.status, suite, r.name));
+  mine.forEach((r) => add(r.status, suite, r));
   const bad = mine.filter((r) => r.status === 'failed');
   const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);
   const what = mine.length === 1 ? mine[0].name : `${mine.length - bad.length} of ${mine.length}`;
@@ -151,7 +151,8 @@ try {
 writeFileSync('build/test-results.tsv', results.map((r) => [r.status, r.suite, r.name.replace(/\s+/g, ' ')].join('\t')).join('\n') + '\n');
 const count = (s) => results.filter((r) => r.status === s).length;
 const failed = count('failed'), skipped = count('skipped');
-for (const r of results) if (r.status === 'failed') console.log(`failed: ${r.suite}: ${r.name}`);
+// Said once more, shortly: the end of a long report is what is read first.
+for (const r of results) if (r.status === 'failed') console.log(`failed: ${r.suite}: ${r.name}${r.why ? `\n${r.why.slice(0, 700).replace(/^/gm, '    ')}` : ''}`);
 for (const r of results) if (r.status === 'skipped') console.log(`skipped: ${r.suite}: ${r.name}`);
 console.log(`in ${((Date.now() - startedAt) / 1000).toFixed(0)} s`);
 console.log(`${count('passed')} passed, ${failed} failed, ${skipped} skipped`);

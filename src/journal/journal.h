@@ -61,6 +61,16 @@ enum err journal_ping(struct journal *j, int timeout_ms) MUST_CHECK;
 /* Deletes a subject's side rows, in the write-ahead log too; proofs stay valid. */
 enum err journal_erase_subject(struct journal *j, struct str subject, int timeout_ms,
                                uint64_t *n_rows) MUST_CHECK;
+/* The same for what has been kept long enough: side rows of before a time. At most
+ * JOURNAL_EXPIRE_ROWS a call, so that nobody waits long behind it: again until *n_rows is less. */
+struct journal_expiry {
+    struct str subject; /* .n 0: of all */
+    struct str kind;    /* .n 0: every kind */
+    int64_t before_ms;  /* at < before_ms */
+};
+enum { JOURNAL_EXPIRE_ROWS = 20000 };
+enum err journal_expire(struct journal *j, const struct journal_expiry *x, int timeout_ms,
+                        uint64_t *n_rows) MUST_CHECK;
 
 /* Client of one event loop: appends of one turn go out as one message. Only from the loop's thread;
  * no allocation after the start. */

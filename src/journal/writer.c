@@ -3,10 +3,11 @@
  * A journal is believed because nobody could have written it otherwise: not the one who acted, not
  * the one who was asked, not the operator afterwards. So the process that receives requests from
  * the network hands its entries over and cannot take them back: it has no right to this folder's
- * files but to read them. This process accepts one thing, "append this", and one more, "erase this
- * subject's side rows"; nothing it offers changes or removes an entry. It opens no socket, parses
- * no HTTP and no JSON beyond a leaf's fixed head, and does not hold the key that signs: it asks the
- * keys process for one signature a batch, over a channel that nobody else has.
+ * files but to read them. This process accepts one thing, "append this", and one more, "erase these
+ * side rows", a subject's or those of before a time; nothing it offers changes or removes an entry.
+ * It opens no socket, parses no HTTP and no JSON beyond a leaf's fixed head, and does not hold the
+ * key that signs: it asks the keys process for one signature a batch, over a channel that nobody
+ * else has.
  *
  * What it says is durable is durable. Whatever waits on all channels is gathered into one write and
  * one sync of a file whose blocks were reserved before, and only then do the senders hear of it;
@@ -60,6 +61,7 @@ struct reply {
 struct pending_erasure {
     struct lane *lane;
     uint64_t id, position;
+    uint16_t op;
 };
 
 struct committer {
@@ -216,20 +218,39 @@ static void take_append(struct committer *c, struct reply *reply, struct str pay
     reply->n = c->n_results - reply->first;
 }
 
-/* Ends the batch. True: the answer comes when the sealer has done it. */
-static bool take_erasure(struct committer *c, struct reply *reply, struct str subject)
+/* The record of what a message asks to be erased; its size, 0: it asks for nothing that may be. */
+static size_t erasure_write(char *out, uint16_t op, struct str payload)
 {
-    reply->status = subject.n == 0 || subject.n > JOURNAL_SUBJECT_MAX ? ERR_INVALID
-                    : c->full                                         ? ERR_FULL
-                    : c->n_erasures == ERASED_MAX                     ? ERR_LIMIT
-                                                                      : ERR_OK;
+    struct wire_record r;
+    struct journal_expiry x;
+    struct str rest = payload;
+    if (op == WIRE_ERASE) {
+        if (payload.n == 0 || payload.n > JOURNAL_SUBJECT_MAX)
+            return 0;
+        wire_write_erasure(out, payload);
+        return WIRE_HEAD + payload.n;
+    }
+    if (wire_read(&rest, &r) != ERR_OK || rest.n || wire_expiry_read(&r, &x) != ERR_OK)
+        return 0;
+    memcpy(out, payload.p, payload.n);
+    return payload.n;
+}
+
+/* Ends the batch. True: the answer comes when the sealer has done it. */
+static bool take_erasure(struct committer *c, struct reply *reply, struct str payload)
+{
+    size_t n = erasure_write(c->room + WAL_HEAD + c->used, reply->op, payload);
+    reply->status = n == 0                        ? ERR_INVALID
+                    : c->full                     ? ERR_FULL
+                    : c->n_erasures == ERASED_MAX ? ERR_LIMIT
+                                                  : ERR_OK;
     if (reply->status != ERR_OK)
         return false;
-    wire_write_erasure(c->room + WAL_HEAD + c->used, subject);
-    c->used += WIRE_HEAD + subject.n;
+    c->used += n;
     c->n_records++;
     c->ends = true;
-    c->erasures[c->n_erasures++] = (struct pending_erasure){reply->lane, reply->id, 0};
+    c->erasures[c->n_erasures++] =
+        (struct pending_erasure){.lane = reply->lane, .id = reply->id, .op = reply->op};
     return true;
 }
 
@@ -240,7 +261,7 @@ static void take_message(struct committer *c, struct lane *l, const struct chan_
     *r = (struct reply){.lane = l, .id = h->id, .op = h->op, .first = c->n_results};
     if (h->op == WIRE_APPEND)
         take_append(c, r, payload, ids);
-    else if (h->op != WIRE_ERASE)
+    else if (h->op != WIRE_ERASE && h->op != WIRE_EXPIRE)
         r->status = ERR_INVALID;
     else if (take_erasure(c, r, payload))
         return;
@@ -354,7 +375,7 @@ static void erasures_answer(struct committer *c)
             struct pending_erasure *p = &c->erasures[k];
             if (p->position != done[i].position)
                 continue;
-            struct chan_head h = {.op = WIRE_ERASE, .id = p->id};
+            struct chan_head h = {.op = p->op, .id = p->id};
             uint64_t rows = htole64(done[i].n_rows);
             answer(p->lane, &h, str_of(&rows, sizeof rows));
             *p = c->erasures[--c->n_erasures];

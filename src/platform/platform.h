@@ -93,13 +93,25 @@ struct command {
     int (*fn)(struct platform *pf, int argc, char **argv);
 };
 
-/* An entry of the navigation: on which site, for which role (ROLE_PUBLIC: everybody). */
+struct site;
+/* An entry of the navigation: on which site, for which role (ROLE_PUBLIC: everybody). `where` says
+ * no for the sites that have no use for it; NULL: all have. */
 struct nav_item {
     enum site_kind site;
     enum role role;
     const char *url, *text_key; /* "<module>/<key>" */
+    bool (*where)(const struct platform *pf, const struct site *site);
 };
+#define NAV(site, role, url, text_key)  \
+    {                                   \
+        site, role, url, text_key, NULL \
+    }
+#define NAV_WHERE(site, role, url, text_key, where) \
+    {                                               \
+        site, role, url, text_key, where            \
+    }
 
+enum { REPLAY_KINDS_MAX = 4 };
 struct service {
     const char *name;
     const struct route *routes;
@@ -117,10 +129,11 @@ struct service {
     /* The fast lane's owner (one service): see web_server_conf. */
     void *(*loop_start)(struct platform *pf, struct loop *l, unsigned index);
     bool (*fast)(struct platform *pf, struct fast *x);
-    /* Called by `socle restore` with each entry of this kind of the restored journal, oldest first:
-     * a database older than the journal never heard of it, and must obey it before it serves again.
+    /* Called by `socle restore` with each entry of these kinds of the restored journal, oldest
+     * first: a database older than the journal never heard of it, and must obey it before it serves
+     * again.
      */
-    const char *replay_kind;
+    const char *replay_kinds[REPLAY_KINDS_MAX];
     enum err (*replay)(struct platform *pf, const json_t *leaf);
     /* Prints the stages of a fast-lane path for `socle explain`; false: not its path. */
     bool (*explain)(struct str method, struct str path);

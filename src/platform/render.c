@@ -84,7 +84,7 @@ static json_t *nav_item(struct ctx *c, const struct nav_item *n)
 {
     const char *slash = strchr(n->text_key, '/');
     bool here = c->site && (n->site == SITE_ANY || n->site == c->site->kind);
-    if (!here || !slash)
+    if (!here || !slash || (n->where && !n->where(c->pf, c->site)))
         return NULL;
     char *module = arena_dupz(c->arena, str_of(n->text_key, (size_t)(slash - n->text_key)));
     return json_pack("{s:s,s:o}", "url", n->url, "label",

@@ -284,12 +284,13 @@ for (const { lang, width, typed, who } of [
       await until('the refused call is listed', async () => {
         await v.page.goto(`${platform.base}/account/uses?lang=${lang}`);
         return (await v.words()).includes(text('platform', 'use.refused', lang));
-      }, { everyMs: 300 });
+      }, { timeoutMs: 60000, everyMs: 300 });
       await v.see('uses-refused');
-      await v.press(text('platform', 'layout.sign_out', lang));
-      await sleep(500);
-      await v.page.goto(`${platform.base}/account?lang=${lang}`);
-      assert.ok(!(await v.words()).includes(text('account', 'uses.title', lang)), 'signed out');
+      await Promise.all([v.page.waitForNavigation(), v.press(text('platform', 'layout.sign_out', lang))]);
+      await until('signed out', async () => {
+        await v.page.goto(`${platform.base}/account?lang=${lang}`);
+        return !(await v.words()).includes(text('account', 'uses.title', lang));
+      }, { timeoutMs: 60000, everyMs: 300 });
       await v.see('signed-out');
     });
   });

@@ -80,11 +80,11 @@ static const struct route routes[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_PORTAL, ROLE_USER, "/", "account/nav.home"},
-    {SITE_PORTAL, ROLE_USER, "/account", "account/nav.account"},
-    {SITE_PORTAL, ROLE_USER, "/account/uses", "account/nav.uses"},
-    {SITE_PORTAL, ROLE_USER, "/account/consents", "account/nav.consents"},
-    {SITE_ORG, ROLE_AGENT, "/oppositions", "account/nav.cases"},
+    NAV(SITE_PORTAL, ROLE_USER, "/", "account/nav.home"),
+    NAV(SITE_PORTAL, ROLE_USER, "/account", "account/nav.account"),
+    NAV(SITE_PORTAL, ROLE_USER, "/account/uses", "account/nav.uses"),
+    NAV(SITE_PORTAL, ROLE_USER, "/account/consents", "account/nav.consents"),
+    NAV(SITE_ORG, ROLE_AGENT, "/oppositions", "account/nav.cases"),
 };
 
 static const struct command commands[] = {

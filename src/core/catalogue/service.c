@@ -135,8 +135,8 @@ static const struct call calls[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_PORTAL, ROLE_PUBLIC, "/catalogue", "catalogue/nav.catalogue"},
-    {SITE_ORG, ROLE_AGENT, "/agent/interfaces", "catalogue/nav.publish"},
+    NAV(SITE_PORTAL, ROLE_PUBLIC, "/catalogue", "catalogue/nav.catalogue"),
+    NAV(SITE_ORG, ROLE_AGENT, "/agent/interfaces", "catalogue/nav.publish"),
 };
 
 const struct service service_catalogue = {

@@ -336,6 +336,6 @@ const struct service service_consent = {
     .n_migrations = COUNT_OF(migrations),
     .calls = calls,
     .n_calls = COUNT_OF(calls),
-    .replay_kind = "consent.withdrawn",
+    .replay_kinds = {"consent.withdrawn"},
     .replay = replay,
 };

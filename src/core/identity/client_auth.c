@@ -28,7 +28,7 @@ static struct str who(struct ctx *c, struct str client_id)
 
 static bool too_many(struct ctx *c, struct str key, bool failed)
 {
-    c->retry_after_s = failed ? throttle_pass(&failures, key) : throttle_wait(&failures, key);
+    c->retry_after_s = failed ? throttle_take(&failures, key) : throttle_wait(&failures, key);
     return c->retry_after_s > 0;
 }
 

@@ -156,21 +156,19 @@ enum err identity_operator_post(struct ctx *c)
     struct str login = ctx_form(c, "login"), password = ctx_form(c, "password");
     if (!login.n || login.n > LOGIN_MAX || password.n > PASSWORD_BYTES_MAX)
         return form_page(c, true);
-    struct str blind, what;
+    struct str blind;
     enum err e = login_blind(c, login, &blind);
-    what = arena_printf(c->arena, "operator:" STR_FMT, STR_ARG(blind));
     if (e == ERR_OK)
-        e = throttle_locked(c, what, &c->retry_after_s);
-    if (e != ERR_OK)
-        return e;
-    if (c->retry_after_s)
-        return idt_fail(c, IDT_TRIES, NULL, "locked");
-    e = account_find(c, blind, &a);
+        e = throttle_try(c, "operator", blind);
+    if (e == ERR_LIMIT)
+        return idt_fail(c, IDT_TRIES, NULL, "too many tries");
+    if (e == ERR_OK)
+        e = account_find(c, blind, &a);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     bool matches = password_matches(e == ERR_OK ? a.password : STR_NONE, password);
     bool good = matches && e == ERR_OK && str_eq_z(a.state, "active");
-    e = good ? throttle_succeeded(c, what) : throttle_failed(c, what);
+    e = good ? throttle_right(c, "operator", blind) : ERR_OK;
     if (e == ERR_OK && good)
         e = db_write(c->pf->db, seen_write, &a);
     if (e != ERR_OK)

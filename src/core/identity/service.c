@@ -262,6 +262,8 @@ static const struct call calls[] = {
     {"identity.sessions_ended", identity_call_sessions_ended,
      "Sessions that ended: services and sites they led to are told."},
     {"identity.cut", identity_call_cut, "Refuses every token a person gave until now."},
+    {"identity.access_end", identity_call_access_end,
+     "Ends the lasting access a person gave in these sessions."},
     {"identity.address", identity_call_address, "A person's address for mails."},
     {"identity.providers", identity_call_providers, "The identity providers of a realm."},
     {"identity.own_flow", identity_call_own_flow, "A sign-in under way, for the own accounts."},
@@ -304,6 +306,6 @@ const struct service service_identity = {
     .n_commands = COUNT_OF(commands),
     .start = start,
     .tick = identity_tick,
-    .replay_kind = IDENTITY_ERASED,
+    .replay_kinds = {IDENTITY_ERASED},
     .replay = identity_erase_again,
 };

@@ -112,7 +112,7 @@ static const struct call calls[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_ORG, ROLE_AGENT, AT, "partners/nav.partners"},
+    NAV(SITE_ORG, ROLE_AGENT, AT, "partners/nav.partners"),
 };
 
 const struct service service_partners = {

@@ -96,7 +96,7 @@ static const struct route routes[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_PORTAL, ROLE_ADMIN, "/operateur/journal", "trust/nav.search"},
+    NAV(SITE_PORTAL, ROLE_ADMIN, "/operateur/journal", "trust/nav.search"),
 };
 
 static const struct call calls[] = {
