@@ -205,6 +205,10 @@ struct journal_side_keys {
     size_t n_subjects;
     const struct str *kinds; /* NULL: every kind */
     size_t n_kinds, limit;   /* limit: at most JOURNAL_SIDE_KEYS_MAX */
+    /* In the journal's order, from the newest on, or behind a place: so that a list of any length
+     * is walked whole, whatever clocks did. Else by the time of the act. */
+    bool by_place;
+    const struct journal_at *before; /* with by_place; NULL: from the newest on */
 };
 struct journal_side_key {
     struct journal_at at;

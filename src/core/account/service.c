@@ -65,8 +65,9 @@ static const struct route routes[] = {
           "Procedures in plain words: ?q=, all without it."),
     ROUTE("GET", "/api/account", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_account,
           "The person's name and dossiers at every service."),
-    ROUTE("GET", "/api/account/uses", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_uses,
-          "Uses of the person's data, newest first, 500 at most."),
+    ROUTE(
+        "GET", "/api/account/uses", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_uses,
+        "Uses of the person's data, newest first: ?limit= (500), ?before= the page before's next."),
     ROUTE("GET", "/api/account/uses/{id}", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_use,
           "One use, and whether its proof holds."),
     ROUTE("GET", "/api/account/uses/{id}/proof", SITE_PORTAL, ROLE_USER, ROUTE_API,
