@@ -17,7 +17,8 @@ enum {
 const struct str account_use_kinds[ACCOUNT_USE_KINDS] = {{"exchange.decision", 17},
                                                          {"exchange.refused", 16},
                                                          {"identity.signin", 15},
-                                                         {"dossier.read", 12}};
+                                                         {"dossier.read", 12},
+                                                         {"audit.read", 10}};
 
 const char *account_text(const struct ctx *c, const json_t *v)
 {

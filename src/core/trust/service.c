@@ -86,9 +86,12 @@ static const struct route routes[] = {
     TILE("{a}/{b}/{c}"),
     TILE("{a}/{b}/{c}/{d}"),
     TILE("{a}/{b}/{c}/{d}/{e}"),
-    ROUTE_TWIN("GET", "/operateur/journal", SITE_PORTAL, ROLE_ADMIN, 0, trust_search_page,
+    ROUTE_TWIN("GET", "/operateur/journal", SITE_PORTAL, ROLE_AUDITOR, 0, trust_search_page,
                "Searches the journal's entries; each search is an entry itself.",
-               "-: the operator's commands do the same: socle journal search"),
+               "GET /api/operator/journal"),
+    ROUTE("GET", "/api/operator/journal", SITE_PORTAL, ROLE_AUDITOR, ROUTE_API, trust_search_api,
+          "The same search, with the session's cookie: ?party=, ?purpose=, ?kind=, ?person=, ?id=, "
+          "?from=, ?to=, ?before= the page before's next."),
     ROUTE("POST", "/witness/add-checkpoint", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API,
           trust_add_checkpoint, "Cosigns a checkpoint of a watched log (C2SP tlog-witness)."),
     ROUTE("GET", "/witness/key", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, trust_witness_key,
@@ -96,7 +99,7 @@ static const struct route routes[] = {
 };
 
 static const struct nav_item nav[] = {
-    NAV(SITE_PORTAL, ROLE_ADMIN, "/operateur/journal", "trust/nav.search"),
+    NAV(SITE_PORTAL, ROLE_AUDITOR, "/operateur/journal", "trust/nav.search"),
 };
 
 static const struct call calls[] = {

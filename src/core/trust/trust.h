@@ -31,7 +31,7 @@ void trust_stamp(struct platform *pf, int64_t now_ms);
 route_handler trust_page, trust_api;
 enum err trust_call_state(struct ctx *c, const json_t *args, json_t **out) MUST_CHECK;
 /* search.c */
-route_handler trust_search_page;
+route_handler trust_search_page, trust_search_api;
 /* nodes.c: follows the logs of the setting journal_nodes. */
 void trust_follow(struct platform *pf, int64_t now_ms);
 /* The newest checkpoint that witnesses were asked to sign, with what they signed. ERR_NOT_FOUND. */
