@@ -5,6 +5,7 @@ import { Platform, until } from '../lib/platform.mjs';
 import { Provider, newClient, publish } from '../lib/provider.mjs';
 import { World, call, tokensFor, walkSignIn } from '../lib/story.mjs';
 import { Client } from '../lib/http.mjs';
+import { entries } from '../lib/journal.mjs';
 
 const USES = 620;
 let platform, world, provider, client, token;
@@ -22,7 +23,7 @@ before(async () => {
     for (const r of await Promise.all(Array.from({ length: 20 }, () => call(world, '/gw/essai/v1/ok', token))))
       if (r.status === 200) asked.add(r.headers['socle-entry']);
   assert.ok(asked.size >= USES, `${asked.size} uses`);
-  await until('all are found', async () => (await list('?limit=1')).items.length === 1);
+  await until('all are in the journal', () => { const ids = new Set(entries(platform.journalFolder).map((e) => e.id)); return [...asked].every((id) => ids.has(id)); }, { timeoutMs: 60000, everyMs: 100 });
 }, { timeout: 180000 });
 after(async () => { await provider?.stop(); await platform?.destroy(); }, { timeout: 60000 });
 
