@@ -237,7 +237,29 @@ enum err journal_read(struct journal_reader *r, struct journal_at at, struct are
     return e;
 }
 
-enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned width,
+enum err journal_epoch(struct journal_reader *r, uint32_t *epoch)
+{
+    struct view *v;
+    enum err e = view_get(r, &v);
+    if (e != ERR_OK)
+        return e;
+    *epoch = v->epoch;
+    view_unref(v);
+    return ERR_OK;
+}
+
+enum err journal_log_of(struct journal_reader *r, uint64_t epoch, unsigned *log)
+{
+    uint32_t last;
+    enum err e = journal_epoch(r, &last);
+    if (e == ERR_OK && (epoch == 0 || epoch > last))
+        e = ERR_NOT_FOUND;
+    if (e == ERR_OK)
+        *log = last - (uint32_t)epoch;
+    return e;
+}
+
+enum err journal_tile(struct journal_reader *r, unsigned log, int level, uint64_t n, unsigned width,
                       struct arena *a, struct str *out)
 {
     struct view *v;
@@ -247,11 +269,12 @@ enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned 
     enum err e = view_get(r, &v);
     if (e != ERR_OK)
         return e;
-    e = view_log_get(r, v, 0, &l);
-    if (e == ERR_OK && tile_width(level, n, l.size) < width)
-        e = ERR_NOT_FOUND;
-    else if (e == ERR_OK)
-        e = tile_read(l.folder, level, n, width, a, out);
+    e = view_log_get(r, v, log, &l);
+    if (e == ERR_OK) {
+        e = tile_width(level, n, l.size) < width ? ERR_NOT_FOUND
+                                                 : tile_read(l.folder, level, n, width, a, out);
+        view_log_put(&l);
+    }
     view_unref(v);
     return e;
 }

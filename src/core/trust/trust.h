@@ -12,6 +12,7 @@ extern struct journal_reader *trust_reader;
 enum err trust_answer(struct ctx *c, const char *type, const char *cache,
                       struct str body) MUST_CHECK; /* open to all */
 route_handler trust_checkpoint, trust_key, trust_tile;
+route_handler trust_logs, trust_log_checkpoint, trust_log_key, trust_log_tile;
 /* receipts.c */
 route_handler trust_receipt;
 /* watch.c */
