@@ -70,9 +70,9 @@ function report(suite, mine, { code, out, late }, startedAt) {
 const unitName = (bin) => `unit ${bin.replace(/^build\/unit\/(src\/)?/, '')}`;
 
 // cmocka's TAP.
-async function unit(bin, env) {
+async function unit(bin, env, timeoutMs) {
   const startedAt = Date.now();
-  const r = await run(bin, [], { env });
+  const r = await run(bin, [], { env, timeoutMs });
   const mine = [];
   for (const line of r.out.split('\n')) {
     const m = /^(not ok|ok) \d+(?: - | # (SKIP) )(.*)$/i.exec(line);
@@ -133,7 +133,7 @@ if (needsPg) {
 try {
   await together([
     ...checks.filter(() => wanted('checks')).map((f) => () => plain('checks', f, f, [])),
-    ...units.filter((b) => wanted(unitName(b))).map((b) => () => unit(b, { ...san, CMOCKA_MESSAGE_OUTPUT: 'TAP', SOCLE_TEST_PG: pg })),
+    ...units.filter((b) => wanted(unitName(b))).map((b) => () => unit(b, { ...san, CMOCKA_MESSAGE_OUTPUT: 'TAP', SOCLE_TEST_PG: pg, SOCLE_TEST_LONG: long ? '1' : '' }, long ? 6 * 3600000 : 300000)),
     ...fuzzers.filter(() => wanted('fuzz')).map((b) => () => {
       const name = basename(b), corpus = join('test/corpus', name.replace(/_fuzz$/, ''));
       return plain('fuzz', name, b, [existsSync(corpus) ? corpus : join('test/corpus', name)], { env: san });

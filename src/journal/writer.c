@@ -42,6 +42,7 @@ enum {
     PACE_RECORDS = 8, /* after a batch of so many, */
     PACE_US = 300, /* the next one waits so long for company: a sync costs as much as 50 entries */
     LOCK_TRIES = 100,
+    READ_ONLY_WAIT_MS = 200,
     LAST_TURNS = 8,
 };
 
@@ -466,13 +467,29 @@ static enum err serve(struct committer *c, struct str opening)
 
 /* ---- start and end ----------------------------------------------------------------------------
  */
+/* A file system that turned read-only after an error of its disk is waited for: nobody is answered
+ * meanwhile, so nothing is acknowledged, and readers and verifiers go on. */
+static int lock_open(int folder, const char *path)
+{
+    int lock;
+    for (bool said = false; (lock = openat(folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0;
+         usleep(READ_ONLY_WAIT_MS * 1000)) {
+        if (errno != EROFS || proc_stopping)
+            break;
+        if (!said)
+            log_error("journal_disk_read_only", "folder", path);
+        said = true;
+    }
+    return lock;
+}
+
 static enum err folder_open(const char *path, int *folder)
 {
     enum err e = file_make_dirs(path, 0700);
     *folder = e == ERR_OK ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (*folder < 0)
         return e == ERR_OK ? file_err_from_errno(errno) : e;
-    int lock = openat(*folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int lock = lock_open(*folder, path);
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     for (int i = 0; lock >= 0 && fcntl(lock, F_OFD_SETLK, &whole) != 0; i++) {
         if (i == LOCK_TRIES) { /* a process that was killed gives it back in a moment */

@@ -36,12 +36,17 @@ struct platform {
 enum site_kind { SITE_PORTAL, SITE_ORG, SITE_ANY };
 enum role {
     ROLE_PUBLIC,
-    ROLE_USER,   /* signed in as a person on this site; pages redirect to the site's sign-in */
-    ROLE_AGENT,  /* signed in as an agent of the site's organisation */
-    ROLE_ADMIN,  /* operator */
-    ROLE_CLIENT, /* an API that authenticates its caller itself */
+    ROLE_USER,    /* signed in as a person on this site; pages redirect to the site's sign-in */
+    ROLE_AGENT,   /* signed in as an agent of the site's organisation */
+    ROLE_ADMIN,   /* operator */
+    ROLE_CLIENT,  /* an API that authenticates its caller itself */
+    ROLE_AUDITOR, /* reads the journal, and operates nothing; an operator may too */
     ROLE_COUNT
 };
+static inline bool role_may(enum role has, enum role wanted)
+{
+    return has == wanted || (has == ROLE_ADMIN && wanted == ROLE_AUDITOR);
+}
 enum {
     ROUTE_API = 1, /* errors as problem+json, no cookie, no CSRF; for ROLE_USER and ROLE_AGENT
                       the caller shows an access token (api.c), and a JSON body is its form */

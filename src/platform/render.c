@@ -97,7 +97,7 @@ static void nav_add(struct ctx *c, json_t *list, bool all)
     for (size_t i = 0; (s = boot_service(i)) != NULL; i++) {
         for (size_t k = 0; k < s->n_nav; k++) {
             enum role role = s->nav[k].role;
-            bool mine = role == ROLE_PUBLIC || (c->session && c->session->role == role);
+            bool mine = role == ROLE_PUBLIC || (c->session && role_may(c->session->role, role));
             json_t *item = all || mine ? nav_item(c, &s->nav[k]) : NULL;
             if (!item)
                 continue;

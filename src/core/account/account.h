@@ -14,9 +14,10 @@ struct use {
     int64_t at_ms;
     json_t *told; /* owned by the context */
 };
-/* The kinds that are a use of data: a call, allowed or refused; a sign-in; an agent at a dossier.
+/* The kinds that are a use of data: a call, allowed or refused; a sign-in; an agent at a dossier;
+ * the journal's lines about her.
  */
-enum { ACCOUNT_USE_KINDS = 4 };
+enum { ACCOUNT_USE_KINDS = 5 };
 extern const struct str account_use_kinds[ACCOUNT_USE_KINDS];
 /* Where her uses of these kinds (NULL: all) are, newest first: counted and paged without being
  * opened.
@@ -28,6 +29,11 @@ struct use_list {
 };
 enum err account_use_list(struct ctx *c, const struct str *kinds, size_t n_kinds,
                           struct use_list *out) MUST_CHECK;
+/* The same in the journal's order, the newest `limit` behind a place (NULL: from the newest on):
+ * the whole list is had by asking again behind its last key, while it is full. */
+enum err account_use_list_behind(struct ctx *c, const struct str *kinds, size_t n_kinds,
+                                 const struct journal_at *before, size_t limit,
+                                 struct use_list *out) MUST_CHECK;
 /* Those of list->keys[from..to), less what was erased. */
 enum err account_uses_open(struct ctx *c, const struct use_list *list, size_t from, size_t to,
                            struct use **out, size_t *n) MUST_CHECK;

@@ -73,8 +73,9 @@ static const struct route routes[] = {
           "The person's name and dossiers at every service."),
     ROUTE("GET", "/api/account/spaces", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_spaces,
           "The spaces of bodies the person reaches: ?q= searches."),
-    ROUTE("GET", "/api/account/uses", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_uses,
-          "Uses of the person's data, newest first, 500 at most."),
+    ROUTE(
+        "GET", "/api/account/uses", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_uses,
+        "Uses of the person's data, newest first: ?limit= (500), ?before= the page before's next."),
     ROUTE("GET", "/api/account/uses/{id}", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_use,
           "One use, and whether its proof holds."),
     ROUTE("GET", "/api/account/uses/{id}/proof", SITE_PORTAL, ROLE_USER, ROUTE_API,

@@ -64,7 +64,7 @@ enum err identity_provider_put(struct ctx *c, const struct identity_provider *in
                                const char **why) MUST_CHECK;
 
 /* An operator. password NULL: one is drawn and given in *password_out. ERR_EXISTS. */
-enum err identity_operator_add(struct ctx *c, const char *login, const char *name,
+enum err identity_operator_add(struct ctx *c, const char *role, const char *login, const char *name,
                                const char *password, struct str *id,
                                struct str *password_out) MUST_CHECK;
 
