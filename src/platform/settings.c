@@ -59,6 +59,17 @@ static const struct setting table[] = {
       "Organisations whose agents check papers at a desk: ids, blanks between."),
     S(passkey_anchors, TEXT, "",
       "Folder of PEM certificates of makers of passkeys that count for the high level."),
+    S(wallet, YES_NO, "no",
+      "Citizens may show an identity wallet (OpenID4VP): see docs/guides/portefeuille.md."),
+    S(wallet_issuers, TEXT, "",
+      "File of the issuers of credentials that are trusted: docs/formats/wallet-issuers.md."),
+    S(wallet_vct, TEXT, "urn:eudi:pid:1",
+      "Types (vct) of the credentials that are an identity, with blanks between."),
+    S(wallet_level, TEXT, "eidas2", "Level a wallet counts for: eidas1, eidas2 or eidas3."),
+    S(wallet_cross_device, YES_NO, "yes",
+      "The wallet may be on another device than the browser: a QR code is shown."),
+    S(wallet_encrypted, YES_NO, "yes",
+      "Wallets encrypt what they answer (direct_post.jwt); no: direct_post."),
     S(allow_inside, YES_NO, "no", "Outgoing calls may reach loopback and private addresses."),
     S(ping_seconds, NUMBER, "60", "Seconds between two looks at each provider; 0: none."),
     S(demo, YES_NO, "no", "Load the demonstration world and run its processes."),
@@ -324,6 +335,8 @@ static enum err complete(struct arena *a, struct settings *out, bool serves)
         e = read_named(a, out->syslog_senders, &out->syslog_senders_text);
     if (e == ERR_OK)
         e = read_folder(a, out->passkey_anchors, &out->passkey_anchors_text);
+    if (e == ERR_OK)
+        e = read_named(a, out->wallet_issuers, &out->wallet_issuers_text);
     if (e == ERR_OK)
         e = read_named(a, out->journal_nodes, &out->journal_nodes_text);
     if (e == ERR_OK)

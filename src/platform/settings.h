@@ -39,6 +39,11 @@ struct settings {
     const char *desk_orgs;       /* whose agents check papers; blank-separated ids */
     const char *passkey_anchors; /* folder of makers' certificates; read once: */
     struct str passkey_anchors_text;
+    bool wallet;                /* a wallet is a source of identity */
+    const char *wallet_issuers; /* file; read once: */
+    struct str wallet_issuers_text;
+    const char *wallet_vct, *wallet_level;
+    bool wallet_cross_device, wallet_encrypted;
     int64_t ping_seconds;
     bool allow_inside;             /* outgoing calls to loopback and private addresses */
     bool demo;                     /* the demonstration world is loaded and its processes run */

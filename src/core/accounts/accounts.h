@@ -89,7 +89,6 @@ int64_t factor_level(const struct ctx *c, const struct account *a);
 
 struct str totp_uri(struct ctx *c, const struct account *a, struct str secret);
 struct str totp_base32(struct ctx *c, struct str secret);
-json_t *totp_qr(struct str uri); /* {"size", "path"} for an SVG */
 /* The step of a code that is right and newer than `after`; ERR_DENIED. */
 enum err totp_check(struct str secret, struct str code, int64_t now_ms, int64_t after,
                     int64_t *step) MUST_CHECK;

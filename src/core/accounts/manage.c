@@ -7,6 +7,7 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "crypto/password.h"
+#include "platform/qr.h"
 #include "platform/throttle.h"
 #include "web/pages.h"
 
@@ -298,7 +299,7 @@ static enum err totp_ask(struct ctx *c, const struct account *a, struct str secr
                           jstr(totp_base32(c, secret)), "uri", jstr(uri));
     if (is_api(c))
         return ctx_json(c, 200, d);
-    json_t *qr = totp_qr(uri);
+    json_t *qr = qr_svg(uri);
     if (qr)
         json_object_set_new(d, "qr", qr);
     json_object_set_new(d, "wrong", json_boolean(wrong));

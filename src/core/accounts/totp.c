@@ -4,7 +4,6 @@
 
 #include <liboath/oath.h>
 #include <pthread.h>
-#include <qrencode.h>
 #include "base/clock.h"
 
 enum { DIGITS = 6, STEP_S = 30, WINDOW = 1, RECOVERY_LEN = 16 };
@@ -41,31 +40,6 @@ struct str totp_uri(struct ctx *c, const struct account *a, struct str secret)
     struct str out = arena_dup(c->arena, buf_str(&b));
     buf_free(&b);
     return out;
-}
-
-/* One path of unit squares, row by row. */
-json_t *totp_qr(struct str uri)
-{
-    enum { QUIET = 4 };
-    struct buf b;
-    char *text = strndup(uri.p, uri.n);
-    QRcode *q = text ? QRcode_encodeString8bit(text, 0, QR_ECLEVEL_M) : NULL;
-    free(text);
-    if (!q)
-        return NULL;
-    buf_init(&b, 256 * 1024);
-    for (int y = 0; y < q->width; y++)
-        for (int x = 0; x < q->width; x++) {
-            int from = x;
-            while (x < q->width && q->data[y * q->width + x] & 1)
-                x++;
-            if (x > from)
-                buf_printf(&b, "M%d %dh%dv1h-%dz", from + QUIET, y + QUIET, x - from, x - from);
-        }
-    json_t *v = json_pack("{s:i,s:s%}", "size", q->width + 2 * QUIET, "path", b.p, b.n);
-    buf_free(&b);
-    QRcode_free(q);
-    return v;
 }
 
 static void oath_begin(void)

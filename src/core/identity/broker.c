@@ -204,6 +204,23 @@ static struct guarded guarded_of(const struct back *b)
                             .suspicious = b->answer.suspicious};
 }
 
+enum err identity_recognise(struct ctx *c, struct flow *f, const struct provider *p,
+                            struct sign_in *who, bool *answered)
+{
+    enum err e = ERR_OK;
+    *answered = false;
+    if (!str_eq_z(who->realm, "agents"))
+        e = register_check(c, p, f, who->claims, answered);
+    if (e == ERR_OK && !*answered)
+        e = person_signed_in(c, who);
+    if (e == ERR_DENIED) {
+        *answered = true;
+        return idt_fail(c, IDT_BLOCKED, f, "blocked");
+    }
+    *answered |= e != ERR_OK;
+    return e;
+}
+
 /* The level it says it reached, and who it says this is. */
 static enum err back_read(struct ctx *c, struct back *b, bool *answered)
 {
@@ -226,19 +243,8 @@ static enum err back_read(struct ctx *c, struct back *b, bool *answered)
         json_object_set_new(b->who.claims, "idp_id", jstr(b->p->id));
         json_object_set_new(b->who.claims, "idp_acr", jstr(acr));
     }
-    if (!agent) {
-        e = register_check(c, b->p, b->flow, b->who.claims, answered);
-        if (e != ERR_OK || *answered) {
-            *answered = true;
-            return e;
-        }
-        *answered = true;
-    }
-    e = person_signed_in(c, &b->who);
-    if (e == ERR_DENIED)
-        return idt_fail(c, IDT_BLOCKED, b->flow, "blocked");
-    *answered = e != ERR_OK;
-    if (e != ERR_OK || agent)
+    e = identity_recognise(c, b->flow, b->p, &b->who, answered);
+    if (*answered || agent)
         return e;
     struct guarded g = guarded_of(b);
     e = guard_judge(c, &g, answered);

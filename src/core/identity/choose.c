@@ -7,6 +7,7 @@
 #include "core/identity/issue.h"
 #include "core/identity/own.h"
 #include "core/identity/provider.h"
+#include "core/identity/wallet.h"
 #include "web/pages.h"
 
 static const char LAST_COOKIE[] = "socle_last";
@@ -71,6 +72,25 @@ static json_t *own_json(struct ctx *c, const struct flow *f)
                      jstr(pages_text(c->arena, "identity", "choose.own", c->lang, NULL)));
 }
 
+static json_t *wallet_json(struct ctx *c, const struct flow *f)
+{
+    struct str last = ctx_cookie_get(c, LAST_COOKIE);
+    if (!wallet_is_offered(c, f))
+        return NULL;
+    return json_pack("{s:o,s:o,s:b,s:o}", "name", wallet_name(), "url",
+                     jstr(flow_url(c, f, "/connexion/portefeuille")), "last",
+                     last.p && str_eq_z(last, WALLET_PROVIDER), "hint",
+                     jstr(pages_text(c->arena, "identity", "choose.wallet", c->lang, NULL)));
+}
+
+static void card_add(json_t *out, json_t *card)
+{
+    if (card && json_get_bool(card, "last", false))
+        json_array_insert_new(out, 0, card);
+    else if (card)
+        json_array_append_new(out, card);
+}
+
 /* The one used last comes first. */
 static json_t *providers_json(struct ctx *c, const struct flow *f, const struct provider *list,
                               size_t n)
@@ -79,17 +99,10 @@ static json_t *providers_json(struct ctx *c, const struct flow *f, const struct 
     for (size_t i = 0; i < n; i++) {
         if (!flow_accepts(c, f, &list[i]))
             continue;
-        json_t *v = provider_json(c, f, &list[i]);
-        if (json_get_bool(v, "last", false))
-            json_array_insert_new(out, 0, v);
-        else
-            json_array_append_new(out, v);
+        card_add(out, provider_json(c, f, &list[i]));
     }
-    json_t *own = own_json(c, f);
-    if (own && json_get_bool(own, "last", false))
-        json_array_insert_new(out, 0, own);
-    else if (own)
-        json_array_append_new(out, own);
+    card_add(out, wallet_json(c, f));
+    card_add(out, own_json(c, f));
     return out;
 }
 

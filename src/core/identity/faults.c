@@ -30,6 +30,7 @@ static const struct fault table[IDT_COUNT] = {
     [IDT_REGISTER_DECEASED] = {"IDT-403-REGISTER-DECEASED", 403, "identity",
                                "Identity Of A Deceased Person"},
     [IDT_REGISTER_DOWN] = {"IDT-503-REGISTER", 503, "identity", "Civil Register Unreachable"},
+    [IDT_WALLET] = {"IDT-403-WALLET", 403, "identity", "Wallet's Answer Not Accepted"},
     [IDT_PASSWORD] = {"IDT-401-PASSWORD", 401, "identity", "Wrong Login Or Password"},
     [IDT_TRIES] = {"IDT-429-TRIES", 429, "identity", "Too Many Tries"},
 };
@@ -68,7 +69,7 @@ static bool can_choose_again(enum idt code)
 {
     return code == IDT_PROVIDER_NAME || code == IDT_PROVIDER_REFUSED || code == IDT_PROVIDER_BAD ||
            code == IDT_PROVIDER_DOWN || code == IDT_LEVEL || code == IDT_PIVOT ||
-           code == IDT_BLOCKED_PROVIDER || code == IDT_SUSPICIOUS ||
+           code == IDT_BLOCKED_PROVIDER || code == IDT_SUSPICIOUS || code == IDT_WALLET ||
            (code >= IDT_REGISTER_4 && code <= IDT_REGISTER_DOWN);
 }
 
@@ -97,7 +98,8 @@ enum err idt_fail(struct ctx *c, enum idt code, const struct flow *f, const char
              f && f->request.client_id.p ? arena_dupz(c->arena, f->request.client_id) : "-", "why",
              detail ? detail : "-");
     note(c, code, f, detail);
-    if (code == IDT_PROVIDER_REFUSED || code == IDT_PASSWORD || code == IDT_BLOCKED)
+    if (code == IDT_PROVIDER_REFUSED || code == IDT_PASSWORD || code == IDT_BLOCKED ||
+        code == IDT_WALLET)
         guard_failed(c);
     c->fault = *fault;
     c->rs->status = fault->status;

@@ -29,6 +29,7 @@ enum idt {
     IDT_REGISTER_9,
     IDT_REGISTER_DECEASED,
     IDT_REGISTER_DOWN,
+    IDT_WALLET,   /* a wallet's answer that proves nothing, or is not this browser's */
     IDT_PASSWORD, /* operator: wrong login or password */
     IDT_TRIES,    /* too many tries */
     IDT_COUNT

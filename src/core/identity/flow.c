@@ -69,6 +69,8 @@ static struct str data_seal(struct ctx *c, const struct flow *f)
     json_object_set_new(v, "to", jstr(f->to));
     json_object_set_new(v, "state", jstr(f->state));
     json_object_set_new(v, "realm", jstr(f->realm));
+    if (f->wallet.n)
+        json_object_set_new(v, "wallet", jstr(f->wallet));
     json_object_set_new(v, "name_fr", jstr(f->client_name_fr));
     json_object_set_new(v, "name_en", jstr(f->client_name_en));
     if (f->kind == FLOW_CLIENT)
@@ -119,6 +121,7 @@ static void from_json(struct ctx *c, const json_t *v, struct flow *f)
     f->to = arena_dup(c->arena, json_get_str(v, "to"));
     f->state = arena_dup(c->arena, json_get_str(v, "state"));
     f->realm = arena_dup(c->arena, json_get_str(v, "realm"));
+    f->wallet = arena_dup(c->arena, json_get_str(v, "wallet"));
     f->client_name_fr = arena_dup(c->arena, json_get_str(v, "name_fr"));
     f->client_name_en = arena_dup(c->arena, json_get_str(v, "name_en"));
     if (f->kind == FLOW_CLIENT)

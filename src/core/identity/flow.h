@@ -21,6 +21,7 @@ struct flow {
     struct str to;      /* FLOW_PORTAL: path to go on to; FLOW_LOGOUT: address */
     struct str state;   /* FLOW_LOGOUT */
     struct str realm;   /* "citizens" or "agents" */
+    struct str wallet;  /* what names the requests to a wallet; "" none: wallet.c */
     bool browser_known; /* the cookie of this browser fits */
     struct str browser; /* its hash */
 };

@@ -14,6 +14,11 @@ json_t *own_name(struct ctx *c); /* {"fr": "Compte Socle", ...}; the caller owns
 /* A client may name the providers it accepts. */
 bool own_is_accepted(const struct client *k);
 
+/* Who somebody is to us, once a source of identity has spoken: the civil register is asked, the
+ * person found or made (who->person). *answered: refused, or an error is returned. */
+enum err identity_recognise(struct ctx *c, struct flow *f, const struct provider *p,
+                            struct sign_in *who, bool *answered) MUST_CHECK;
+
 /* Goes on exactly as after a provider's answer (broker.c): session, consent, code. amr is stolen.
  */
 enum err identity_arrive(struct ctx *c, struct flow *f, struct provider *p,

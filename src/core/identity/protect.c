@@ -6,6 +6,7 @@
 #include "core/identity/person.h"
 #include "core/identity/provider.h"
 #include "core/identity/refresh.h"
+#include "core/identity/wallet.h"
 #include "platform/change.h"
 
 enum { TOKEN_LIFE_MAX_MS = 24 * 3600 * 1000 };
@@ -131,6 +132,9 @@ enum err identity_call_providers(struct ctx *c, const json_t *args, json_t **out
     for (size_t i = 0; i < n; i++)
         json_array_append_new(items, json_pack("{s:s%,s:o}", "id", list[i].id.p, list[i].id.n,
                                                "name", provider_name(&list[i])));
+    if (c->pf->settings->wallet && str_eq_z(json_get_str(args, "realm"), "citizens"))
+        json_array_append_new(items,
+                              json_pack("{s:s,s:o}", "id", WALLET_PROVIDER, "name", wallet_name()));
     *out = json_pack("{s:o}", "items", items);
     return ERR_OK;
 }

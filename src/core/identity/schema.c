@@ -15,6 +15,8 @@
  * refresh_grant      a client's lasting access: one row for all the refresh tokens of one agreement
  * session_client     which clients a session was passed on to, for those that are told of its end
  * logout_notice      back-channel logouts still to be delivered
+ * wallet_request     what a wallet was asked and answered; the row's name is a hash of the
+ *                    request's, which alone opens its data; minutes long
  * local_account      accounts of our own store: operators
  *
  * Names of people, their addresses and identifiers elsewhere stand nowhere in clear. */
@@ -93,4 +95,8 @@ const struct db_migration identity_migrations[IDENTITY_MIGRATIONS] = {
      " entity_id TEXT NOT NULL, identity_blind TEXT NOT NULL, sub TEXT NOT NULL,"
      " PRIMARY KEY(entity_id, identity_blind));"
      "CREATE UNIQUE INDEX legacy_sub_sub ON legacy_sub(entity_id, sub);"},
+    {"identity", 5,
+     "CREATE TABLE wallet_request("
+     " id TEXT PRIMARY KEY, stage BIGINT NOT NULL, data BLOB NOT NULL, until_at BIGINT NOT NULL);"
+     "CREATE INDEX wallet_request_until ON wallet_request(until_at);"},
 };

@@ -5,7 +5,7 @@
 
 #include "platform/ctx.h"
 
-enum { IDENTITY_MIGRATIONS = 4 };
+enum { IDENTITY_MIGRATIONS = 5 };
 extern const struct db_migration identity_migrations[IDENTITY_MIGRATIONS];
 
 /* Towards clients. */
@@ -18,7 +18,9 @@ route_handler identity_sign_in, identity_choose, identity_go, identity_back, ide
     identity_agree_post, identity_cancel, identity_sign_out, identity_signed_out,
     identity_sign_out_back, identity_operator, identity_operator_post, identity_grants,
     identity_grant_end_post, identity_agreement_end_post, identity_api_agreement_end,
-    identity_api_grants, identity_api_grant_end;
+    identity_api_grants, identity_api_grant_end, identity_wallet, identity_wallet_back;
+/* Towards wallets. */
+route_handler identity_wallet_request, identity_wallet_response;
 /* docs/CALLS.md */
 call_handler identity_call_subs, identity_call_client, identity_call_grants,
     identity_call_grant_end, identity_call_authenticate, identity_call_person,

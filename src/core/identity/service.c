@@ -13,6 +13,7 @@
 #include "core/identity/erase.h"
 #include "core/identity/person.h"
 #include "core/identity/provider.h"
+#include "core/identity/wallet.h"
 #include "platform/change.h"
 #include "sys/proc.h"
 
@@ -108,6 +109,8 @@ static enum err sweep(struct db_conn *db, void *arg)
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM pushed_request WHERE until_at < $1", "i", now_ms);
     if (e == ERR_OK)
+        e = db_exec(db, "DELETE FROM wallet_request WHERE until_at < $1", "i", now_ms);
+    if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM refresh_grant WHERE until_at < $1", "i", now_ms);
     if (e == ERR_OK)
         e = db_exec(db, "DELETE FROM session_client WHERE until_at < $1", "i", now_ms - TOLD_MS);
@@ -172,7 +175,7 @@ static void on_changes(struct platform *pf, const struct change *list, size_t n,
 static enum err start(struct platform *pf)
 {
     change_subscribe(pf, on_changes, NULL);
-    return ERR_OK;
+    return pf->settings->wallet ? wallet_start(pf) : ERR_OK;
 }
 
 /* ---- tables -------------------------------------------------------------------------------------
@@ -220,6 +223,20 @@ static const struct route routes[] = {
     ROUTE("GET", "/connexion/retour/{provider}", SITE_PORTAL, ROLE_PUBLIC,
           ROUTE_CALLS_SELF | ROUTE_THROTTLED, identity_back,
           "Where the identity provider sends people back."),
+    ROUTE("GET", "/connexion/portefeuille", SITE_PORTAL, ROLE_PUBLIC,
+          ROUTE_CALLS_SELF | ROUTE_THROTTLED, identity_wallet,
+          "Asks for an identity wallet, here or on another device, and waits for it."),
+    ROUTE("GET", "/connexion/portefeuille/retour", SITE_PORTAL, ROLE_PUBLIC,
+          ROUTE_CALLS_SELF | ROUTE_THROTTLED, identity_wallet_back,
+          "Where a wallet on the same device sends people back."),
+    ROUTE("GET", "/api/v2/wallet/request/{id}", SITE_PORTAL, ROLE_CLIENT,
+          ROUTE_API | ROUTE_THROTTLED, identity_wallet_request,
+          "What a wallet is asked, signed (OpenID4VP)."),
+    ROUTE("POST", "/api/v2/wallet/request/{id}", SITE_PORTAL, ROLE_CLIENT,
+          ROUTE_API | ROUTE_THROTTLED, identity_wallet_request,
+          "The same with a nonce of the wallet's."),
+    ROUTE("POST", "/api/v2/wallet/response", SITE_PORTAL, ROLE_CLIENT, ROUTE_API | ROUTE_THROTTLED,
+          identity_wallet_response, "What a wallet shows (OpenID4VP, direct_post)."),
     ROUTE("GET", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, ROUTE_THROTTLED, identity_agree,
           "What will be passed on, and whether she agrees."),
     ROUTE_TWIN("POST", "/connexion/accord", SITE_PORTAL, ROLE_PUBLIC, ROUTE_THROTTLED,
