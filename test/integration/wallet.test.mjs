@@ -8,25 +8,13 @@ import { Platform, until } from '../lib/platform.mjs';
 import { Client, links, send } from '../lib/http.mjs';
 import { Relying, basic, claimsOf } from '../lib/relying.mjs';
 import { World, walkSignIn } from '../lib/story.mjs';
-import { Authority } from '../lib/tls.mjs';
-import { Issuer, Wallet, identity, newPair, now, readCode } from '../lib/wallet.mjs';
+import { Issuer, Wallet, identity, newPair, now, readCode, trustWallets } from '../lib/wallet.mjs';
 
 let platform, world, rp, client, issuer, certified, stranger, wallet, credential;
 
 before(async () => {
   platform = await Platform.start();
-  const authority = new Authority(platform.folder, 'pid-ca'), other = new Authority(platform.folder, 'other-ca');
-  const leaf = authority.sign('signer', { hosts: 'etat.example' }), rogue = other.sign('rogue', { hosts: 'etat.example' });
-  const der = (c) => [c.cert.toString().replace(/-----[A-Z ]+-----|\s/g, '')];
-  const keyOf = async (c) => { const { createPrivateKey, createPublicKey } = await import('node:crypto'); return { privateKey: createPrivateKey(c.key), publicKey: createPublicKey(c.key) }; };
-  issuer = new Issuer('https://pid.example');
-  certified = new Issuer('https://etat.example', { pair: await keyOf(leaf), x5c: der(leaf) });
-  stranger = new Issuer('https://etat.example', { pair: await keyOf(rogue), x5c: der(rogue) });
-  const file = join(platform.folder, 'issuers.json');
-  writeFileSync(file, JSON.stringify({ version: 1, issuers: [{ issuer: issuer.url, jwks: issuer.jwks }, { issuer: certified.url, authorities: authority.read('pid-ca').cert.toString() }] }));
-  platform.must(['tls', 'make', 'client-wallet', 'localhost']);
-  Object.assign(platform.options.env, { SOCLE_WALLET: 'yes', SOCLE_WALLET_ISSUERS: file, SOCLE_SANDBOX_PROVIDERS: '' });
-  await platform.restart();
+  ({ issuer, certified, stranger } = await trustWallets(platform));
   world = new World(platform);
   rp = new Relying(world);
   client = rp.add('Médiathèque');

@@ -1,11 +1,14 @@
 // An identity wallet and issuers of identities, with the libraries that real ones are made of. Each
 // part of what a wallet answers is open to be answered wrong.
 import assert from 'node:assert/strict';
-import { createHash, generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, randomBytes, sign, X509Certificate } from 'node:crypto';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { compactVerify, CompactEncrypt, importJWK } from 'jose';
 import { SDJwtVcInstance } from '@sd-jwt/sd-jwt-vc';
 import jsQR from 'jsqr';
 import { send } from './http.mjs';
+import { Authority } from './tls.mjs';
 
 const b64 = (v) => Buffer.from(v).toString('base64url');
 const hasher = (data, alg) => new Uint8Array(createHash(alg.replace('-', '')).update(data).digest());
@@ -28,6 +31,22 @@ export class Issuer {
     const set = { iss: this.url, iat: now(), exp: now() + 3600, vct: 'urn:eudi:pid:1', ...(cnf ? { cnf } : {}), ...claims, ...open };
     return vc.issue(set, { _sd: hidden, _sd_decoy: 2 }, { header: { ...(this.x5c ? { x5c: this.x5c } : { kid: this.kid }), ...header } });
   }
+}
+
+// Opens a platform to wallets and starts it again: it trusts `issuer` by its keys and `certified` by
+// an authority; `stranger` has the second's name and another authority's certificate.
+export async function trustWallets(platform) {
+  const authority = new Authority(platform.folder, 'pid-ca'), other = new Authority(platform.folder, 'other-ca');
+  const by = (c) => ({ pair: { privateKey: createPrivateKey(c.key), publicKey: createPublicKey(c.key) }, x5c: [c.cert.toString().replace(/-----[A-Z ]+-----|\s/g, '')] });
+  const issuer = new Issuer('https://pid.example');
+  const certified = new Issuer('https://etat.example', by(authority.sign('signer', { hosts: 'etat.example' })));
+  const stranger = new Issuer('https://etat.example', by(other.sign('rogue', { hosts: 'etat.example' })));
+  const file = join(platform.folder, 'issuers.json');
+  writeFileSync(file, JSON.stringify({ version: 1, issuers: [{ issuer: issuer.url, jwks: issuer.jwks }, { issuer: certified.url, authorities: authority.read('pid-ca').cert.toString() }] }));
+  platform.must(['tls', 'make', 'client-wallet', 'localhost']);
+  Object.assign(platform.options.env, { SOCLE_WALLET: 'yes', SOCLE_WALLET_ISSUERS: file });
+  await platform.restart();
+  return { issuer, certified, stranger };
 }
 
 export class Wallet {

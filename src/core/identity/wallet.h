@@ -1,4 +1,4 @@
-/* An identity wallet as a source of identity (OpenID4VP 1.0, docs/decisions/0008): who may use it,
+/* An identity wallet as a source of identity (OpenID4VP 1.0, docs/decisions/0009): who may use it,
  * and the rows that tie a wallet's answer to the browser that asked. */
 #ifndef IDENTITY_WALLET_H
 #define IDENTITY_WALLET_H
