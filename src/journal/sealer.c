@@ -134,6 +134,7 @@ enum err sealer_load(struct sealer *s, const struct state *from)
     s->sealed = from->sealed;
     memcpy(s->root, from->root, HASH_LEN);
     s->durable_wal = from->wal;
+    s->durable_sealed = from->sealed;
     s->durable_at_ms = clock_mono_ms();
     tree_init(&s->tree, s->folder);
     durable_init(&s->durable, s->folder);
@@ -254,6 +255,7 @@ enum err sealer_make_durable(struct sealer *s)
     while (again(s, e, "durable"));
     if (e == ERR_OK) {
         s->durable_wal = s->log.position;
+        s->durable_sealed = s->sealed;
         s->durable_at_ms = clock_mono_ms();
     }
     return e;
@@ -265,6 +267,7 @@ static void durable_in_time(struct sealer *s)
     state_text(s, &b);
     if (b.err == ERR_OK && durable_begin(&s->durable, buf_str(&b), s->log.position)) {
         s->durable_wal = s->log.position;
+        s->durable_sealed = s->sealed;
         s->durable_at_ms = clock_mono_ms();
     }
     buf_free(&b);
@@ -408,10 +411,16 @@ enum err sealer_apply(struct sealer *s, int64_t most_ms)
 
 /* ---- the thread -------------------------------------------------------------------------------
  */
+/* The last checkpoint is part of it: an older one in its place shows by that alone. */
+static bool durable_lags(const struct sealer *s)
+{
+    return s->log.position != s->durable_wal || s->sealed != s->durable_sealed;
+}
+
 static bool durable_is_due(const struct sealer *s)
 {
-    uint64_t behind = s->log.position - s->durable_wal;
-    return behind && (behind >= DURABLE_BYTES || clock_mono_ms() - s->durable_at_ms >= DURABLE_MS);
+    return durable_lags(s) && (s->log.position - s->durable_wal >= DURABLE_BYTES ||
+                               clock_mono_ms() - s->durable_at_ms >= DURABLE_MS);
 }
 
 static enum err cycle(struct sealer *s, bool last)
@@ -425,7 +434,7 @@ static enum err cycle(struct sealer *s, bool last)
         (void)unsigned_yet; /* said there, and tried again */
     }
     if (e == ERR_OK && last)
-        return s->log.position != s->durable_wal ? sealer_make_durable(s) : ERR_OK;
+        return durable_lags(s) ? sealer_make_durable(s) : ERR_OK;
     if (e == ERR_OK && durable_is_due(s))
         durable_in_time(s);
     if (e == ERR_OK) {
@@ -437,9 +446,9 @@ static enum err cycle(struct sealer *s, bool last)
 
 static void wait_for_work(struct sealer *s, int64_t cycle_began_ms)
 {
-    int64_t idle_ms = s->tree.size != s->sealed           ? RETRY_MS
-                      : s->log.position != s->durable_wal ? DURABLE_MS / 2
-                                                          : 3600 * 1000;
+    int64_t idle_ms = s->tree.size != s->sealed ? RETRY_MS
+                      : durable_lags(s)         ? DURABLE_MS / 2
+                                                : 3600 * 1000;
     int64_t pause_ms = cycle_began_ms + CYCLE_MS - clock_mono_ms();
     if (s->wal->end - s->log.position > SOON_BYTES)
         return;

@@ -56,7 +56,7 @@ struct sealer {
     uint8_t root[HASH_LEN];
 
     struct durable durable;
-    uint64_t durable_wal; /* where the last durable point, done or under way, stands */
+    uint64_t durable_wal, durable_sealed; /* where the last durable point, done or under way, is */
     int64_t durable_at_ms;
     bool sign_failed;
 };
