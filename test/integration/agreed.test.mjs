@@ -10,6 +10,7 @@ import { Platform, sleep, until } from '../lib/platform.mjs';
 import { newClient, publish } from '../lib/provider.mjs';
 import { World, call, machineToken } from '../lib/story.mjs';
 import { Bodies, expect, terms } from '../lib/contracts.mjs';
+import { text } from '../lib/text.mjs';
 
 const file = randomBytes(24 << 20), digest = (b) => createHash('sha256').update(b).digest('hex');
 let platform, world, provider, bodies, town, fund, client, other;
@@ -23,6 +24,7 @@ before(async () => {
     const parts = [];
     rq.on('data', (d) => parts.push(d));
     rq.on('end', () => {
+      if (rq.url.endsWith('/vieux')) return setTimeout(() => { rs.writeHead(200, { 'content-type': 'application/json' }); rs.end('{"total":2}'); }, 450);
       got.push({ url: rq.url, method: rq.method, bytes: Buffer.concat(parts).length });
       if (rq.url.endsWith('/fichier')) { rs.writeHead(200, { 'content-type': 'application/octet-stream', 'content-length': file.length }); return rs.end(file); }
       if (rq.url.endsWith('/morceaux')) { rs.writeHead(200, { 'content-type': 'application/octet-stream' }); for (let at = 0; at < file.length; at += 1 << 20) rs.write(file.subarray(at, at + (1 << 20))); return rs.end(); }
@@ -37,6 +39,7 @@ before(async () => {
   for (const k of platform.json(['contract', 'list'])) if (k.api === 'essai/v1' || k.api === 'essai') platform.must(['contract', 'suspend', k.id]);
   other = platform.json(['client', 'add', '--name', 'Tarifs', '--redirect-uri', 'http://localhost:3000/callback', '--org', bodies.town]);
   publish(platform, { client: other, id: 'voisine', port: platform.ownPort(0), contract: { org_id: bodies.town } });
+  publish(platform, { client: other, id: 'vieille', port: platform.ownPort(0), fields: 'total', api: { org_id: bodies.fund, title: { fr: 'Vieille application', en: 'Old system' }, gateway: { breaker: { calls: 4, percent: 50, slow_ms: 300, open_s: 60 } } }, contract: { org_id: bodies.town } });
   ({ town, fund } = await bodies.sides());
 }, { timeout: 180000 });
 after(async () => {
@@ -119,4 +122,24 @@ test('[2.1.1.c4] a file flows through whole, to a reader as slow as it likes, in
   await until('each call is counted, and none twice', () => counted().delivered === 12);
   await sleep(300);
   assert.equal(counted().delivered, 12, '1 to begin with, 2 files, 8 at once, 1 deposit');
+});
+
+test('[F3.5.1] an old system slows: its breaker opens, and its owner’s page says so, with who asks and how many were refused', { timeout: 60000 }, async () => {
+  const t = await until('its token', () => machineToken(world, { client: other, scope: 'vieille_lire' }).catch(() => null));
+  const ask = () => call(world, '/gw/vieille/v1/vieux', t);
+  let n = 0;
+  await until('the breaker opens', async () => { const r = await ask(); n += r.status === 200; return r.status === 503 && r.json.code === 'EXC-503-BREAKER'; });
+  const agent = await bodies.browser('fund');
+  await until('the owner reads it', async () => {
+    await agent.go(`${bodies.fundUrl}/agent/suivi/vieille/v1?lang=fr`);
+    return agent.text.includes(text('exchange', 'status.state.open'));
+  });
+  const page = agent.text;
+  for (const w of ['Vieille application', 'Ville de Nantes', 'Appels refusés pour la ménager']) assert.ok(page.includes(w), `${w}: ${page.slice(0, 1200)}`);
+  const mine = (await fund('GET', '/api/exchange/status/vieille/v1')).json;
+  assert.ok(mine.today.refused >= 1 && mine.consumers[0].refused_today >= 1 && mine.consumers[0].delivered_today === n, JSON.stringify(mine));
+  // Nobody else's page has it.
+  const others = await bodies.browser('town');
+  await others.go(`${world.townUrl}/agent/suivi/vieille/v1`);
+  assert.equal(others.page.status, 404);
 });
