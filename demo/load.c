@@ -110,6 +110,9 @@ static enum err load_client(struct ctx *c, const struct demo_client *k)
                                   .realm = k->realm,
                                   .entity_id = k->org_id,
                                   .scopes = k->scopes};
+    if (k->host)
+        put.login_uri =
+            arena_printf(c->arena, "%s/connexion", demo_site_url(c->arena, s, k->host).p).p;
     put.redirect_uris = words_of(c->arena, demo_client_uris(c->arena, s, k), &put.n_redirect_uris);
     put.post_logout_uris =
         words_of(c->arena, demo_client_logout_uris(c->arena, s, k), &put.n_post_logout_uris);

@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -11,6 +12,8 @@
 #include "journal/journal.h"
 #include "platform/backup.h"
 #include "platform/boot.h"
+#include "platform/node.h"
+#include "platform/node_cli.h"
 
 enum { USAGE = 2 };
 
@@ -128,6 +131,7 @@ static const struct builtin builtins[] = {
     {"migrate", "bring the database up to date", migrate, "usage: socle migrate\n"},
     {"backup", "copy keys, journal and database while the platform runs", backup_main, NULL},
     {"restore", "make a platform from a backup", restore_main, NULL},
+    {"node", "machines of one platform: list, invite, join, rotate, remove", node_cli, NULL},
     {"settings", "print every setting with its meaning, as a file to start from", settings,
      "usage: socle settings > <data>/socle.conf\n"},
     {"version", "print the version", version, "usage: socle version\n"},
@@ -230,13 +234,26 @@ static int unknown(const char *name)
 
 /* ---- running -----------------------------------------------------------------------------------
  */
+/* Said nothing to do, a command says what it can: no folder is made for that. */
+static int usage_of(const struct command *c)
+{
+    char *asked[] = {(char *)c->name, "--help", NULL};
+    if (dup2(STDERR_FILENO, STDOUT_FILENO) >= 0)
+        (void)c->fn(NULL, 2, asked);
+    return USAGE;
+}
+
 static int run_service_command(const struct settings *s, const struct command *c, int argc,
                                char **argv)
 {
     struct platform pf;
+    if (argc == 1)
+        return usage_of(c);
     enum err e = boot_open_local(s, &pf);
     if (e == ERR_OK)
         e = platform_migrate(&pf);
+    if (e == ERR_OK)
+        e = node_check(&pf);
     if (e != ERR_OK)
         fprintf(stderr, "socle %s: %s cannot be opened (%s)\n", c->name, s->data, err_name(e));
     int code = e == ERR_OK ? c->fn(&pf, argc, argv) : 1;

@@ -7,12 +7,17 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, readdirSync, statSync, writeFileSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
+const unknown = process.argv.slice(2).find((a) => a !== '--long' && !/^--only=./.test(a));
+if (unknown !== undefined) {
+  console.error(`unknown option ${unknown}\nusage: node tools/test.mjs [--only=WORD] [--long]`);
+  process.exit(2);
+}
 const long = process.argv.includes('--long');
 const only = process.argv.find((a) => a.startsWith('--only='))?.slice(7) ?? '';
 const ci = process.env.CI === 'true';
 const AT_ONCE = 2;
 const results = [];
-const add = (status, suite, name) => results.push({ status, suite, name });
+const add = (status, suite, { name, why }) => results.push({ status, suite, name, why });
 const wanted = (suite) => !only || suite.includes(only);
 const walk = (dir, test) => !existsSync(dir) ? [] : readdirSync(dir).sort().flatMap((n) => {
   const p = join(dir, n);
@@ -52,7 +57,7 @@ function report(suite, mine, { code, out, late }, startedAt) {
   if (late) mine.push({ status: 'failed', name: 'did not end in time' });
   else if (code !== 0 && !mine.some((r) => r.status === 'failed')) mine.push({ status: 'failed', name: `ended with code ${code}` });
   else if (mine.length === 0) mine.push({ status: 'failed', name: 'ran no test' });
-  mine.forEach((r) => add(r.status, suite, r.name));
+  mine.forEach((r) => add(r.status, suite, r));
   const bad = mine.filter((r) => r.status === 'failed');
   const seconds = ((Date.now() - startedAt) / 1000).toFixed(1);
   const what = mine.length === 1 ? mine[0].name : `${mine.length - bad.length} of ${mine.length}`;
@@ -65,9 +70,9 @@ function report(suite, mine, { code, out, late }, startedAt) {
 const unitName = (bin) => `unit ${bin.replace(/^build\/unit\/(src\/)?/, '')}`;
 
 // cmocka's TAP.
-async function unit(bin, env) {
+async function unit(bin, env, timeoutMs) {
   const startedAt = Date.now();
-  const r = await run(bin, [], { env });
+  const r = await run(bin, [], { env, timeoutMs });
   const mine = [];
   for (const line of r.out.split('\n')) {
     const m = /^(not ok|ok) \d+(?: - | # (SKIP) )(.*)$/i.exec(line);
@@ -128,7 +133,7 @@ if (needsPg) {
 try {
   await together([
     ...checks.filter(() => wanted('checks')).map((f) => () => plain('checks', f, f, [])),
-    ...units.filter((b) => wanted(unitName(b))).map((b) => () => unit(b, { ...san, CMOCKA_MESSAGE_OUTPUT: 'TAP', SOCLE_TEST_PG: pg })),
+    ...units.filter((b) => wanted(unitName(b))).map((b) => () => unit(b, { ...san, CMOCKA_MESSAGE_OUTPUT: 'TAP', SOCLE_TEST_PG: pg, SOCLE_TEST_LONG: long ? '1' : '' }, long ? 6 * 3600000 : 300000)),
     ...fuzzers.filter(() => wanted('fuzz')).map((b) => () => {
       const name = basename(b), corpus = join('test/corpus', name.replace(/_fuzz$/, ''));
       return plain('fuzz', name, b, [existsSync(corpus) ? corpus : join('test/corpus', name)], { env: san });
@@ -151,7 +156,8 @@ try {
 writeFileSync('build/test-results.tsv', results.map((r) => [r.status, r.suite, r.name.replace(/\s+/g, ' ')].join('\t')).join('\n') + '\n');
 const count = (s) => results.filter((r) => r.status === s).length;
 const failed = count('failed'), skipped = count('skipped');
-for (const r of results) if (r.status === 'failed') console.log(`failed: ${r.suite}: ${r.name}`);
+// Said once more, shortly: the end of a long report is what is read first.
+for (const r of results) if (r.status === 'failed') console.log(`failed: ${r.suite}: ${r.name}${r.why ? `\n${r.why.slice(0, 700).replace(/^/gm, '    ')}` : ''}`);
 for (const r of results) if (r.status === 'skipped') console.log(`skipped: ${r.suite}: ${r.name}`);
 console.log(`in ${((Date.now() - startedAt) / 1000).toFixed(0)} s`);
 console.log(`${count('passed')} passed, ${failed} failed, ${skipped} skipped`);

@@ -1,6 +1,6 @@
 // The journal: durable entries through the process boundary.
 import { spawnSync } from 'node:child_process';
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { ROUNDS, SECONDS, benches, median, note, output, pin, root, round } from '../kit.mjs';
 
@@ -21,16 +21,23 @@ benches.journal_append = async () => {
   } finally { rmSync(folder, { recursive: true, force: true }); }
 };
 
-// A log to read: filled as fast as the journal takes entries; LOG_SECONDS=100 makes one of ten million.
+// A log to read, filled as fast as the journal takes entries for LOG_SECONDS, or until it has
+// LOG_ENTRIES (10000000: half a minute, 4 GB). LOG_FOLDER keeps it: the next row finds it there.
 async function filled(work) {
-  const folder = mkdtempSync(join(root, 'build/bench-journal-'));
+  const wanted = Number(process.env.LOG_ENTRIES ?? 0), kept = process.env.LOG_FOLDER;
+  const folder = kept ?? mkdtempSync(join(root, 'build/bench-journal-'));
+  const log = () => [folder, ...readdirSync(folder).map((n) => join(folder, n))].find((f) => existsSync(join(f, 'checkpoint')));
+  const held = () => (log() ? Number(readFileSync(join(log(), 'checkpoint'), 'utf8').split('\n')[1]) : 0);
+  mkdirSync(folder, { recursive: true });
   try {
-    const [cmd, ...prefix] = [...pin(0), 'build/bench/journal'];
-    await output(cmd, [...prefix, '-f', folder, '-d', process.env.LOG_SECONDS ?? String(SECONDS)]);
-    const found = [folder, join(folder, 'journal'), ...readdirSync(folder).map((n) => join(folder, n))].find((f) => existsSync(join(f, 'checkpoint')));
-    if (!found) throw new Error(`no log in ${folder}`);
-    await work(found);
-  } finally { rmSync(folder, { recursive: true, force: true }); }
+    const [cmd, ...prefix] = [...(wanted ? [] : pin(0)), 'build/bench/journal'].filter(Boolean);
+    for (let before = -1; !log() || held() < wanted;) {
+      await output(cmd, [...prefix, '-f', folder, '-d', wanted ? '5' : process.env.LOG_SECONDS ?? String(SECONDS)]);
+      if (held() <= before) throw new Error(`no log that grows in ${folder}`);
+      before = held();
+    }
+    await work(log());
+  } finally { if (!kept) rmSync(folder, { recursive: true, force: true }); }
 }
 
 benches.journal_proof = () => filled(async (log) => {
@@ -47,7 +54,6 @@ benches.journal_verify = () => filled(async (log) => {
   note({ name: 'journal_verify', value: round(v.entries / seconds, 0), unit: 'entries/s, offline', comparator: 'to hold', comparator_value: 500000, entries: v.entries, disk_bytes_per_entry: round(disk / v.entries, 0) });
 });
 
-// As wide a log as LOG_SECONDS fills: 4 make about a million entries, 400 a hundred million.
 benches.journal_search = () => filled(async (log) => {
   const r = await output(...((c) => [c[0], c.slice(1)])([...pin(0), 'build/bench/search', '-f', log]));
   note({ name: 'journal_search', value: r.p99_us, unit: 'us, p99 of a search', comparator: 'to stay under', comparator_value: 50000, mean_us: r.mean_us, entries: r.entries });

@@ -35,6 +35,7 @@
 #include "sys/sandbox.h"
 
 enum { FIELDS_MAX = 7, FRAME_MAX = CHAN_MAX - CHAN_HEAD };
+enum { LOOK_EVERY_MS = 500, LOOK_AGAIN_MS = 10000 };
 
 /* Who may ask: the callers of a door are the channels with its label. */
 enum door_kind { DOOR_LOCAL = 1, DOOR_WEB = 2, DOOR_JOURNAL = 4, DOOR_TLS = 8 };
@@ -45,6 +46,8 @@ struct vault {
     struct tlsstore *tls;
     pthread_mutex_t lock;
     bool journal_apart; /* the journal has a channel of its own */
+    const char *folder; /* NULL: not looked at again */
+    int64_t look_ms;    /* when it is, monotonic */
 };
 struct door {
     struct vault *vault;
@@ -427,6 +430,25 @@ static const struct operation {
     {OP_TLS_IMPORT, "tls_import", op_tls_import, 2, DOOR_LOCAL},
 };
 
+/* An operator's command rotated the keys while this process runs. Lock held. */
+static void vault_look(struct vault *v)
+{
+    struct keystore *fresh;
+    int64_t now_ms = clock_mono_ms();
+    if (!v->folder || now_ms < v->look_ms)
+        return;
+    v->look_ms = now_ms + LOOK_EVERY_MS;
+    if (!keystore_changed(v->store))
+        return;
+    if (keystore_open(v->folder, &fresh) != ERR_OK) {
+        v->look_ms = now_ms + LOOK_AGAIN_MS; /* said by name there: what there was goes on */
+        return;
+    }
+    keystore_close(v->store);
+    v->store = fresh;
+    log_info("keys_read_again");
+}
+
 /* One request, whichever way it came: a chan_handler. */
 static enum err serve(void *arg, uint16_t op, struct str payload, struct arena *a,
                       struct buf *answer)
@@ -444,6 +466,7 @@ static enum err serve(void *arg, uint16_t op, struct str payload, struct arena *
         if (!fields_read(payload, in, o->n_fields))
             return ERR_INVALID;
         pthread_mutex_lock(&d->vault->lock);
+        vault_look(d->vault);
         enum err e = o->fn(d, in, a, answer);
         pthread_mutex_unlock(&d->vault->lock);
         return e ? e : answer->err;
@@ -844,6 +867,7 @@ int keys_main(struct proc *self, void *keys_conf)
     if (vault_open(conf->folder, &vault) != ERR_OK)
         return 1;
     vault.journal_apart = journal.n > 0;
+    vault.folder = conf->folder;
     evp_thread(); /* fetched before files are out of reach */
     const struct sandbox box = {SANDBOX_FILES | SANDBOX_THREADS, paths, paths};
     if (sandbox_enter(&box) != ERR_OK) {

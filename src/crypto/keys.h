@@ -123,7 +123,16 @@ enum err keys_tls_import(struct keys *k, struct str name, struct str pem) MUST_C
 
 /* New keys for "issuer", "client" or "message": the published next one signs from now on, the old
  * one stays published until the next rotation. Local only: an operator's act (ERR_DENIED over a
- * channel). A running keys process sees it when it starts again. */
+ * channel). A running keys process sees it within half a second of its next request; "message":
+ * with web, when they start again. */
 enum err keys_rotate(struct keys *k, const char *purpose) MUST_CHECK;
+
+/* --- a second node ----------------------------------------------------------------------------
+ * What nodes must have in common (docs/formats/keys.md): the secrets, and the keys that others
+ * encrypt for, sealed under a key for one machine. No key that signs is among them. */
+enum err keys_share(const char *folder, const uint8_t key[32], struct arena *a,
+                    struct str *sealed) MUST_CHECK;
+/* Into a folder that has no keys yet: ERR_EXISTS. ERR_CORRUPT: another key, or altered. */
+enum err keys_receive(const char *folder, const uint8_t key[32], struct str sealed) MUST_CHECK;
 
 #endif

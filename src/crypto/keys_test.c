@@ -7,6 +7,7 @@
 #include <cmocka.h>
 
 #include <dirent.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -93,6 +94,101 @@ static struct str token(struct keys *k, enum jose_alg alg)
     assert_int_equal(keys_sign_jws(k, "issuer", alg, "at+jwt", STR("{\"sub\":\"1\"}"), &arena, &t),
                      ERR_OK);
     return t;
+}
+
+/* ---- two processes on one folder: the running one, and a command --------------------------------
+ */
+static const enum jose_alg made_late[] = {JOSE_RS256, JOSE_PS256};
+
+static void *make_late(void *arg)
+{
+    struct arena a;
+    struct str sig;
+    intptr_t bad = 0;
+    arena_init(&a);
+    for (size_t i = 0; i < COUNT_OF(made_late); i++)
+        bad += keys_sign(arg, "issuer", made_late[i], STR("x"), &a, &sig, NULL) != ERR_OK;
+    arena_free(&a);
+    return (void *)bad;
+}
+
+static void what_two_make_at_once_is_made_once(void **state)
+{
+    (void)state;
+    enum { AT_ONCE = 4 };
+    struct keys *k[AT_ONCE];
+    pthread_t t[AT_ONCE];
+    struct str json[AT_ONCE];
+    for (int i = 0; i < AT_ONCE; i++)
+        k[i] = open_keys();
+    for (int i = 0; i < AT_ONCE; i++)
+        assert_int_equal(pthread_create(&t[i], NULL, make_late, k[i]), 0);
+    for (int i = 0; i < AT_ONCE; i++) {
+        void *bad;
+        pthread_join(t[i], &bad);
+        assert_null(bad);
+        assert_int_equal(keys_jwks(k[i], "issuer", &arena, &json[i]), ERR_OK);
+        assert_true(str_eq(json[0], json[i]));
+        keys_close(k[i]);
+    }
+}
+
+/* ---- two nodes ------------------------------------------------------------------------------- */
+
+static void nodes_share_secrets_and_no_key_that_signs(void **state)
+{
+    static const uint8_t key[32] = {1, 2, 3}, wrong[32] = {1, 2, 4};
+    char other[sizeof folder];
+    uint8_t mac[2][32], shared[2][32], raw[2][32];
+    struct str sealed, jwks, opened, wrapped;
+    struct keys *b = NULL;
+    (void)state;
+    snprintf(other, sizeof other, "%.40s-b", folder);
+    struct keys *k = open_keys();
+    assert_int_equal(keys_jwks(k, "decrypt", &arena, &jwks), ERR_OK);
+    assert_int_equal(keys_share(folder, key, &arena, &sealed), ERR_OK);
+    assert_null(memmem(sealed.p, sealed.n, "PRIVATE", 7));
+    /* The wrong code, and one byte that was altered: nothing is written. */
+    assert_int_equal(keys_receive(other, wrong, sealed), ERR_CORRUPT);
+    char *altered = arena_alloc(&arena, sealed.n);
+    memcpy(altered, sealed.p, sealed.n);
+    altered[sealed.n / 2] ^= 1;
+    assert_int_equal(keys_receive(other, key, str_of(altered, sealed.n)), ERR_CORRUPT);
+    assert_int_equal(keys_receive(other, key, STR("")), ERR_CORRUPT);
+    assert_int_equal(keys_receive(folder, key, sealed), ERR_EXISTS);
+    assert_int_equal(keys_receive(other, key, sealed), ERR_OK);
+    assert_int_equal(keys_open_local(other, &b), ERR_OK);
+    assert_int_equal(keys_mac(k, "pairwise", STR("x"), mac[0]), ERR_OK);
+    assert_int_equal(keys_mac(b, "pairwise", STR("x"), mac[1]), ERR_OK);
+    assert_memory_equal(mac[0], mac[1], 32);
+    assert_int_equal(keys_shared_secret(k, "cookie", shared[0]), ERR_OK);
+    assert_int_equal(keys_shared_secret(b, "cookie", shared[1]), ERR_OK);
+    assert_memory_equal(shared[0], shared[1], 32);
+    assert_int_equal(keys_wrap(k, "subject", STR("c"), STR("plain"), &arena, &wrapped), ERR_OK);
+    assert_int_equal(keys_unwrap(b, "subject", STR("c"), wrapped, &arena, &opened), ERR_OK);
+    assert_true(str_eq_z(opened, "plain"));
+    struct str theirs;
+    assert_int_equal(keys_jwks(b, "decrypt", &arena, &theirs), ERR_OK);
+    assert_true(str_eq(jwks, theirs)); /* what a provider encrypts opens at either */
+    static const char *const own[] = {"issuer", "client", "message"};
+    for (size_t i = 0; i < COUNT_OF(own); i++) {
+        struct jwks *x = public_of(k, own[i]), *y = public_of(b, own[i]);
+        for (size_t n = 0; n < x->n; n++)
+            for (size_t m = 0; m < y->n; m++)
+                assert_false(str_eq(jwk_kid(x->keys[n]), jwk_kid(y->keys[m])));
+        jwks_free(x);
+        jwks_free(y);
+    }
+    assert_int_equal(keys_public_raw(k, "journal", raw[0]), ERR_OK);
+    assert_int_equal(keys_public_raw(b, "journal", raw[1]), ERR_OK);
+    assert_memory_not_equal(raw[0], raw[1], 32);
+    keys_close(b);
+    keys_close(k);
+    char first[64];
+    memcpy(first, folder, sizeof first);
+    memcpy(folder, other, sizeof folder);
+    empty_folder();
+    memcpy(folder, first, sizeof folder);
 }
 
 static void what_is_signed_verifies_with_what_is_published(void **state)
@@ -272,6 +368,8 @@ int main(void)
         UNIT(a_lost_or_damaged_file_stops_the_start),
         UNIT(a_rotation_keeps_old_tokens_good),
         UNIT(a_rotation_cut_short_goes_on),
+        UNIT(what_two_make_at_once_is_made_once),
+        UNIT(nodes_share_secrets_and_no_key_that_signs),
     };
     arena_init(&arena);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

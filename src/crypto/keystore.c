@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <openssl/ec.h>
 #include <openssl/err.h>
 #include <openssl/pem.h>
@@ -48,12 +49,18 @@ static const struct {
     {"subject", USE_WRAP}, {"token-seal", USE_SHARED}, {"cookie", USE_SHARED},
 };
 
+struct stamp {
+    ino_t inode;
+    struct timespec at;
+};
+
 struct keystore {
     char *folder;
     struct keystore_key keys[COUNT_OF(kinds)][SLOT_COUNT];
     uint8_t secrets[COUNT_OF(secrets)][KEYSTORE_SECRET_LEN];
     char inventory[INVENTORY_MAX]; /* a name a line */
     bool inventory_changed;
+    struct stamp stamp; /* of the inventory's file, as it was read or written last */
 };
 
 /* --- files ------------------------------------------------------------------------------------ */
@@ -107,23 +114,50 @@ static void inventory_add(struct keystore *s, const char *name)
     s->inventory_changed = true;
 }
 
+static struct stamp stamp_now(const struct keystore *s, struct arena *a)
+{
+    struct stat st;
+    return stat(path_of(s, a, "inventory"), &st) == 0 ? (struct stamp){st.st_ino, st.st_mtim}
+                                                      : (struct stamp){0};
+}
+
 static enum err inventory_read(struct keystore *s, struct arena *a)
 {
     struct str text;
+    s->stamp = stamp_now(s, a);
     enum err e = private_read(s, a, "inventory", &text);
     if (e == ERR_NOT_FOUND)
         return ERR_OK;
     if (e || text.n >= sizeof s->inventory || memchr(text.p, '\0', text.n))
         return refuse("inventory", e ? e : ERR_CORRUPT);
     memcpy(s->inventory, text.p, text.n);
+    s->inventory[text.n] = '\0';
     return ERR_OK;
+}
+
+/* One process at a time makes keys: the running one, and an operator's commands beside it. -1: the
+ * folder cannot be locked. Closing gives it back. */
+static int lock_take(const struct keystore *s, struct arena *a)
+{
+    struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int fd = open(path_of(s, a, "lock"), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    while (fd >= 0 && fcntl(fd, F_OFD_SETLKW, &whole) != 0)
+        if (errno != EINTR) {
+            close(fd);
+            fd = -1;
+        }
+    if (fd < 0)
+        (void)refuse("lock", ERR_IO);
+    return fd;
 }
 
 static enum err inventory_write(struct keystore *s, struct arena *a)
 {
-    if (!s->inventory_changed)
-        return ERR_OK;
-    enum err e = file_write_atomic(path_of(s, a, "inventory"), str_from(s->inventory), 0600);
+    enum err e = ERR_OK;
+    if (s->inventory_changed)
+        e = file_write_atomic(path_of(s, a, "inventory"), str_from(s->inventory), 0600);
+    if (e == ERR_OK && s->inventory_changed)
+        s->stamp = stamp_now(s, a);
     s->inventory_changed = e != ERR_OK;
     return e;
 }
@@ -294,14 +328,17 @@ enum err keystore_open(const char *folder, struct keystore **out)
     enum err e = file_make_dirs(folder, 0700);
     if (!e)
         e = closed_to_others(folder, folder);
+    int lock = e ? -1 : lock_take(s, &a);
     if (!e)
-        e = inventory_read(s, &a);
+        e = lock < 0 ? ERR_IO : inventory_read(s, &a);
     for (size_t i = 0; !e && i < COUNT_OF(kinds); i++)
         e = kind_open(s, &a, i, kinds[i].at_start);
     for (size_t i = 0; !e && i < COUNT_OF(secrets); i++)
         e = secret_open(s, &a, i);
     if (!e)
         e = inventory_write(s, &a);
+    if (lock >= 0)
+        close(lock);
     arena_free(&a);
     if (e) {
         keystore_close(s);
@@ -323,21 +360,33 @@ void keystore_close(struct keystore *s)
     free(s);
 }
 
+/* Unless another process made it meanwhile: then it is read. */
+static enum err kind_make(struct keystore *s, size_t kind)
+{
+    struct arena a;
+    arena_init_secret(&a);
+    int lock = lock_take(s, &a);
+    bool stale = keystore_changed(s);
+    enum err e = lock < 0 ? ERR_IO : inventory_read(s, &a);
+    if (!e)
+        e = kind_open(s, &a, kind, true);
+    if (!e)
+        e = inventory_write(s, &a);
+    if (stale) /* of the other kinds: it stays to be opened anew */
+        s->stamp = (struct stamp){0};
+    if (lock >= 0)
+        close(lock);
+    arena_free(&a);
+    return e;
+}
+
 enum err keystore_signer(struct keystore *s, struct str purpose, enum jose_alg alg,
                          const struct keystore_key **out)
 {
     for (size_t i = 0; i < COUNT_OF(kinds); i++) {
         if (!str_eq_z(purpose, kinds[i].purpose) || kinds[i].alg != alg)
             continue;
-        enum err e = ERR_OK;
-        if (!s->keys[i][SLOT_CURRENT].pkey) {
-            struct arena a;
-            arena_init_secret(&a);
-            e = kind_open(s, &a, i, true);
-            if (!e)
-                e = inventory_write(s, &a);
-            arena_free(&a);
-        }
+        enum err e = s->keys[i][SLOT_CURRENT].pkey ? ERR_OK : kind_make(s, i);
         *out = &s->keys[i][SLOT_CURRENT];
         return e;
     }
@@ -386,8 +435,9 @@ static enum err slot_move(struct keystore *s, struct arena *a, size_t kind, enum
 enum err keystore_rotate(struct keystore *s, struct str purpose)
 {
     struct arena a;
-    enum err e = ERR_NOT_FOUND;
     arena_init_secret(&a);
+    int lock = lock_take(s, &a);
+    enum err e = lock < 0 ? ERR_IO : ERR_NOT_FOUND;
     for (size_t i = 0; i < COUNT_OF(kinds) && (!e || e == ERR_NOT_FOUND); i++) {
         if (!str_eq_z(purpose, kinds[i].purpose) || !kinds[i].rotates ||
             !s->keys[i][SLOT_CURRENT].pkey)
@@ -398,6 +448,22 @@ enum err keystore_rotate(struct keystore *s, struct str purpose)
         if (!e)
             e = key_make(s, &a, i, SLOT_NEXT);
     }
+    if (!e) { /* last of all: whoever has the folder open sees by it that it is whole again */
+        s->inventory_changed = true;
+        e = inventory_write(s, &a);
+    }
+    if (lock >= 0)
+        close(lock);
     arena_free(&a);
     return e;
+}
+
+bool keystore_changed(const struct keystore *s)
+{
+    struct arena a;
+    arena_init(&a);
+    struct stamp now = stamp_now(s, &a);
+    arena_free(&a);
+    return now.inode != s->stamp.inode || now.at.tv_sec != s->stamp.at.tv_sec ||
+           now.at.tv_nsec != s->stamp.at.tv_nsec;
 }

@@ -32,6 +32,9 @@ enum keystore_use { USE_MAC, USE_WRAP, USE_SHARED };
 enum err keystore_secret(const struct keystore *s, struct str name, enum keystore_use use,
                          const uint8_t **out) MUST_CHECK;
 
+/* Another process (an operator's command) made keys in the folder since: open it anew. */
+bool keystore_changed(const struct keystore *s);
+
 /* The next keys of a purpose become current, the current ones old, new ones are made. */
 enum err keystore_rotate(struct keystore *s, struct str purpose) MUST_CHECK;
 

@@ -99,19 +99,38 @@ enum err journal_ping(struct journal *j, int timeout_ms)
     return e == ERR_INVALID ? ERR_OK : e; /* no record is a wrong message: that is its answer */
 }
 
-enum err journal_erase_subject(struct journal *j, struct str subject, int timeout_ms,
-                               uint64_t *n_rows)
+/* Answered by a count of rows. */
+static enum err call_erasing(struct journal *j, uint16_t op, struct str payload, int timeout_ms,
+                             uint64_t *n_rows)
 {
     struct arena a;
     struct str answer;
-    if (subject.n == 0 || subject.n > JOURNAL_SUBJECT_MAX)
-        return subject.n ? ERR_LIMIT : ERR_INVALID;
     arena_init(&a);
-    enum err e = chan_call(j->chan, WIRE_ERASE, subject, timeout_ms, &a, &answer);
+    enum err e = chan_call(j->chan, op, payload, timeout_ms, &a, &answer);
     if (e == ERR_OK && answer.n != 8)
         e = ERR_INTERNAL;
     if (e == ERR_OK && n_rows)
         *n_rows = (uint64_t)wire_answer_read(answer, 0);
     arena_free(&a);
     return e;
+}
+
+enum err journal_erase_subject(struct journal *j, struct str subject, int timeout_ms,
+                               uint64_t *n_rows)
+{
+    if (subject.n == 0 || subject.n > JOURNAL_SUBJECT_MAX)
+        return subject.n ? ERR_LIMIT : ERR_INVALID;
+    return call_erasing(j, WIRE_ERASE, subject, timeout_ms, n_rows);
+}
+
+enum err journal_expire(struct journal *j, const struct journal_expiry *x, int timeout_ms,
+                        uint64_t *n_rows)
+{
+    char record[WIRE_HEAD + JOURNAL_SUBJECT_MAX + 128];
+    size_t size;
+    enum err e = wire_expiry_size(x, &size);
+    if (e != ERR_OK)
+        return e;
+    wire_write_expiry(record, x);
+    return call_erasing(j, WIRE_EXPIRE, str_of(record, size), timeout_ms, n_rows);
 }

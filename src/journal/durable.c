@@ -74,7 +74,7 @@ static void *durable_main(void *arg)
     struct durable *d = arg;
     turn_set(TURN_BEHIND);
     pthread_mutex_lock(&d->lock);
-    while (!d->stop) {
+    while (!d->stop || d->busy) { /* what was begun is ended: the sealer counts on it */
         if (!d->busy) {
             pthread_cond_wait(&d->change, &d->lock);
             continue;

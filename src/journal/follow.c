@@ -5,6 +5,7 @@
 #include "journal/tiles.h"
 
 #define FIRST_LINE "socle monitor 1"
+enum { ROOTS_MAX = 1 << 30 }; /* bytes: of eight thousand million entries in one look */
 
 /* ---- its file ---------------------------------------------------------------------------------
  */
@@ -88,6 +89,8 @@ struct look {
     follow_fetch *fetch;
     void *arg;
     struct follow_report *out;
+    uint64_t from;           /* size before this look */
+    struct buf roots, above; /* of the full tiles seen in it: of one level, and of the next */
 };
 
 static bool say(struct look *l, const char *state, const char *file, const char *what)
@@ -125,6 +128,13 @@ static bool fetch_tile(struct look *l, int level, uint64_t n, unsigned width,
                                   : "The log does not answer.");
 }
 
+static void root_keep(struct buf *roots, struct str tile)
+{
+    uint8_t hash[HASH_LEN];
+    merkle_perfect((const uint8_t *)tile.p, TILE_WIDTH, hash);
+    buf_add(roots, hash, HASH_LEN);
+}
+
 /* Entries of one bundle, from `next.size` on, against the tile of their hashes. */
 static bool bundle_take(struct look *l)
 {
@@ -149,6 +159,53 @@ static bool bundle_take(struct look *l)
             return say(l, "altered", bundle_name,
                        "An entry and the tile of hashes do not agree: one of them was altered.");
         leaf_add(&l->next, hash);
+    }
+    if (width == TILE_WIDTH)
+        root_keep(&l->roots, tile);
+    return true;
+}
+
+/* A tile of an upper level: its new hashes are the roots of the tiles below, and what it holds
+ * beyond its last full tile leads to the signed root. */
+static bool upper_tile_take(struct look *l, int level, uint64_t n, uint64_t first)
+{
+    char name[TILE_PATH_MAX];
+    uint8_t hash[HASH_LEN];
+    struct str tile;
+    unsigned width = tile_width(level, n, l->checkpoint.size), at = 0;
+    arena_reset(&l->work);
+    if (!fetch_tile(l, level, n, width, name, &tile))
+        return false;
+    bool good = tile.n >= (size_t)width * HASH_LEN;
+    for (unsigned k = 0; good && k < width; k++)
+        if (n * TILE_WIDTH + k >= first)
+            good = memcmp(tile.p + k * HASH_LEN,
+                          l->roots.p + (n * TILE_WIDTH + k - first) * HASH_LEN, HASH_LEN) == 0;
+    for (unsigned bit = 8; good && width < TILE_WIDTH && bit-- > 0;) {
+        if (!(width >> bit & 1))
+            continue;
+        merkle_perfect((const uint8_t *)tile.p + at * HASH_LEN, 1u << bit, hash);
+        good = memcmp(hash, l->next.peaks[8 * level + (int)bit], HASH_LEN) == 0;
+        at += 1u << bit;
+    }
+    if (good && width == TILE_WIDTH)
+        root_keep(&l->above, tile);
+    return good ? true
+                : say(l, "altered", name, "A tile of an upper level is not that of the tree.");
+}
+
+/* The upper levels, as far as this look goes: whoever proves an entry needs them. */
+static bool upper_take(struct look *l)
+{
+    for (int level = 1; level < TILE_LEVELS && l->checkpoint.size >> (8 * level); level++) {
+        uint64_t first = l->from >> (8 * level), all = l->checkpoint.size >> (8 * level);
+        for (uint64_t n = first / TILE_WIDTH; first < all && n * TILE_WIDTH < all; n++)
+            if (!upper_tile_take(l, level, n, first))
+                return false;
+        struct buf below = l->roots;
+        l->roots = l->above;
+        l->above = below;
+        buf_reset(&l->above);
     }
     return true;
 }
@@ -206,17 +263,21 @@ static bool grow(struct look *l, const struct follow *f, struct arena *keep)
     if (memcmp(root, l->checkpoint.root, HASH_LEN) != 0)
         return explain(l);
     memcpy(l->next.root, root, HASH_LEN);
-    return true;
+    return upper_take(l);
 }
 
 void follow_look(struct follow *f, struct arena *keep, follow_fetch *fetch, void *arg,
                  struct follow_report *out)
 {
     struct look *l = arena_new(keep, struct look);
-    *l = (struct look){.next = *f, .fetch = fetch, .arg = arg, .out = out};
+    *l = (struct look){.next = *f, .fetch = fetch, .arg = arg, .out = out, .from = f->size};
+    buf_init(&l->roots, ROOTS_MAX);
+    buf_init(&l->above, ROOTS_MAX);
     *out = (struct follow_report){.state = "good", .from = f->size};
     arena_init(&l->work);
     if (grow(l, f, keep))
         *f = l->next;
+    buf_free(&l->roots);
+    buf_free(&l->above);
     arena_free(&l->work);
 }

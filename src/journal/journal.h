@@ -61,6 +61,16 @@ enum err journal_ping(struct journal *j, int timeout_ms) MUST_CHECK;
 /* Deletes a subject's side rows, in the write-ahead log too; proofs stay valid. */
 enum err journal_erase_subject(struct journal *j, struct str subject, int timeout_ms,
                                uint64_t *n_rows) MUST_CHECK;
+/* The same for what has been kept long enough: side rows of before a time. At most
+ * JOURNAL_EXPIRE_ROWS a call, so that nobody waits long behind it: again until *n_rows is less. */
+struct journal_expiry {
+    struct str subject; /* .n 0: of all */
+    struct str kind;    /* .n 0: every kind */
+    int64_t before_ms;  /* at < before_ms */
+};
+enum { JOURNAL_EXPIRE_ROWS = 20000 };
+enum err journal_expire(struct journal *j, const struct journal_expiry *x, int timeout_ms,
+                        uint64_t *n_rows) MUST_CHECK;
 
 /* Client of one event loop: appends of one turn go out as one message. Only from the loop's thread;
  * no allocation after the start. */
@@ -137,9 +147,13 @@ enum err journal_read(struct journal_reader *r, struct journal_at at, struct are
 enum err journal_size(struct journal_reader *r, unsigned log, uint64_t *size,
                       uint64_t *sealed) MUST_CHECK;
 /* The first `width` (1 to 256) hashes of a tile of C2SP tlog-tiles, or entries of a bundle with
- * level JOURNAL_ENTRIES, of the log under way. ERR_NOT_FOUND: it does not hold as many. */
+ * level JOURNAL_ENTRIES, of a log. ERR_NOT_FOUND: it does not hold as many. */
 enum { JOURNAL_ENTRIES = -1 };
-enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned width,
+/* The log that has this number (1: the first one of the folder, for ever). ERR_NOT_FOUND. */
+enum err journal_log_of(struct journal_reader *r, uint64_t epoch, unsigned *log) MUST_CHECK;
+/* Number of the log under way. ERR_NOT_FOUND: nothing was written yet. */
+enum err journal_epoch(struct journal_reader *r, uint32_t *epoch) MUST_CHECK;
+enum err journal_tile(struct journal_reader *r, unsigned log, int level, uint64_t n, unsigned width,
                       struct arena *a, struct str *out) MUST_CHECK;
 /* The signed note, and the key line ("origin+hash+base64") to check it with. */
 enum err journal_checkpoint(struct journal_reader *r, unsigned log, struct arena *a,
@@ -195,6 +209,10 @@ struct journal_side_keys {
     size_t n_subjects;
     const struct str *kinds; /* NULL: every kind */
     size_t n_kinds, limit;   /* limit: at most JOURNAL_SIDE_KEYS_MAX */
+    /* In the journal's order, from the newest on, or behind a place: so that a list of any length
+     * is walked whole, whatever clocks did. Else by the time of the act. */
+    bool by_place;
+    const struct journal_at *before; /* with by_place; NULL: from the newest on */
 };
 struct journal_side_key {
     struct journal_at at;

@@ -17,6 +17,11 @@ static void records(struct str rest)
         enum err e = wire_read(&rest, &r);
         if (e == ERR_INVALID)
             return;
+        struct journal_expiry x;
+        size_t size;
+        if (wire_expiry_read(&r, &x) == ERR_OK &&
+            (wire_expiry_size(&x, &size) != ERR_OK || size != r.whole.n))
+            __builtin_trap();
         if (r.whole.n != before - rest.n || r.whole.n < WIRE_HEAD)
             __builtin_trap();
         if (leaf_check(r.leaf, &h) == ERR_OK) {

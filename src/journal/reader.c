@@ -237,7 +237,29 @@ enum err journal_read(struct journal_reader *r, struct journal_at at, struct are
     return e;
 }
 
-enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned width,
+enum err journal_epoch(struct journal_reader *r, uint32_t *epoch)
+{
+    struct view *v;
+    enum err e = view_get(r, &v);
+    if (e != ERR_OK)
+        return e;
+    *epoch = v->epoch;
+    view_unref(v);
+    return ERR_OK;
+}
+
+enum err journal_log_of(struct journal_reader *r, uint64_t epoch, unsigned *log)
+{
+    uint32_t last;
+    enum err e = journal_epoch(r, &last);
+    if (e == ERR_OK && (epoch == 0 || epoch > last))
+        e = ERR_NOT_FOUND;
+    if (e == ERR_OK)
+        *log = last - (uint32_t)epoch;
+    return e;
+}
+
+enum err journal_tile(struct journal_reader *r, unsigned log, int level, uint64_t n, unsigned width,
                       struct arena *a, struct str *out)
 {
     struct view *v;
@@ -247,11 +269,12 @@ enum err journal_tile(struct journal_reader *r, int level, uint64_t n, unsigned 
     enum err e = view_get(r, &v);
     if (e != ERR_OK)
         return e;
-    e = view_log_get(r, v, 0, &l);
-    if (e == ERR_OK && tile_width(level, n, l.size) < width)
-        e = ERR_NOT_FOUND;
-    else if (e == ERR_OK)
-        e = tile_read(l.folder, level, n, width, a, out);
+    e = view_log_get(r, v, log, &l);
+    if (e == ERR_OK) {
+        e = tile_width(level, n, l.size) < width ? ERR_NOT_FOUND
+                                                 : tile_read(l.folder, level, n, width, a, out);
+        view_log_put(&l);
+    }
     view_unref(v);
     return e;
 }
@@ -531,6 +554,7 @@ struct keying {
     bool first[256]; /* first bytes of subjects: most records of the tail are somebody else's */
     uint32_t kinds[16];
     uint32_t subject;
+    uint64_t before;
     struct arena *a;
     struct journal_side_key *keys;
     size_t n, of_subject, room;
@@ -546,7 +570,8 @@ static bool keying_wants(const struct keying *g, const struct side_key *k)
     bool kind = !g->q->kinds;
     for (size_t i = 0; i < g->q->n_kinds && !kind; i++)
         kind = g->kinds[i] == k->kind;
-    return kind && k->offset + k->length <= g->v->rows && place_epoch(k->place) <= g->v->epoch;
+    return kind && k->place < g->before && k->offset + k->length <= g->v->rows &&
+           place_epoch(k->place) <= g->v->epoch;
 }
 
 static bool keying_take(void *arg, const uint8_t *record)
@@ -586,14 +611,20 @@ static void keying_tail(struct keying *g)
     }
 }
 
+static int key_later_first(const void *a, const void *b)
+{
+    const struct journal_side_key *x = a, *y = b;
+    if (x->at.log != y->at.log)
+        return x->at.log > y->at.log ? 1 : -1;
+    return x->at.index < y->at.index ? 1 : x->at.index > y->at.index ? -1 : 0;
+}
+
 static int key_newer_first(const void *a, const void *b)
 {
     const struct journal_side_key *x = a, *y = b;
     if (x->at_ms != y->at_ms)
         return x->at_ms < y->at_ms ? 1 : -1;
-    if (x->at.log != y->at.log)
-        return x->at.log > y->at.log ? 1 : -1;
-    return x->at.index < y->at.index ? 1 : x->at.index > y->at.index ? -1 : 0;
+    return key_later_first(a, b);
 }
 
 enum err journal_side_keys(struct journal_reader *r, const struct journal_side_keys *q,
@@ -610,6 +641,9 @@ enum err journal_side_keys(struct journal_reader *r, const struct journal_side_k
     if (e != ERR_OK)
         return e == ERR_NOT_FOUND ? ERR_OK : e;
     g.v = v;
+    g.before = UINT64_MAX;
+    if (q->by_place && q->before && q->before->log < v->epoch)
+        g.before = place_of(v->epoch - q->before->log, q->before->index);
     for (size_t i = 0; i < q->n_kinds; i++)
         g.kinds[i] = side_kind(q->kinds[i]);
     for (size_t i = 0; i < q->n_subjects; i++) {
@@ -619,10 +653,10 @@ enum err journal_side_keys(struct journal_reader *r, const struct journal_side_k
     keying_tail(&g);
     for (g.subject = 0; g.subject < q->n_subjects; g.subject++) {
         g.of_subject = 0;
-        side_each_sorted(v->side, g.subjects[g.subject], UINT64_MAX, keying_take, &g);
+        side_each_sorted(v->side, g.subjects[g.subject], g.before, keying_take, &g);
     }
     if (g.n > 1)
-        qsort(g.keys, g.n, sizeof *g.keys, key_newer_first);
+        qsort(g.keys, g.n, sizeof *g.keys, q->by_place ? key_later_first : key_newer_first);
     *keys = g.keys;
     *n = g.n < q->limit ? g.n : q->limit;
     view_unref(v);

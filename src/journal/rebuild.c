@@ -32,7 +32,7 @@ static enum err each_of_log(struct sealer *s, int folder, uint32_t epoch, uint64
     for (uint64_t i = from, n = from / TILE_WIDTH; i < size && e == ERR_OK; n++) {
         struct str bundle, leaf;
         struct leaf_head head;
-        e = tile_read(folder, TILE_ENTRIES, n, tile_width(TILE_ENTRIES, n, size), &a, &bundle);
+        e = tile_take_up(folder, TILE_ENTRIES, n, tile_width(TILE_ENTRIES, n, size), &a, &bundle);
         for (; e == ERR_OK && bundle_next(&bundle, &leaf); i++) {
             if (leaf_head_read(leaf, &head) != ERR_OK)
                 continue; /* altered: `verify` says so */

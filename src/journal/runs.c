@@ -208,15 +208,22 @@ uint64_t run_lower_bound(const struct run *r, size_t record_size, struct str key
 }
 
 enum err runs_blank(int folder, const char *dir, const struct run *run, size_t record_size,
-                    uint64_t from, uint64_t to, size_t keep)
+                    const struct run_blanks *b)
 {
     static const char zeros[RECORD_MAX];
     char path[32];
-    int fd = openat(folder, run_path(dir, run->name, path), O_WRONLY | O_CLOEXEC);
-    enum err e = fd < 0 ? file_err_from_errno(errno) : ERR_OK;
-    for (uint64_t i = from; i < to && e == ERR_OK; i++)
-        e = file_pwrite_all(fd, zeros, record_size - keep, RUN_HEAD + i * record_size + keep);
-    if (e == ERR_OK && fdatasync(fd) != 0)
+    int fd = -1;
+    enum err e = ERR_OK;
+    for (uint64_t i = b->from; i < b->to && e == ERR_OK; i++) {
+        if (!b->take(b->arg, run_record(run, record_size, i)))
+            continue;
+        if (fd < 0)
+            fd = openat(folder, run_path(dir, run->name, path), O_WRONLY | O_CLOEXEC);
+        e = fd < 0 ? file_err_from_errno(errno)
+                   : file_pwrite_all(fd, zeros, record_size - b->keep,
+                                     RUN_HEAD + i * record_size + b->keep);
+    }
+    if (fd >= 0 && e == ERR_OK && fdatasync(fd) != 0)
         e = file_err_from_errno(errno);
     if (fd >= 0)
         close(fd);

@@ -67,9 +67,16 @@ struct runs_new {
     void (*sort)(uint8_t *records, size_t n); /* NULL: by comparing them */
 };
 enum err runs_add(const struct runs *r, const struct runs_new *new, struct runs **out) MUST_CHECK;
-/* Overwrites all but the first `keep` bytes of records [from, to) of a run, in its file; synced. */
+/* Overwrites all but the first `keep` bytes of records [from, to) of a run, those that `take`
+ * takes, in its file; synced. */
+struct run_blanks {
+    uint64_t from, to;
+    size_t keep;
+    bool (*take)(void *arg, const uint8_t *record);
+    void *arg;
+};
 enum err runs_blank(int folder, const char *dir, const struct run *run, size_t record_size,
-                    uint64_t from, uint64_t to, size_t keep) MUST_CHECK;
+                    const struct run_blanks *b) MUST_CHECK;
 const char *run_path(const char *dir, uint64_t name, char out[32]);
 
 #endif

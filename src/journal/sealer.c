@@ -330,10 +330,10 @@ static enum err apply_entry(struct sealer *s, const struct wire_record *r)
     return ERR_OK;
 }
 
-static enum err erase_once(struct sealer *s, struct str subject, uint64_t *n)
+static enum err erase_once(struct sealer *s, const struct side_erasure *x, uint64_t *n)
 {
     enum err e = publish(s, true);
-    return e == ERR_OK ? side_erase(&s->side, s->folder, s->side_index.runs, subject, n) : e;
+    return e == ERR_OK ? side_erase(&s->side, s->folder, s->side_index.runs, x, n) : e;
 }
 
 /* Nothing of what was erased stays in old segments, nor in runs that were merged. */
@@ -356,12 +356,20 @@ static enum err finish_erasure(struct sealer *s, uint64_t n_rows)
     return file_write_all(sh->door, &one, sizeof one);
 }
 
-static enum err apply_erasure(struct sealer *s, struct str subject)
+static enum err apply_erasure(struct sealer *s, const struct wire_record *r)
 {
     uint64_t n = 0;
-    enum err e;
+    struct side_erasure x = {.what = {.subject = r->subject, .before_ms = INT64_MAX},
+                             .most = UINT64_MAX};
+    enum err e = ERR_OK;
+    if (r->type == WIRE_EXPIRY) {
+        e = wire_expiry_read(r, &x.what) == ERR_OK ? ERR_OK : ERR_CORRUPT;
+        x.most = JOURNAL_EXPIRE_ROWS;
+    }
+    if (e != ERR_OK)
+        return e;
     do
-        e = erase_once(s, subject, &n);
+        e = erase_once(s, &x, &n);
     while (again(s, e, "erase"));
     return e == ERR_OK ? finish_erasure(s, n) : e;
 }
@@ -375,7 +383,7 @@ static enum err apply_batch(struct sealer *s, const struct wal_batch *b)
     for (uint32_t i = 0; i < b->n_records && e == ERR_OK; i++) {
         e = wire_read(&rest, &r) == ERR_OK ? ERR_OK : ERR_CORRUPT;
         if (e == ERR_OK)
-            e = r.type == WIRE_ENTRY ? apply_entry(s, &r) : apply_erasure(s, r.subject);
+            e = r.type == WIRE_ENTRY ? apply_entry(s, &r) : apply_erasure(s, &r);
         if (i % PASS_RECORDS == PASS_RECORDS - 1)
             turn_pass();
     }

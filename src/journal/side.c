@@ -259,66 +259,102 @@ void side_each(const struct runs *runs, const uint8_t subject[SUBJECT_HASH], uin
 
 /* ---- erasing ----------------------------------------------------------------------------------
  */
+struct erasing {
+    int fd;
+    const struct side_erasure *x;
+    uint32_t kind;
+    uint64_t n;
+};
+
+/* By the index alone: two kinds may share a checksum. */
+static bool key_is_due(const struct erasing *g, const uint8_t *record, struct side_key *k)
+{
+    if (side_key_is_blank(record))
+        return false;
+    side_key_read(record, k);
+    return k->at_ms < g->x->what.before_ms && (g->x->what.kind.n == 0 || k->kind == g->kind);
+}
+
+static bool row_is_of(const char *head, struct str kind)
+{
+    return kind.n == 0 ||
+           ((uint8_t)head[8] == kind.n && memcmp(head + SIDE_ROW_HEAD, kind.p, kind.n) == 0);
+}
+
 /* The head keeps its two lengths; the rest becomes zeros. */
-static enum err row_erase(int fd, const struct side_key *k)
+static enum err row_erase(struct erasing *g, const struct side_key *k)
 {
     static const char zeros[SIDE_ROW_HEAD + KIND_MAX + JOURNAL_SIDE_MAX + 8];
-    char head[SIDE_ROW_HEAD] = {0}, old[SIDE_ROW_HEAD];
+    char head[SIDE_ROW_HEAD] = {0}, old[SIDE_ROW_HEAD + KIND_MAX] = {0};
     if (k->length < SIDE_ROW_HEAD || k->length > sizeof zeros)
         return ERR_CORRUPT;
-    enum err e = disk_pread(fd, old, sizeof old, k->offset);
-    if (e != ERR_OK)
-        return e;
+    size_t n = k->length < sizeof old ? k->length : sizeof old;
+    enum err e = disk_pread(g->fd, old, n, k->offset);
+    if (e != ERR_OK || memcmp(old, "SJR1", 4) != 0 || !row_is_of(old, g->x->what.kind))
+        return e; /* done before a crash, or another kind's */
     memcpy(head, "SJR0", 4);
     memcpy(head + 4, old + 4, 5);
-    e = file_pwrite_all(fd, head, sizeof head, k->offset);
+    e = file_pwrite_all(g->fd, head, sizeof head, k->offset);
+    g->n++;
     return e == ERR_OK
-               ? file_pwrite_all(fd, zeros, k->length - SIDE_ROW_HEAD, k->offset + SIDE_ROW_HEAD)
+               ? file_pwrite_all(g->fd, zeros, k->length - SIDE_ROW_HEAD, k->offset + SIDE_ROW_HEAD)
                : e;
 }
 
-struct erase {
-    int fd;
-    uint64_t n;
-    enum err err;
+/* Where a run may have such records: one subject's stand together. */
+struct range {
+    uint64_t from, to;
 };
 
-static bool erase_one(void *arg, const uint8_t *record)
+static struct range range_of(const struct run *r, struct str subject)
 {
-    struct erase *x = arg;
-    struct side_key k;
-    side_key_read(record, &k);
-    x->err = row_erase(x->fd, &k);
-    x->n++;
-    return x->err == ERR_OK;
+    uint8_t hash[SUBJECT_HASH];
+    struct range x = {0, r->n};
+    if (subject.n == 0)
+        return x;
+    side_subject(subject, hash);
+    x.from = x.to = run_lower_bound(r, SIDE_RECORD, str_of(hash, SUBJECT_HASH));
+    while (x.to < r->n && memcmp(run_record(r, SIDE_RECORD, x.to), hash, SUBJECT_HASH) == 0)
+        x.to++;
+    return x;
 }
 
-/* A subject's index records stand together in each run. */
-static enum err blank_all(int folder, const struct runs *runs, const uint8_t subject[SUBJECT_HASH])
+static enum err rows_erase(struct erasing *g, const struct run *r)
 {
     enum err e = ERR_OK;
-    for (size_t i = 0; i < runs->n && e == ERR_OK; i++) {
-        const struct run *r = runs->list[i];
-        uint64_t from = run_lower_bound(r, SIDE_RECORD, str_of(subject, SUBJECT_HASH)), to = from;
-        while (to < r->n && memcmp(run_record(r, SIDE_RECORD, to), subject, SUBJECT_HASH) == 0)
-            to++;
-        if (to > from)
-            e = runs_blank(folder, "side", r, SIDE_RECORD, from, to, SUBJECT_HASH);
-    }
+    struct side_key k;
+    struct range x = range_of(r, g->x->what.subject);
+    for (uint64_t i = x.from; i < x.to && e == ERR_OK && g->n < g->x->most; i++)
+        if (key_is_due(g, run_record(r, SIDE_RECORD, i), &k))
+            e = row_erase(g, &k);
     return e;
 }
 
-enum err side_erase(struct side_writer *w, int folder, const struct runs *runs, struct str subject,
-                    uint64_t *n_rows)
+static bool is_erased(void *arg, const uint8_t *record)
 {
-    uint8_t hash[SUBJECT_HASH];
-    struct erase x = {.fd = w->fd};
-    side_subject(subject, hash);
-    side_each(runs, hash, UINT64_MAX, erase_one, &x);
-    if (x.err == ERR_OK && x.n && fdatasync(w->fd) != 0)
-        x.err = file_err_from_errno(errno);
-    if (x.err == ERR_OK) /* the index last: it leads to what is left after a crash */
-        x.err = blank_all(folder, runs, hash);
-    *n_rows = x.n;
-    return x.err;
+    struct erasing *g = arg;
+    struct side_key k;
+    char mark[4];
+    return key_is_due(g, record, &k) && disk_pread(g->fd, mark, sizeof mark, k.offset) == ERR_OK &&
+           memcmp(mark, "SJR0", 4) == 0;
+}
+
+enum err side_erase(struct side_writer *w, int folder, const struct runs *runs,
+                    const struct side_erasure *x, uint64_t *n_rows)
+{
+    enum err e = ERR_OK;
+    struct erasing g = {.fd = w->fd, .x = x, .kind = side_kind(x->what.kind)};
+    for (size_t i = 0; i < runs->n && e == ERR_OK; i++)
+        e = rows_erase(&g, runs->list[i]);
+    if (e == ERR_OK && g.n && fdatasync(w->fd) != 0)
+        e = file_err_from_errno(errno);
+    /* The index last: it leads to what is left after a crash. */
+    for (size_t i = 0; i < runs->n && e == ERR_OK; i++) {
+        struct range of = range_of(runs->list[i], x->what.subject);
+        struct run_blanks b = {
+            .from = of.from, .to = of.to, .keep = SUBJECT_HASH, .take = is_erased, .arg = &g};
+        e = runs_blank(folder, "side", runs->list[i], SIDE_RECORD, &b);
+    }
+    *n_rows = g.n;
+    return e;
 }

@@ -33,10 +33,14 @@ void side_add(struct side_writer *w, uint64_t place, const struct leaf_head *hea
               struct str subject, struct str data, uint8_t key[SIDE_RECORD]);
 /* Writes the rows. */
 enum err side_flush(struct side_writer *w) MUST_CHECK;
-/* Overwrites all rows of a subject and its index records; flush before. The set has no tail. Synced
- * when it returns. */
-enum err side_erase(struct side_writer *w, int folder, const struct runs *runs, struct str subject,
-                    uint64_t *n_rows) MUST_CHECK;
+/* Overwrites rows and their index records; flush before. The set has no tail. Synced when it
+ * returns. *n_rows: how many were still there. */
+struct side_erasure {
+    struct journal_expiry what;
+    uint64_t most; /* rows; those that are left stay for another time */
+};
+enum err side_erase(struct side_writer *w, int folder, const struct runs *runs,
+                    const struct side_erasure *x, uint64_t *n_rows) MUST_CHECK;
 
 /* ---- reading ----------------------------------------------------------------------------------
  */

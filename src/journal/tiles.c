@@ -121,6 +121,14 @@ enum err tile_read(int folder, int level, uint64_t n, unsigned width, struct are
     return e;
 }
 
+enum err tile_take_up(int folder, int level, uint64_t n, unsigned width, struct arena *a,
+                      struct str *out)
+{
+    char path[TILE_PATH_MAX];
+    enum err e = read_cut(folder, tile_path(level, n, width, path), level, width, false, a, out);
+    return e == ERR_NOT_FOUND ? tile_read(folder, level, n, width, a, out) : e;
+}
+
 enum err tile_source_node(void *tile_source, unsigned level, uint64_t index, uint8_t out[HASH_LEN])
 {
     struct tile_source *s = tile_source;
@@ -312,7 +320,7 @@ static enum err level_load(struct tree *t, int i, struct arena *a)
     l->n = (unsigned)(t->size >> (8 * i) & 255);
     if (l->n == 0)
         return ERR_OK;
-    enum err e = tile_read(t->folder, i, l->tile, l->n, a, &bytes);
+    enum err e = tile_take_up(t->folder, i, l->tile, l->n, a, &bytes);
     if (e == ERR_OK)
         memcpy(l->hashes, bytes.p, bytes.n);
     return e;
@@ -336,7 +344,7 @@ enum err tree_load(struct tree *t, uint64_t size)
     for (int i = 0; i < TILE_LEVELS && e == ERR_OK; i++)
         e = level_load(t, i, &a);
     if (e == ERR_OK && t->levels[0].n)
-        e = tile_read(t->folder, TILE_ENTRIES, t->levels[0].tile, t->levels[0].n, &a, &bundle);
+        e = tile_take_up(t->folder, TILE_ENTRIES, t->levels[0].tile, t->levels[0].n, &a, &bundle);
     buf_add_str(&t->bundle, bundle);
     arena_free(&a);
     return e;

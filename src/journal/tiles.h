@@ -28,6 +28,10 @@ unsigned tile_width(int level, uint64_t n, uint64_t size);
  * ERR_CORRUPT: cut short, longer than its name says, or no bundle; ERR_NOT_FOUND. */
 enum err tile_read(int folder, int level, uint64_t n, unsigned width, struct arena *a,
                    struct str *out) MUST_CHECK;
+/* The same for the writer's own start: a process that ended between growing a file and renaming it
+ * left one that is longer than its name says. */
+enum err tile_take_up(int folder, int level, uint64_t n, unsigned width, struct arena *a,
+                      struct str *out) MUST_CHECK;
 /* Takes one entry off a bundle; false at its end or when it is cut (then *rest is not empty). */
 bool bundle_next(struct str *rest, struct str *leaf);
 

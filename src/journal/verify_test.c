@@ -509,6 +509,22 @@ static void side_rows_by_their_keys(void **state)
     q.limit = 5;
     assert_ok(journal_side_keys(r, &q, &arena, &keys, &n));
     assert_int_equal(n, 5);
+    /* By places, part by part: each row once, in the journal's order. */
+    struct journal_at last = {0};
+    size_t all = 0;
+    q.limit = 7;
+    q.by_place = true;
+    do {
+        assert_ok(journal_side_keys(r, &q, &arena, &keys, &n));
+        for (size_t i = 0; i < n; i++, all++) {
+            bool later = all == 0 || keys[i].at.log > last.log ||
+                         (keys[i].at.log == last.log && keys[i].at.index < last.index);
+            assert_true(later);
+            last = keys[i].at;
+        }
+        q.before = &last;
+    } while (n == 7);
+    assert_int_equal(all, (ENTRIES - OLD_ENTRIES) / 2);
     q.limit = JOURNAL_SIDE_KEYS_MAX + 1;
     assert_int_equal(journal_side_keys(r, &q, &arena, &keys, &n), ERR_LIMIT);
     journal_reader_close(r);

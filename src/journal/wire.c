@@ -47,6 +47,39 @@ void wire_write_erasure(char *out, struct str subject)
     put(out + WIRE_HEAD, subject);
 }
 
+enum { EXPIRY_HEAD = 8 };
+
+enum err wire_expiry_size(const struct journal_expiry *x, size_t *size)
+{
+    *size = WIRE_HEAD + x->subject.n + EXPIRY_HEAD + x->kind.n;
+    return x->subject.n > JOURNAL_SUBJECT_MAX || x->kind.n > KIND_MAX ? ERR_LIMIT
+           : x->before_ms <= 0                                        ? ERR_INVALID
+                                                                      : ERR_OK;
+}
+
+void wire_write_expiry(char *out, const struct journal_expiry *x)
+{
+    uint64_t before = htole64((uint64_t)x->before_ms);
+    head_write(out, WIRE_EXPIRY, 0, x->subject.n, 0, EXPIRY_HEAD + x->kind.n);
+    char *at = put(out + WIRE_HEAD, x->subject);
+    memcpy(at, &before, sizeof before);
+    put(at + EXPIRY_HEAD, x->kind);
+}
+
+enum err wire_expiry_read(const struct wire_record *r, struct journal_expiry *out)
+{
+    uint64_t before;
+    size_t size;
+    *out = (struct journal_expiry){0};
+    if (r->type != WIRE_EXPIRY || r->leaf.n || r->side.n < EXPIRY_HEAD)
+        return ERR_INVALID;
+    memcpy(&before, r->side.p, sizeof before);
+    *out = (struct journal_expiry){.subject = r->subject,
+                                   .kind = str_after(r->side, EXPIRY_HEAD),
+                                   .before_ms = (int64_t)le64toh(before)};
+    return wire_expiry_size(out, &size);
+}
+
 enum err wire_read(struct str *rest, struct wire_record *out)
 {
     uint16_t subject;
@@ -62,8 +95,7 @@ enum err wire_read(struct str *rest, struct wire_record *out)
     leaf = le32toh(leaf);
     side = le32toh(side);
     uint64_t body = (uint64_t)subject + leaf + side;
-    if (((uint8_t)p[0] != WIRE_ENTRY && (uint8_t)p[0] != WIRE_ERASURE) ||
-        body > rest->n - WIRE_HEAD)
+    if ((uint8_t)p[0] < WIRE_ENTRY || (uint8_t)p[0] > WIRE_EXPIRY || body > rest->n - WIRE_HEAD)
         return ERR_INVALID;
     out->type = (enum wire_type)p[0];
     out->flags = (uint8_t)p[1];

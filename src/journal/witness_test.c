@@ -8,6 +8,9 @@
 #include <stddef.h>
 #include <cmocka.h>
 
+#include <stdlib.h>
+#include "sys/file.h"
+
 static struct arena a;
 
 static int setup(void **state)
@@ -131,11 +134,68 @@ static void one_field_opens_alone(void **state)
     buf_free(&b);
 }
 
+/* ---- peers' data --------------------------------------------------------------------------------
+ */
+static struct str vector(const char *name)
+{
+    char path[512];
+    struct str text;
+    const char *root = getenv("SOCLE_VECTORS");
+    snprintf(path, sizeof path, "%s/c2sp/%s", root ? root : "test/vectors", name);
+    assert_int_equal(file_read(&a, path, 65536, &text), ERR_OK);
+    return text;
+}
+
+/* A log and four witnesses that others run, as they signed. */
+static void a_checkpoint_of_others_is_read_as_they_signed_it(void **state)
+{
+    struct checkpoint c, other;
+    struct note_key k;
+    struct str keys = vector("keys"), line, own, note = vector("checkpoint");
+    uint64_t at_s;
+    size_t n = 0;
+    (void)state;
+    assert_int_equal(checkpoint_read(&a, note, &c), ERR_OK);
+    assert_int_equal(c.size, 1432088532);
+    char *changed = arena_dupz(&a, note);
+    *strchr(strchr(changed, '\n'), '2') = '3'; /* in the size */
+    assert_int_equal(checkpoint_read(&a, str_from(changed), &other), ERR_OK);
+    assert_int_equal(other.size, 1433088532);
+    assert_true(str_split(&keys, '\n', &line));
+    assert_int_equal(note_key_read(&a, line, &k), ERR_OK);
+    assert_int_equal(checkpoint_check(&a, &c, &k), ERR_OK);
+    assert_int_equal(checkpoint_check(&a, &other, &k), ERR_DENIED);
+    while (keys.n && str_split(&keys, '\n', &line) && line.n) {
+        assert_int_equal(note_cosigner_read(&a, line, &k), ERR_OK);
+        assert_int_equal(checkpoint_cosigned(&a, &c, &k, &at_s, &own), ERR_OK);
+        assert_int_equal(at_s, 0x6a122120);
+        assert_int_equal(checkpoint_cosigned(&a, &other, &k, &at_s, &own), ERR_DENIED);
+        n++;
+    }
+    assert_int_equal(n, 4);
+}
+
+static void verifier_keys_of_others(void **state)
+{
+    struct str rest = vector("verifier-keys"), line, word;
+    struct note_key k;
+    (void)state;
+    while (rest.n && str_split(&rest, '\n', &line) && str_split(&line, ' ', &word)) {
+        enum err e = note_key_read(&a, line, &k);
+        if ((e == ERR_OK) != str_eq_z(word, "good"))
+            fail_msg(STR_FMT ": %s", STR_ARG(line), err_name(e));
+        if (e == ERR_OK)
+            assert_true(str_eq(note_key_line(&a, &k), line));
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_cosigner_key_is_of_another_type),
         cmocka_unit_test(a_cosignature_says_when),
+        cmocka_unit_test(a_checkpoint_of_others_is_read_as_they_signed_it),
+        cmocka_unit_test(verifier_keys_of_others),
         cmocka_unit_test(requests_have_one_form),
         cmocka_unit_test(one_field_opens_alone),
         cmocka_unit_test(what_a_monitor_kept_must_be_signed),

@@ -3,10 +3,11 @@
  * A journal is believed because nobody could have written it otherwise: not the one who acted, not
  * the one who was asked, not the operator afterwards. So the process that receives requests from
  * the network hands its entries over and cannot take them back: it has no right to this folder's
- * files but to read them. This process accepts one thing, "append this", and one more, "erase this
- * subject's side rows"; nothing it offers changes or removes an entry. It opens no socket, parses
- * no HTTP and no JSON beyond a leaf's fixed head, and does not hold the key that signs: it asks the
- * keys process for one signature a batch, over a channel that nobody else has.
+ * files but to read them. This process accepts one thing, "append this", and one more, "erase these
+ * side rows", a subject's or those of before a time; nothing it offers changes or removes an entry.
+ * It opens no socket, parses no HTTP and no JSON beyond a leaf's fixed head, and does not hold the
+ * key that signs: it asks the keys process for one signature a batch, over a channel that nobody
+ * else has.
  *
  * What it says is durable is durable. Whatever waits on all channels is gathered into one write and
  * one sync of a file whose blocks were reserved before, and only then do the senders hear of it;
@@ -41,6 +42,7 @@ enum {
     PACE_RECORDS = 8, /* after a batch of so many, */
     PACE_US = 300, /* the next one waits so long for company: a sync costs as much as 50 entries */
     LOCK_TRIES = 100,
+    READ_ONLY_WAIT_MS = 200,
     LAST_TURNS = 8,
 };
 
@@ -59,6 +61,7 @@ struct reply {
 struct pending_erasure {
     struct lane *lane;
     uint64_t id, position;
+    uint16_t op;
 };
 
 struct committer {
@@ -215,20 +218,39 @@ static void take_append(struct committer *c, struct reply *reply, struct str pay
     reply->n = c->n_results - reply->first;
 }
 
-/* Ends the batch. True: the answer comes when the sealer has done it. */
-static bool take_erasure(struct committer *c, struct reply *reply, struct str subject)
+/* The record of what a message asks to be erased; its size, 0: it asks for nothing that may be. */
+static size_t erasure_write(char *out, uint16_t op, struct str payload)
 {
-    reply->status = subject.n == 0 || subject.n > JOURNAL_SUBJECT_MAX ? ERR_INVALID
-                    : c->full                                         ? ERR_FULL
-                    : c->n_erasures == ERASED_MAX                     ? ERR_LIMIT
-                                                                      : ERR_OK;
+    struct wire_record r;
+    struct journal_expiry x;
+    struct str rest = payload;
+    if (op == WIRE_ERASE) {
+        if (payload.n == 0 || payload.n > JOURNAL_SUBJECT_MAX)
+            return 0;
+        wire_write_erasure(out, payload);
+        return WIRE_HEAD + payload.n;
+    }
+    if (wire_read(&rest, &r) != ERR_OK || rest.n || wire_expiry_read(&r, &x) != ERR_OK)
+        return 0;
+    memcpy(out, payload.p, payload.n);
+    return payload.n;
+}
+
+/* Ends the batch. True: the answer comes when the sealer has done it. */
+static bool take_erasure(struct committer *c, struct reply *reply, struct str payload)
+{
+    size_t n = erasure_write(c->room + WAL_HEAD + c->used, reply->op, payload);
+    reply->status = n == 0                        ? ERR_INVALID
+                    : c->full                     ? ERR_FULL
+                    : c->n_erasures == ERASED_MAX ? ERR_LIMIT
+                                                  : ERR_OK;
     if (reply->status != ERR_OK)
         return false;
-    wire_write_erasure(c->room + WAL_HEAD + c->used, subject);
-    c->used += WIRE_HEAD + subject.n;
+    c->used += n;
     c->n_records++;
     c->ends = true;
-    c->erasures[c->n_erasures++] = (struct pending_erasure){reply->lane, reply->id, 0};
+    c->erasures[c->n_erasures++] =
+        (struct pending_erasure){.lane = reply->lane, .id = reply->id, .op = reply->op};
     return true;
 }
 
@@ -239,7 +261,7 @@ static void take_message(struct committer *c, struct lane *l, const struct chan_
     *r = (struct reply){.lane = l, .id = h->id, .op = h->op, .first = c->n_results};
     if (h->op == WIRE_APPEND)
         take_append(c, r, payload, ids);
-    else if (h->op != WIRE_ERASE)
+    else if (h->op != WIRE_ERASE && h->op != WIRE_EXPIRE)
         r->status = ERR_INVALID;
     else if (take_erasure(c, r, payload))
         return;
@@ -353,7 +375,7 @@ static void erasures_answer(struct committer *c)
             struct pending_erasure *p = &c->erasures[k];
             if (p->position != done[i].position)
                 continue;
-            struct chan_head h = {.op = WIRE_ERASE, .id = p->id};
+            struct chan_head h = {.op = p->op, .id = p->id};
             uint64_t rows = htole64(done[i].n_rows);
             answer(p->lane, &h, str_of(&rows, sizeof rows));
             *p = c->erasures[--c->n_erasures];
@@ -445,13 +467,29 @@ static enum err serve(struct committer *c, struct str opening)
 
 /* ---- start and end ----------------------------------------------------------------------------
  */
+/* A file system that turned read-only after an error of its disk is waited for: nobody is answered
+ * meanwhile, so nothing is acknowledged, and readers and verifiers go on. */
+static int lock_open(int folder, const char *path)
+{
+    int lock;
+    for (bool said = false; (lock = openat(folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600)) < 0;
+         usleep(READ_ONLY_WAIT_MS * 1000)) {
+        if (errno != EROFS || proc_stopping)
+            break;
+        if (!said)
+            log_error("journal_disk_read_only", "folder", path);
+        said = true;
+    }
+    return lock;
+}
+
 static enum err folder_open(const char *path, int *folder)
 {
     enum err e = file_make_dirs(path, 0700);
     *folder = e == ERR_OK ? open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1;
     if (*folder < 0)
         return e == ERR_OK ? file_err_from_errno(errno) : e;
-    int lock = openat(*folder, "lock", O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    int lock = lock_open(*folder, path);
     struct flock whole = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
     for (int i = 0; lock >= 0 && fcntl(lock, F_OFD_SETLK, &whole) != 0; i++) {
         if (i == LOCK_TRIES) { /* a process that was killed gives it back in a moment */

@@ -547,17 +547,24 @@ static bool folder_has(const char *path, struct str needle)
     return found;
 }
 
-static void append_told(struct journal *j, const char *subject, const char *told)
+/* A row of a kind and of an age. */
+static void append_old(struct journal *j, const char *subject, const char *kind, const char *told,
+                       int64_t at_ms)
 {
-    char id[ID_LEN + 1];
     struct buf b;
+    char id[ID_LEN + 1];
     buf_init(&b, JOURNAL_LEAF_MAX);
     id_new(id);
-    leaf_make(&b, id, clock_now_ms(), "test.told");
+    leaf_make(&b, id, at_ms, kind);
     struct journal_record r = {
         .leaf = buf_str(&b), .subject = str_from(subject), .side = str_from(told)};
     CHECK_OK(journal_append(j, &r, WAIT_MS, NULL));
     buf_free(&b);
+}
+
+static void append_told(struct journal *j, const char *subject, const char *told)
+{
+    append_old(j, subject, "test.told", told, clock_now_ms());
 }
 
 static int client_erasing(struct proc *self, void *arg)
@@ -583,6 +590,47 @@ static int client_erasing(struct proc *self, void *arg)
     CHECK(n == 0);
     append_told(j, "person-1", "she came back");
     append_n(j, 500, "p3");
+    journal_close(j);
+    return stop_all();
+}
+
+static int client_expiring(struct proc *self, void *arg)
+{
+    uint64_t n = 0;
+    (void)arg;
+    struct journal *j = journal_connect(proc_fd(self, "journal"));
+    proc_ready(self);
+    append_old(j, "p1", "test.signin", "canary-old-one", 1000);
+    append_old(j, "p2", "test.signin", "canary-old-two", 1999);
+    append_old(j, "p1", "test.other", "canary-other", 1000);
+    append_old(j, "p1", "test.signin", "canary-edge", 2000);
+    append_n(j, 500, "p3");
+    usleep(500 * 1000);
+    append_old(j, "p1", "test.signin", "canary-old-late", 1500); /* in the log only */
+    struct journal_expiry x = {STR_NONE, STR("test.signin"), 2000};
+    CHECK_OK(journal_expire(j, &x, WAIT_MS, &n));
+    CHECK(n == 3);
+    CHECK(!folder_has(data, STR("canary-old")));
+    CHECK(folder_has(data, STR("canary-other")));
+    CHECK(folder_has(data, STR("canary-edge")));
+    CHECK_OK(journal_expire(j, &x, WAIT_MS, &n));
+    CHECK(n == 0);
+    x = (struct journal_expiry){STR("p2"), STR_NONE, INT64_MAX};
+    append_old(j, "p2", "test.other", "canary-two", 3000);
+    CHECK_OK(journal_expire(j, &x, WAIT_MS, &n));
+    CHECK(n == 1);
+    CHECK(!folder_has(data, STR("canary-two")));
+    CHECK(folder_has(data, STR("canary-other")));
+    x.before_ms = 0;
+    CHECK(journal_expire(j, &x, WAIT_MS, &n) == ERR_INVALID);
+    /* More than one call takes: it is told, and goes on where it stopped. */
+    for (int i = 0; i < 21; i++)
+        append_n(j, 1000, "p4");
+    x = (struct journal_expiry){STR("p4"), STR_NONE, INT64_MAX};
+    CHECK_OK(journal_expire(j, &x, WAIT_MS, &n));
+    CHECK(n == JOURNAL_EXPIRE_ROWS);
+    CHECK_OK(journal_expire(j, &x, WAIT_MS, &n));
+    CHECK(n == 1000);
     journal_close(j);
     return stop_all();
 }
@@ -613,6 +661,22 @@ static void what_is_erased_is_nowhere(void **state)
     assert_int_equal(v.entries, 1004); /* proofs stay whole */
 }
 
+static void what_was_kept_long_enough_is_nowhere(void **state)
+{
+    struct journal_side_row *rows;
+    struct journal_verdict v;
+    (void)state;
+    run_platform(client_expiring, 1);
+    assert_int_equal(rows_of("p1", &rows), 2);
+    assert_true(str_eq_z(rows[0].data, "canary-edge"));
+    assert_int_equal(rows_of("p2", &rows), 0);
+    assert_int_equal(rows_of("p3", &rows), 500);
+    assert_int_equal(rows_of("p4", &rows), 0);
+    journal_verify_folder(data, STR_NONE, &v);
+    assert_string_equal(v.what, "");
+    assert_int_equal(v.entries, 506 + 21000); /* proofs stay whole */
+}
+
 int main(void)
 {
 #define UNIT(f) cmocka_unit_test_setup_teardown(f, start, end)
@@ -625,6 +689,7 @@ int main(void)
         UNIT(a_torn_tail_is_cut),
         UNIT(a_full_disk_is_said_and_survived),
         UNIT(what_is_erased_is_nowhere),
+        UNIT(what_was_kept_long_enough_is_nowhere),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -13,7 +13,12 @@
 #include "crypto/digest.h"
 #include "platform/boot.h"
 
-enum { WAIT_MS = 5000, BATCH = 500, YOUNG_MS = 3000, CONFIRM_EVERY_MS = 500 };
+enum {
+    WAIT_MS = 5000,
+    YOUNG_MS = 3000,      /* its writer is still about it */
+    AHEAD_MS = 60 * 1000, /* more than nodes' clocks differ: ours went back since */
+    CONFIRM_EVERY_MS = 500,
+};
 
 /* ---- confirmed rows are deleted in batches, off the caller's way --------------------------------
  */
@@ -115,14 +120,15 @@ enum err outbox_replay(struct platform *pf, bool all)
     struct db_result r = {0};
     enum err e = ERR_OK;
     arena_init(&a);
+    int64_t now_ms = clock_now_ms();
     struct db_conn *db = db_read(pf->db);
     if (!db)
         e = ERR_UNAVAILABLE;
     else
         e = db_query(db, &a, &r,
-                     "SELECT id, entry, subject, side FROM outbox WHERE created_at <= $1 "
-                     "ORDER BY id LIMIT 500",
-                     "i", all ? INT64_MAX : clock_now_ms() - YOUNG_MS);
+                     "SELECT id, entry, subject, side FROM outbox "
+                     "WHERE created_at <= $1 OR created_at > $2 ORDER BY id LIMIT 500",
+                     "ii", all ? INT64_MAX : now_ms - YOUNG_MS, now_ms + AHEAD_MS);
     struct id_list sent = {arena_alloc_array(&a, r.n_rows + 1, ID_LEN + 1), 0};
     for (size_t i = 0; i < r.n_rows && e == ERR_OK; i++) {
         e = send_row(pf, &r, i, true);

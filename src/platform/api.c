@@ -4,6 +4,7 @@
 #include "platform/api.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/rand.h"
@@ -12,6 +13,7 @@
 #include "crypto/digest.h"
 #include "platform/bound.h"
 #include "platform/cache.h"
+#include "platform/node.h"
 
 enum { TOKEN_MAX = 8 * 1024, FIELDS_MAX = 1200 };
 static const struct fault f_token = {"SOC-401-TOKEN", 401, "platform", "Access Token Needed"};
@@ -25,13 +27,15 @@ static struct {
     pthread_rwlock_t lock;
     struct jwks *keys;
     int64_t read_ms; /* monotonic; 0: never */
+    unsigned turn;   /* of the nodes' keys, when they were read */
 } kept = {.lock = PTHREAD_RWLOCK_INITIALIZER};
 
 static enum err keys_refresh(struct ctx *c)
 {
     struct str json;
     struct jwks *fresh, *old;
-    enum err e = keys_jwks(c->pf->keys, "issuer", c->arena, &json);
+    unsigned turn = node_keys_turn();
+    enum err e = node_jwks(c->pf, "issuer", c->arena, &json);
     if (e == ERR_OK)
         e = jwks_read(json, &fresh);
     if (e != ERR_OK)
@@ -40,6 +44,7 @@ static enum err keys_refresh(struct ctx *c)
     old = kept.keys;
     kept.keys = fresh;
     kept.read_ms = clock_mono_ms();
+    kept.turn = turn;
     pthread_rwlock_unlock(&kept.lock);
     if (old)
         jwks_free(old);
@@ -49,7 +54,8 @@ static enum err keys_refresh(struct ctx *c)
 static enum err verify_kept(const struct jws *j, int64_t *age_ms)
 {
     pthread_rwlock_rdlock(&kept.lock);
-    *age_ms = kept.keys ? clock_mono_ms() - kept.read_ms : INT64_MAX;
+    bool fresh = kept.keys && kept.turn == node_keys_turn();
+    *age_ms = fresh ? clock_mono_ms() - kept.read_ms : INT64_MAX;
     enum err e =
         kept.keys ? jws_verify(j, kept.keys, 1u << JOSE_ES256 | 1u << JOSE_RS256) : ERR_NOT_FOUND;
     pthread_rwlock_unlock(&kept.lock);
@@ -247,10 +253,18 @@ static enum err body_to_form(struct ctx *c)
 /* ---- tokens that were verified, or made, here ---------------------------------------------------
  * A signature that was right stays right: it is verified once, as the gateway does. Time,
  * revocation and what a token is bound to are looked at each time. Kept under the digest of the
- * whole token; a key that was taken out of service ends what it signed when the life below is over.
- */
+ * whole token; when some node's keys changed, each is verified anew. */
 enum { TOKENS_MAX = 4096, TOKEN_LIFE_MS = 60 * 1000 };
 static struct cache tokens = CACHE(TOKENS_MAX, TOKEN_LIFE_MS, cache_free_json);
+
+static void forget_when_keys_changed(void)
+{
+    static atomic_uint seen;
+    unsigned turn = node_keys_turn();
+    if (atomic_load_explicit(&seen, memory_order_relaxed) != turn &&
+        atomic_exchange(&seen, turn) != turn)
+        cache_clear(&tokens);
+}
 
 static struct str token_name(struct ctx *c, struct str token)
 {
@@ -270,6 +284,7 @@ static enum err token_verify(struct ctx *c, struct str token, json_t **claims, j
                              const char **why)
 {
     struct str us = str_from(c->pf->settings->base_url);
+    forget_when_keys_changed();
     json_t *both = cache_get_json(&tokens, token_name(c, token));
     if (both) {
         json_own(&c->pool, both);

@@ -130,13 +130,21 @@ static bool is_of_kind(struct replay *r, struct str leaf, const char *kind)
     return str_find(str_sub(leaf, 0, 200), want) >= 0;
 }
 
+static bool is_wanted(struct replay *r, struct str leaf, const struct service *s)
+{
+    for (size_t i = 0; i < REPLAY_KINDS_MAX && s->replay_kinds[i]; i++)
+        if (is_of_kind(r, leaf, s->replay_kinds[i]))
+            return true;
+    return false;
+}
+
 static enum err replay_one(struct replay *r, struct str leaf)
 {
     const struct service *s;
     json_t *v;
     enum err e = ERR_OK;
     for (size_t i = 0; e == ERR_OK && (s = boot_service(i)) != NULL; i++) {
-        if (!s->replay || !is_of_kind(r, leaf, s->replay_kind))
+        if (!s->replay || !is_wanted(r, leaf, s))
             continue;
         e = json_read(leaf, &v, NULL);
         if (e == ERR_OK) {
@@ -178,7 +186,8 @@ static enum err replay_logs(struct replay *r)
     return e;
 }
 
-/* What was withdrawn stays withdrawn, whatever the age of the database that is restored. */
+/* What was withdrawn stays withdrawn, and what was blocked blocked, whatever the age of the
+ * database that is restored. */
 static enum err replay_journal(struct arena *a, const struct settings *s, uint64_t *n)
 {
     struct replay r = {.n = 0};
@@ -226,8 +235,8 @@ int restore_main(const struct settings *s, int argc, char **argv)
         return usage(argc, argv,
                      "usage: socle restore FOLDER --data NEW_FOLDER\n\nMakes a platform "
                      "from a backup. The journal opens a new origin whose first entry\n"
-                     "names the last checkpoint of the old one; withdrawals it holds "
-                     "are obeyed anew.\n");
+                     "names the last checkpoint of the old one; withdrawals and blocks "
+                     "it holds are obeyed anew.\n");
     arena_init(&a);
     if (stat(arena_printf(&a, "%s/keys", s->data).p, &st) == 0) {
         fprintf(stderr, "socle: %s already holds a platform; choose an empty folder\n", s->data);
@@ -240,7 +249,8 @@ int restore_main(const struct settings *s, int argc, char **argv)
     if (e != ERR_OK)
         fprintf(stderr, "socle: the restore failed (%s)\n", err_name(e));
     else
-        printf("socle: restored into %s, %llu withdrawals and erasures obeyed anew; start it with "
+        printf("socle: restored into %s, %llu withdrawals, blocks and erasures obeyed anew; start "
+               "it with "
                "`socle serve "
                "--data %s`\n",
                s->data, (unsigned long long)replayed, s->data);

@@ -18,6 +18,8 @@
 #include "platform/change.h"
 #include "platform/ctx.h"
 #include "platform/metrics.h"
+#include "platform/node.h"
+#include "platform/retention.h"
 #include "platform/session.h"
 #include "sys/file.h"
 #include "sys/sandbox.h"
@@ -295,6 +297,8 @@ int boot_jobs_main(struct proc *self, void *settings)
             log_warn("outbox_replay_failed", "error", err_name(e));
         if (vault_sweep(&pf) != ERR_OK)
             log_warn("vault_sweep_failed");
+        if (retention_sweep(&pf, now_ms) != ERR_OK)
+            log_warn("retention_sweep_failed");
         if (turn % 60 == 0 && session_sweep(&pf) != ERR_OK)
             log_warn("session_sweep_failed");
         proc_wait_stop(1000);
@@ -463,6 +467,10 @@ static int prepare_run(const struct settings *s, const struct boot_hooks *hooks)
     enum err e = boot_open_local(s, &pf);
     if (e == ERR_OK)
         e = platform_migrate(&pf);
+    if (e == ERR_OK)
+        e = node_check(&pf);
+    if (e == ERR_OK)
+        e = node_publish(&pf);
     if (e == ERR_OK && hooks->prepare)
         e = hooks->prepare(&pf, hooks->arg);
     boot_close(&pf);

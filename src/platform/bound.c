@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "crypto/digest.h"
+#include "platform/node.h"
 
 enum { PROOFS_MAX = 1 << 17 };
 static struct dpop_seen seen = {.max = PROOFS_MAX};
@@ -17,6 +18,34 @@ static enum err once(uint64_t proof, const char **why)
     if (e == ERR_OK)
         return e;
     *why = e == ERR_EXISTS ? "the proof was used before" : "too many proofs at once";
+    return ERR_DENIED;
+}
+
+/* ---- on several nodes, a proof that came with a token is used once on all of them
+ * ---------------- */
+struct used {
+    struct str id;
+    int64_t until_ms;
+};
+
+static enum err used_write(struct db_conn *db, void *arg)
+{
+    const struct used *u = arg;
+    return db_exec(db, "INSERT INTO node_proof(id, until_at) VALUES($1, $2)", "si", u->id,
+                   u->until_ms);
+}
+
+static enum err once_on_all(struct ctx *c, const struct dpop_proof *p, const char **why)
+{
+    uint8_t hash[SHA256_LEN];
+    struct str parts[] = {p->jkt, STR(" "), p->jti};
+    sha256_many(parts, COUNT_OF(parts), hash);
+    struct used u = {.id = codec_to_hex(c->arena, hash, 20),
+                     .until_ms = clock_now_ms() + DPOP_PAST_MS + 2 * DPOP_AHEAD_MS};
+    enum err e = db_write(c->pf->db, used_write, &u);
+    if (e != ERR_EXISTS)
+        return e;
+    *why = "the proof was used before";
     return ERR_DENIED;
 }
 
@@ -43,7 +72,9 @@ enum err bound_proof(struct ctx *c, struct str url, struct str token, struct str
     if (is_repeated(c->rq->head, "DPoP"))
         return ERR_DENIED;
     enum err e = dpop_check(c->arena, compact, &w, NULL, NULL, out, why);
-    return e == ERR_OK ? once(out->seen, why) : e;
+    if (e == ERR_OK)
+        e = once(out->seen, why);
+    return e == ERR_OK && token.p && node_several() ? once_on_all(c, out, why) : e;
 }
 
 struct str bound_certificate(struct ctx *c)

@@ -89,6 +89,17 @@ enum err ctx_redirect(struct ctx *c, struct str location)
     return ERR_OK;
 }
 
+/* Browsers drop tabs and line ends from an address, and read '\\' as '/': none of these passes. */
+bool path_is_ours(struct str to)
+{
+    if (to.n == 0 || to.n > 2000 || to.p[0] != '/' || (to.n > 1 && to.p[1] == '/'))
+        return false;
+    for (size_t i = 0; i < to.n; i++)
+        if ((unsigned char)to.p[i] <= ' ' || to.p[i] == '\\' || to.p[i] == 127)
+            return false;
+    return true;
+}
+
 void ctx_form_action(struct ctx *c, struct str url)
 {
     ptrdiff_t scheme = str_find(url, STR("://"));

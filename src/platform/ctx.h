@@ -79,6 +79,8 @@ struct str ctx_header(const struct ctx *c, const char *name);
 enum err ctx_page(struct ctx *c, const char *page, json_t *data) MUST_CHECK;
 enum err ctx_json(struct ctx *c, int status, json_t *body /* stolen */) MUST_CHECK;
 enum err ctx_text(struct ctx *c, int status, const char *content_type, struct str body) MUST_CHECK;
+/* A path of this site and nothing else: an open redirection would lend our name to others. */
+bool path_is_ours(struct str to);
 /* 303 See Other. Only to a path of this site, or to an address the caller validated. */
 enum err ctx_redirect(struct ctx *c, struct str location) MUST_CHECK;
 /* The answer waits for something that is not worth a thread. `begin` is called last of all, when

@@ -81,6 +81,8 @@ static enum err stage_session(struct ctx *c)
     if (!(c->route->flags & ROUTE_API))
         return session_load(c);
     bool person = c->route->role == ROLE_USER || c->route->role == ROLE_AGENT;
+    if (c->route->role == ROLE_AUDITOR && c->rq->method == HTTP_GET)
+        return session_load(c); /* accounts of our own have no access tokens */
     return person ? api_authenticate(c) : ERR_OK;
 }
 
@@ -106,9 +108,9 @@ static enum err stage_policy(struct ctx *c)
     enum role want = c->route->role;
     if (want == ROLE_PUBLIC || want == ROLE_CLIENT)
         return ERR_OK;
-    if (c->session && c->session->role == want)
+    if (c->session && role_may(c->session->role, want))
         return ERR_OK;
-    if (c->session && (c->route->method[0] != 'G' || c->route->flags & ROUTE_API))
+    if (c->route->flags & ROUTE_API || (c->session && c->route->method[0] != 'G'))
         return ctx_fail(c, &f_role, ERR_DENIED, STR_NONE);
     if (c->route->method[0] != 'G') { /* a redirection would lose what was typed */
         enum err e = session_ask_again(c);
@@ -116,9 +118,9 @@ static enum err stage_policy(struct ctx *c)
             e = render_page(c);
         return e == ERR_OK ? ERR_AGAIN : e;
     }
-    const char *path = want == ROLE_AGENT   ? "/agent/connexion"
-                       : want == ROLE_ADMIN ? "/connexion/operateur"
-                                            : "/connexion";
+    const char *path = want == ROLE_AGENT                           ? "/agent/connexion"
+                       : want == ROLE_ADMIN || want == ROLE_AUDITOR ? "/connexion/operateur"
+                                                                    : "/connexion";
     struct str back = c->rq->query.n ? arena_printf(c->arena, STR_FMT "?" STR_FMT,
                                                     STR_ARG(c->rq->path), STR_ARG(c->rq->query))
                                      : c->rq->path;

@@ -4,14 +4,26 @@
 
 /* Names of OAuth and OpenID Connect that our endpoints answer with. */
 static const char *const oauth[] = {
-    "access_denied",           "consent_required",
-    "insufficient_scope",      "invalid_client",
-    "invalid_dpop_proof",      "invalid_grant",
-    "invalid_request",         "invalid_request_object",
-    "invalid_scope",           "invalid_token",
-    "login_required",          "server_error",
-    "temporarily_unavailable", "unauthorized_client",
-    "unsupported_grant_type",  "unsupported_response_type",
+    "access_denied",
+    "consent_required",
+    "insufficient_scope",
+    "invalid_client",
+    "invalid_dpop_proof",
+    "invalid_grant",
+    "invalid_request",
+    "invalid_request_object",
+    "invalid_request_uri",
+    "invalid_scope",
+    "invalid_token",
+    "login_required",
+    "registration_not_supported",
+    "request_not_supported",
+    "request_uri_not_supported",
+    "server_error",
+    "temporarily_unavailable",
+    "unauthorized_client",
+    "unsupported_grant_type",
+    "unsupported_response_type",
 };
 
 static const struct error_code *find(struct str code)

@@ -8,7 +8,8 @@
 
 static const char *role_name(enum role r)
 {
-    static const char *const names[ROLE_COUNT] = {"public", "user", "agent", "admin", "client"};
+    static const char *const names[ROLE_COUNT] = {"public", "user",   "agent",
+                                                  "admin",  "client", "auditor"};
     return names[r];
 }
 

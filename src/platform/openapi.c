@@ -61,7 +61,8 @@ static json_t *security(const struct route *r)
     static const char *const schemes[ROLE_COUNT] = {[ROLE_USER] = "personSession",
                                                     [ROLE_AGENT] = "agentSession",
                                                     [ROLE_ADMIN] = "operatorSession",
-                                                    [ROLE_CLIENT] = "client"};
+                                                    [ROLE_CLIENT] = "client",
+                                                    [ROLE_AUDITOR] = "operatorSession"};
     const char *scheme = token_form(r) ? "accessToken" : schemes[r->role];
     return scheme ? json_pack("[{s:[]}]", scheme) : json_array();
 }
@@ -92,7 +93,8 @@ static const char *description(const struct route *r)
         [ROLE_AGENT] = "For an agent of the site's organisation: with a session on the page, with "
                        "an access token where the operation is an API's.",
         [ROLE_ADMIN] = "For the platform's operator.",
-        [ROLE_CLIENT] = "For a program, which the operation itself authenticates."};
+        [ROLE_CLIENT] = "For a program, which the operation itself authenticates.",
+        [ROLE_AUDITOR] = "For an auditor of the journal, or the platform's operator."};
     return who[r->role];
 }
 
@@ -178,7 +180,7 @@ static const char components[] =
     "\"agentSession\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"socle_org\","
     "\"description\":\"An agent of the site's organisation.\"},"
     "\"operatorSession\":{\"type\":\"apiKey\",\"in\":\"cookie\",\"name\":\"socle\","
-    "\"description\":\"An operator of the platform.\"},"
+    "\"description\":\"An operator of the platform, or an auditor.\"},"
     "\"client\":{\"type\":\"http\",\"scheme\":\"basic\","
     "\"description\":\"A registered client; each operation says how it authenticates.\"},"
     "\"accessToken\":{\"type\":\"http\",\"scheme\":\"bearer\",\"bearerFormat\":\"at+jwt\"}},"

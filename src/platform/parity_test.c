@@ -16,7 +16,8 @@ static bool needs_twin(const struct route *r)
 {
     if (str_starts(str_from(r->path), STR("/api/")))
         return false;
-    bool personal = r->role == ROLE_USER || r->role == ROLE_AGENT || r->role == ROLE_ADMIN;
+    bool personal = r->role == ROLE_USER || r->role == ROLE_AGENT || r->role == ROLE_ADMIN ||
+                    r->role == ROLE_AUDITOR;
     return !(r->flags & ROUTE_API) && (strcmp(r->method, "GET") != 0 || personal);
 }
 

@@ -36,12 +36,17 @@ struct platform {
 enum site_kind { SITE_PORTAL, SITE_ORG, SITE_ANY };
 enum role {
     ROLE_PUBLIC,
-    ROLE_USER,   /* signed in as a person on this site; pages redirect to the site's sign-in */
-    ROLE_AGENT,  /* signed in as an agent of the site's organisation */
-    ROLE_ADMIN,  /* operator */
-    ROLE_CLIENT, /* an API that authenticates its caller itself */
+    ROLE_USER,    /* signed in as a person on this site; pages redirect to the site's sign-in */
+    ROLE_AGENT,   /* signed in as an agent of the site's organisation */
+    ROLE_ADMIN,   /* operator */
+    ROLE_CLIENT,  /* an API that authenticates its caller itself */
+    ROLE_AUDITOR, /* reads the journal, and operates nothing; an operator may too */
     ROLE_COUNT
 };
+static inline bool role_may(enum role has, enum role wanted)
+{
+    return has == wanted || (has == ROLE_ADMIN && wanted == ROLE_AUDITOR);
+}
 enum {
     ROUTE_API = 1, /* errors as problem+json, no cookie, no CSRF; for ROLE_USER and ROLE_AGENT
                       the caller shows an access token (api.c), and a JSON body is its form */
@@ -93,13 +98,25 @@ struct command {
     int (*fn)(struct platform *pf, int argc, char **argv);
 };
 
-/* An entry of the navigation: on which site, for which role (ROLE_PUBLIC: everybody). */
+struct site;
+/* An entry of the navigation: on which site, for which role (ROLE_PUBLIC: everybody). `where` says
+ * no for the sites that have no use for it; NULL: all have. */
 struct nav_item {
     enum site_kind site;
     enum role role;
     const char *url, *text_key; /* "<module>/<key>" */
+    bool (*where)(const struct platform *pf, const struct site *site);
 };
+#define NAV(site, role, url, text_key)  \
+    {                                   \
+        site, role, url, text_key, NULL \
+    }
+#define NAV_WHERE(site, role, url, text_key, where) \
+    {                                               \
+        site, role, url, text_key, where            \
+    }
 
+enum { REPLAY_KINDS_MAX = 4 };
 struct service {
     const char *name;
     const struct route *routes;
@@ -117,10 +134,11 @@ struct service {
     /* The fast lane's owner (one service): see web_server_conf. */
     void *(*loop_start)(struct platform *pf, struct loop *l, unsigned index);
     bool (*fast)(struct platform *pf, struct fast *x);
-    /* Called by `socle restore` with each entry of this kind of the restored journal, oldest first:
-     * a database older than the journal never heard of it, and must obey it before it serves again.
+    /* Called by `socle restore` with each entry of these kinds of the restored journal, oldest
+     * first: a database older than the journal never heard of it, and must obey it before it serves
+     * again.
      */
-    const char *replay_kind;
+    const char *replay_kinds[REPLAY_KINDS_MAX];
     enum err (*replay)(struct platform *pf, const json_t *leaf);
     /* Prints the stages of a fast-lane path for `socle explain`; false: not its path. */
     bool (*explain)(struct str method, struct str path);

@@ -57,8 +57,8 @@ static struct str other_lang_url(struct ctx *c)
 {
     struct str url = c->rq->path, rest = c->rq->query, part;
     const char *sep = "?";
-    if (c->rq->method == HTTP_POST && !c->route)
-        url = STR("/");
+    if ((c->rq->method == HTTP_POST && !c->route) || !path_is_ours(url))
+        url = STR("/"); /* "//elsewhere" would lead there */
     while (rest.p && rest.n && str_split(&rest, '&', &part)) {
         if (str_starts(part, STR("lang=")) || part.n == 0)
             continue;
@@ -84,7 +84,7 @@ static json_t *nav_item(struct ctx *c, const struct nav_item *n)
 {
     const char *slash = strchr(n->text_key, '/');
     bool here = c->site && (n->site == SITE_ANY || n->site == c->site->kind);
-    if (!here || !slash)
+    if (!here || !slash || (n->where && !n->where(c->pf, c->site)))
         return NULL;
     char *module = arena_dupz(c->arena, str_of(n->text_key, (size_t)(slash - n->text_key)));
     return json_pack("{s:s,s:o}", "url", n->url, "label",
@@ -97,7 +97,7 @@ static void nav_add(struct ctx *c, json_t *list, bool all)
     for (size_t i = 0; (s = boot_service(i)) != NULL; i++) {
         for (size_t k = 0; k < s->n_nav; k++) {
             enum role role = s->nav[k].role;
-            bool mine = role == ROLE_PUBLIC || (c->session && c->session->role == role);
+            bool mine = role == ROLE_PUBLIC || (c->session && role_may(c->session->role, role));
             json_t *item = all || mine ? nav_item(c, &s->nav[k]) : NULL;
             if (!item)
                 continue;

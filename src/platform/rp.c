@@ -39,12 +39,9 @@ static enum err state_unpack(struct ctx *c, json_t **state)
     return e;
 }
 
-/* Only paths of this site: an open redirection would lend our name to others. */
-static struct str safe_return(struct str to)
+static struct str way_back(struct str to)
 {
-    bool ok = to.n > 0 && to.n < 2000 && to.p[0] == '/' && !(to.n > 1 && to.p[1] == '/') &&
-              str_find_char(to, '\\') < 0 && str_find_char(to, '\n') < 0;
-    return ok ? to : STR("/");
+    return path_is_ours(to) ? to : STR("/");
 }
 
 static enum err start(struct ctx *c, bool agent)
@@ -55,7 +52,7 @@ static enum err start(struct ctx *c, bool agent)
     secret_new(nonce);
     secret_new(verifier);
     sha256(verifier, SECRET_LEN, hash);
-    struct str back = safe_return(ctx_query(c, "return"));
+    struct str back = way_back(ctx_query(c, "return"));
     json_t *s = json_pack("{s:s,s:s,s:s,s:s#,s:b,s:I}", "state", state, "nonce", nonce, "verifier",
                           verifier, "return", back.p, (int)back.n, "agent", agent, "until",
                           (json_int_t)(clock_now_ms() + STATE_S * 1000));
@@ -231,17 +228,21 @@ static enum err finish(struct ctx *c, json_t *state, json_t *tokens, json_t *cla
     if (e != ERR_OK)
         return e;
     ctx_cookie(c, STATE_COOKIE, STR(""), 0);
-    return ctx_redirect(c, safe_return(json_get_str(state, "return")));
+    return ctx_redirect(c, way_back(json_get_str(state, "return")));
 }
 
 enum err rp_callback(struct ctx *c)
 {
     json_t *state, *tokens, *claims = NULL;
+    static const char *const once[] = {"state", "code", "iss", "error"};
+    for (size_t i = 0; i < COUNT_OF(once); i++)
+        if (form_count(&c->query, once[i]) > 1)
+            return ctx_fail(c, &f_state, ERR_INVALID, str_from(once[i]));
     if (state_unpack(c, &state) != ERR_OK || json_get_i64(state, "until", 0) < clock_now_ms() ||
         !str_eq_secret(ctx_query(c, "state"), json_get_str(state, "state")))
         return ctx_fail(c, &f_state, ERR_INVALID, STR_NONE);
-    struct str iss = ctx_query(c, "iss"); /* RFC 9207 */
-    if (iss.p && !str_eq_z(iss, c->pf->settings->base_url))
+    struct str iss = ctx_query(c, "iss"); /* RFC 9207: our issuer always says it */
+    if (!str_eq_z(iss, c->pf->settings->base_url))
         return ctx_fail(c, &f_issuer, ERR_DENIED, STR("iss"));
     if (ctx_query(c, "error").p || !ctx_query(c, "code").p)
         return ctx_fail(c, &f_refused, ERR_DENIED, ctx_query(c, "error"));

@@ -11,6 +11,7 @@
 #include "platform/hook_pages.h"
 #include "platform/kept.h"
 #include "platform/metrics.h"
+#include "platform/node.h"
 #include "platform/openapi.h"
 #include "platform/org_cli.h"
 #include "platform/render.h"
@@ -68,6 +69,18 @@ static const struct db_migration migrations[] = {
      "CREATE TABLE act_text("
      " object TEXT NOT NULL, entry TEXT NOT NULL, at BIGINT NOT NULL, text TEXT NOT NULL,"
      " PRIMARY KEY(object, entry));"},
+    {"platform", 70,
+     "CREATE TABLE node("
+     " id TEXT PRIMARY KEY, name TEXT NOT NULL, joined_at BIGINT NOT NULL,"
+     " seen_at BIGINT NOT NULL, removed_at BIGINT NOT NULL);"
+     "CREATE TABLE node_key("
+     " purpose TEXT NOT NULL, kid TEXT NOT NULL, node TEXT NOT NULL, jwk TEXT NOT NULL,"
+     " since BIGINT NOT NULL, mark BIGINT NOT NULL, PRIMARY KEY(purpose, kid));"
+     "CREATE INDEX node_key_node ON node_key(node);"
+     "CREATE TABLE node_invite("
+     " id TEXT PRIMARY KEY, sealed BLOB NOT NULL, until_at BIGINT NOT NULL);"
+     "CREATE TABLE node_proof(id TEXT PRIMARY KEY, until_at BIGINT NOT NULL);"
+     "CREATE INDEX node_proof_until ON node_proof(until_at);"},
 };
 
 static enum err static_file(struct ctx *c)
@@ -242,6 +255,12 @@ static const struct command commands[] = {
     {"org", "list and put organisations, give one its site", org_cli},
 };
 
+static void tick(struct platform *pf, int64_t now_ms)
+{
+    hook_tick(pf, now_ms);
+    node_tick(pf, now_ms);
+}
+
 const struct service service_platform = {
     .name = "platform",
     .routes = routes,
@@ -250,5 +269,6 @@ const struct service service_platform = {
     .n_migrations = COUNT_OF(migrations),
     .commands = commands,
     .n_commands = COUNT_OF(commands),
-    .tick = hook_tick,
+    .start = node_start,
+    .tick = tick,
 };

@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include "base/buf.h"
 #include "base/log.h"
+#include "platform/retention.h"
 #include "sys/file.h"
 
 enum kind { TEXT, NUMBER, YES_NO };
@@ -73,6 +74,9 @@ static const struct setting table[] = {
     S(site_host, TEXT, "", "Who hosts it, with an address: legal mentions."),
     S(security_contact, TEXT, "",
       "mailto: or https: address for who found a weakness; empty: /security."),
+    S(retention, TEXT, "identity.signin=36",
+      "Months that what makes the journal's entries readable is kept, KIND=MONTHS with blanks "
+      "between; other kinds: as long as the account."),
     S(trace_days, NUMBER, "90", "Days that technical traces of services are kept."),
     S(trace_rules, TEXT, "",
       "Thresholds of alerts, RULE=AT_LEAST or RULE=AT_LEAST*TIMES, with commas between."),
@@ -324,6 +328,10 @@ static enum err complete(struct arena *a, struct settings *out, bool serves)
         e = read_named(a, out->journal_nodes, &out->journal_nodes_text);
     if (e == ERR_OK)
         e = read_named(a, out->mail_login_file, &out->mail_login_text);
+    if (e == ERR_OK && retention_check(out->retention) != ERR_OK) {
+        fprintf(stderr, "socle: retention is KIND=MONTHS, with blanks between\n");
+        return ERR_INVALID;
+    }
     bool relay = str_starts(str_from(out->mail_relay), STR("smtp://")) ||
                  str_starts(str_from(out->mail_relay), STR("smtps://"));
     bool from = str_find_char(str_from(out->mail_from), '@') > 0;

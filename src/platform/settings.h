@@ -48,6 +48,7 @@ struct settings {
     const char *help_line;                                    /* whom to call */
     const char *publisher, *publication_director, *site_host; /* legal mentions; "" not set */
     const char *security_contact;                             /* an address; "" none */
+    const char *retention;                                    /* months by kind: retention.h */
     int64_t trace_days;        /* technical traces are kept so long */
     const char *trace_rules;   /* thresholds: src/core/traces/rules.c */
     const char *syslog_listen; /* "127.0.0.1:1514"; "" none */

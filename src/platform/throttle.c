@@ -3,15 +3,17 @@
 #include <arpa/inet.h>
 #include <pthread.h>
 #include "base/clock.h"
+#include "base/codec.h"
 #include "base/log.h"
 #include "base/map.h"
+#include "crypto/digest.h"
 
 enum {
     WAYS = 8,
     SETS = 4096,
     LOCKS = 64,
     MINUTE_US = 60 * 1000 * 1000,
-    FREE_FAILURES = 5,
+    FREE_TRIES = 5,
     STEP_MS = 30 * 1000,
     PAUSE_MAX_MS = 3600 * 1000,
     FORGET_MS = 86400 * 1000,
@@ -74,7 +76,7 @@ static unsigned ask(const struct throttle_rule *r, struct str key, int take)
     return wait_us <= 0 ? 0 : (unsigned)((wait_us + 999999) / 1000000);
 }
 
-unsigned throttle_pass(const struct throttle_rule *r, struct str key)
+unsigned throttle_take(const struct throttle_rule *r, struct str key)
 {
     return ask(r, key, 1);
 }
@@ -82,6 +84,19 @@ unsigned throttle_pass(const struct throttle_rule *r, struct str key)
 unsigned throttle_wait(const struct throttle_rule *r, struct str key)
 {
     return ask(r, key, 0);
+}
+
+void throttle_give(const struct throttle_rule *r, struct str key)
+{
+    if (r->per_minute == 0)
+        return;
+    uint64_t who = who_of(r, key);
+    int64_t now_us = clock_mono_us();
+    pthread_once(&once, start);
+    pthread_mutex_t *lock = &locks[who % SETS % LOCKS];
+    pthread_mutex_lock(lock);
+    cell_of(who, now_us)->full_us -= MINUTE_US / r->per_minute;
+    pthread_mutex_unlock(lock);
 }
 
 void throttle_forget(const struct throttle_rule *r, struct str key)
@@ -102,7 +117,7 @@ static const struct fault f_rate = {"SOC-429-RATE", 429, "platform", "Too Many R
 
 enum err throttle_hold(struct ctx *c, const struct throttle_rule *r, struct str key)
 {
-    unsigned wait_s = throttle_pass(r, key);
+    unsigned wait_s = throttle_take(r, key);
     if (wait_s == 0)
         return ERR_OK;
     c->retry_after_s = wait_s;
@@ -137,7 +152,7 @@ enum err throttle_hold_address(struct ctx *c)
     return address.n ? throttle_hold(c, &rule, address) : ERR_OK;
 }
 
-/* ---- failures of an account ---------------------------------------------------------------------
+/* ---- tries at a secret --------------------------------------------------------------------------
  */
 static const struct db_migration migrations[] = {
     {"throttle", 1,
@@ -145,68 +160,85 @@ static const struct db_migration migrations[] = {
      " what TEXT PRIMARY KEY, n BIGINT NOT NULL, until_at BIGINT NOT NULL, last_at BIGINT NOT "
      "NULL);"
      "CREATE INDEX account_failure_last ON account_failure(last_at);"},
+    {"throttle", 2,
+     "DROP TABLE account_failure;"
+     "CREATE TABLE secret_try(id TEXT PRIMARY KEY, n BIGINT NOT NULL, last_at BIGINT NOT NULL);"
+     "CREATE INDEX secret_try_last ON secret_try(last_at);"},
 };
 
-struct failure {
-    struct str what;
-    int64_t now_ms;
+struct attempt {
+    struct str id;
+    int64_t now_ms, pause_ms; /* pause_ms: 0, it may be made */
 };
 
-enum err throttle_locked(struct ctx *c, struct str what, unsigned *wait_s)
+/* Finds again what was tried, and tells nothing without the platform's own key. */
+static struct str digest_of(struct ctx *c, const char *what, struct str whose)
 {
-    struct db_result r;
-    struct db_conn *db = db_read(c->pf->db);
-    int64_t now_ms = clock_now_ms();
-    *wait_s = 0;
-    if (!db)
-        return ERR_UNAVAILABLE;
-    enum err e = db_query_one(db, c->arena, &r,
-                              "SELECT until_at FROM account_failure WHERE what = $1", "s", what);
-    if (e == ERR_OK && db_i64(&r, 0, 0) > now_ms)
-        *wait_s = (unsigned)((db_i64(&r, 0, 0) - now_ms + 999) / 1000);
-    return e == ERR_NOT_FOUND ? ERR_OK : e;
+    uint8_t key[SHA256_LEN], mac[SHA256_LEN];
+    hkdf_sha256(str_of(c->pf->cookie_secret, sizeof c->pf->cookie_secret), STR("socle/throttle/1"),
+                str_from(what), key, sizeof key);
+    hmac_sha256(str_of(key, sizeof key), whose, mac);
+    mem_wipe(key, sizeof key);
+    return codec_to_hex(c->arena, mac, sizeof mac);
 }
 
-static enum err failed_write(struct db_conn *db, void *arg)
+/* A closure may run twice, in a thread without an arena: the pause is read row by row. */
+static int pause_read(void *arg, const struct db_value *row, size_t n_cols)
 {
-    const struct failure *f = arg;
-    enum err e = db_exec(db, "DELETE FROM account_failure WHERE what = $1 AND last_at < $2", "si",
-                         f->what, f->now_ms - FORGET_MS);
-    if (e == ERR_OK)
-        e = db_exec(db,
-                    "INSERT INTO account_failure(what, n, until_at, last_at) VALUES($1, 1, 0, $2) "
-                    "ON CONFLICT (what) DO UPDATE SET n = account_failure.n + 1, last_at = $2",
-                    "si", f->what, f->now_ms);
-    return e == ERR_OK ? db_exec(db,
-                                 "UPDATE account_failure SET until_at = CASE WHEN n < $3 THEN 0 "
-                                 "WHEN (n - $3 + 1) * $4 > $5 THEN $2 + $5 ELSE "
-                                 "$2 + (n - $3 + 1) * $4 END WHERE what = $1",
-                                 "siiii", f->what, f->now_ms, (int64_t)FREE_FAILURES,
-                                 (int64_t)STEP_MS, (int64_t)PAUSE_MAX_MS)
-                       : e;
+    struct attempt *t = arg;
+    (void)n_cols;
+    t->pause_ms = row[0].i - t->now_ms;
+    return 1;
 }
 
-enum err throttle_failed(struct ctx *c, struct str what)
+static enum err attempt_write(struct db_conn *db, void *arg)
 {
-    struct failure f = {what, clock_now_ms()};
-    return db_write(c->pf->db, failed_write, &f);
+    struct attempt *t = arg;
+    int64_t changed = 0;
+    t->pause_ms = 0;
+    /* One statement counts and refuses: two tries at once cannot both pass. */
+    enum err e = db_exec_count(
+        db, &changed,
+        "INSERT INTO secret_try(id, n, last_at) VALUES($1, 1, $2) ON CONFLICT (id) DO UPDATE SET "
+        "n = CASE WHEN secret_try.last_at < $2 - $3 THEN 1 ELSE secret_try.n + 1 END, last_at = $2 "
+        "WHERE secret_try.n < $4 OR secret_try.last_at + CASE WHEN (secret_try.n - $4 + 1) * $5 > "
+        "$6 THEN $6 ELSE (secret_try.n - $4 + 1) * $5 END <= $2",
+        "siiiii", t->id, t->now_ms, (int64_t)FORGET_MS, (int64_t)FREE_TRIES, (int64_t)STEP_MS,
+        (int64_t)PAUSE_MAX_MS);
+    if (e != ERR_OK || changed == 1)
+        return e;
+    t->pause_ms = 1;
+    return db_each(db, pause_read, t,
+                   "SELECT last_at + CASE WHEN (n - $2 + 1) * $3 > $4 THEN $4 ELSE "
+                   "(n - $2 + 1) * $3 END FROM secret_try WHERE id = $1",
+                   "siii", t->id, (int64_t)FREE_TRIES, (int64_t)STEP_MS, (int64_t)PAUSE_MAX_MS);
 }
 
-static enum err succeeded_write(struct db_conn *db, void *arg)
+enum err throttle_try(struct ctx *c, const char *what, struct str whose)
 {
-    const struct failure *f = arg;
-    return db_exec(db, "DELETE FROM account_failure WHERE what = $1", "s", f->what);
+    struct attempt t = {.id = digest_of(c, what, whose), .now_ms = clock_now_ms()};
+    enum err e = db_write(c->pf->db, attempt_write, &t);
+    if (e != ERR_OK || t.pause_ms == 0)
+        return e;
+    c->retry_after_s = t.pause_ms > 0 ? (unsigned)((t.pause_ms + 999) / 1000) : 1;
+    log_info("throttled", "trace", c->trace_id, "rule", what, "wait_s", LOG_NUM(c->retry_after_s));
+    return ERR_LIMIT;
 }
 
-enum err throttle_succeeded(struct ctx *c, struct str what)
+static enum err attempts_forget(struct db_conn *db, void *arg)
 {
-    struct failure f = {what, 0};
-    return db_write(c->pf->db, succeeded_write, &f);
+    return db_exec(db, "DELETE FROM secret_try WHERE id = $1", "s", *(struct str *)arg);
+}
+
+enum err throttle_right(struct ctx *c, const char *what, struct str whose)
+{
+    struct str id = digest_of(c, what, whose);
+    return db_write(c->pf->db, attempts_forget, &id);
 }
 
 static enum err sweep(struct db_conn *db, void *arg)
 {
-    return db_exec(db, "DELETE FROM account_failure WHERE last_at < $1", "i",
+    return db_exec(db, "DELETE FROM secret_try WHERE last_at < $1", "i",
                    *(int64_t *)arg - FORGET_MS);
 }
 

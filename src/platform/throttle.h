@@ -1,9 +1,9 @@
 /* Slowing down who asks too often: one mechanism for addresses, clients and accounts.
  *
  * Rates (an address's pages, a client's failures) live in this process, in a table of fixed size:
- * an attacker may ask a little more by coming to several nodes, and never costs memory. Failures of
- * an account (a password) are shared by all nodes, in the database: they grow into a pause, and are
- * counted for names that nobody has as well, so that a pause never tells who has an account. */
+ * an attacker may ask a little more by coming to several nodes, and never costs memory. Tries at a
+ * secret (a password, a code) are shared by all nodes, in the database: they grow into a pause, and
+ * are counted for names that nobody has as well, so that a pause never tells who has an account. */
 #ifndef PLATFORM_THROTTLE_H
 #define PLATFORM_THROTTLE_H
 
@@ -15,9 +15,11 @@ struct throttle_rule {
     unsigned burst, per_minute;
 };
 /* Takes one for `key`. 0: go on; else the seconds to wait (nothing was taken). */
-unsigned throttle_pass(const struct throttle_rule *r, struct str key);
+unsigned throttle_take(const struct throttle_rule *r, struct str key);
 /* The seconds to wait, without taking. */
 unsigned throttle_wait(const struct throttle_rule *r, struct str key);
+/* Gives back one that was taken: who succeeds costs nothing, and makes no room for others. */
+void throttle_give(const struct throttle_rule *r, struct str key);
 void throttle_forget(const struct throttle_rule *r, struct str key);
 
 /* Takes one and, where there is none, fails the request: SOC-429-RATE with Retry-After; ERR_LIMIT.
@@ -30,13 +32,15 @@ enum err throttle_hold_address(struct ctx *c) MUST_CHECK;
  * trusted_proxies does not name: everybody would be slowed down as one. */
 struct str throttle_address(const struct ctx *c);
 
-/* ---- failures of an account, shared by all nodes ------------------------------------------------
+/* ---- tries at a secret, shared by all nodes -----------------------------------------------------
  */
-/* `what` names the kind and the account: "operator:<blind of the login>". 5 failures are free, then
- * 30 s, 60 s, 90 s ... one hour at most; a day without a failure forgets them. */
-enum err throttle_locked(struct ctx *c, struct str what, unsigned *wait_s) MUST_CHECK;
-enum err throttle_failed(struct ctx *c, struct str what) MUST_CHECK;
-enum err throttle_succeeded(struct ctx *c, struct str what) MUST_CHECK;
+/* Counts a try before it is made, so that two at once cannot both be the last. `what` names the
+ * kind, `whose` the account or whatever was typed in its place; only a keyed digest of both is
+ * kept. 5 tries are free, then one each 30 s, 60 s, 90 s ... one hour at most; a day without a try
+ * forgets them. ERR_LIMIT: not now, c->retry_after_s says when; the request is not answered yet. */
+enum err throttle_try(struct ctx *c, const char *what, struct str whose) MUST_CHECK;
+/* It was right: those before it are forgotten. */
+enum err throttle_right(struct ctx *c, const char *what, struct str whose) MUST_CHECK;
 
 extern const struct service service_throttle;
 

@@ -73,7 +73,7 @@ size_t form_count(const struct form *f, const char *name)
 
 struct str cookie_get(struct str header, const char *name)
 {
-    struct str pair;
+    struct str pair, found = STR_NONE;
     while (str_split(&header, ';', &pair)) {
         pair = str_trim(pair);
         ptrdiff_t eq = str_find_char(pair, '=');
@@ -82,9 +82,11 @@ struct str cookie_get(struct str header, const char *name)
         struct str v = str_after(pair, (size_t)eq + 1);
         if (v.n >= 2 && v.p[0] == '"' && v.p[v.n - 1] == '"')
             v = str_sub(v, 1, v.n - 2);
-        return v;
+        if (found.p && !str_eq(found, v))
+            return STR_NONE;
+        found = v;
     }
-    return STR_NONE;
+    return found;
 }
 
 /* RFC 6265 4.1.1: a token for the name, cookie-octets for the value. Both are ours: never what a

@@ -17,7 +17,8 @@ enum err form_read(struct arena *a, struct str text, struct form *out) MUST_CHEC
 struct str form_get(const struct form *f, const char *name); /* first; .p NULL when absent */
 size_t form_count(const struct form *f, const char *name);
 
-/* Cookie header (RFC 6265 4.2.1): first of that name; .p NULL when absent. */
+/* Cookie header (RFC 6265 4.2.1): .p NULL when absent, or there twice with two values: a neighbour
+ * tossed one of them, and nothing says which. */
 struct str cookie_get(struct str header, const char *name);
 /* A Set-Cookie value: Path=/; HttpOnly; SameSite=Lax; Secure when secure. max_age_s < 0: session
  * cookie; 0: delete. The name gets "__Host-" in front when secure. */

@@ -67,7 +67,7 @@ static void fields_are_counted(void **state)
 static void cookies(void **state)
 {
     (void)state;
-    struct str h = STR("a=1; __Host-s=abc=d;b=\"q\" ; a=2; sx=no");
+    struct str h = STR("a=1; __Host-s=abc=d;b=\"q\" ; a=1; sx=no");
     assert_str(cookie_get(h, "a"), "1");
     assert_str(cookie_get(h, "__Host-s"), "abc=d");
     assert_str(cookie_get(h, "b"), "q");
@@ -79,6 +79,30 @@ static void cookies(void **state)
                "s=; Path=/; HttpOnly; SameSite=Lax; Max-Age=0");
     assert_string_equal(cookie_name(&arena, "s", true), "__Host-s");
     assert_string_equal(cookie_name(&arena, "s", false), "s");
+}
+
+/* A neighbour's site (Domain=, a longer Path=) or an older syntax puts a cookie beside ours. */
+static void tossed_cookies_name_nobody(void **state)
+{
+    (void)state;
+    assert_null(cookie_get(STR("s=theirs; s=ours"), "s").p);
+    assert_null(cookie_get(STR("s=ours; x=1; s="), "s").p);
+    static const char *const not_ours[] = {
+        "=__Host-s=v",
+        "s=v",
+        " __host-s=v",
+        "__Host-s =v",
+        "\xc2\xa0__Host-s=v",
+        "x=\"__Host-s=v",
+        "$Version=1;S=v",
+        "__Host-s",
+        "\xe2\x80\x80__Host-s=v",
+        "__Host-sx=v",
+        "x=1,__Host-s=v",
+        "__Host-s;=v",
+    };
+    for (size_t i = 0; i < COUNT_OF(not_ours); i++)
+        assert_null(cookie_get(str_from(not_ours[i]), "__Host-s").p);
 }
 
 static void urls_take_parameters(void **state)
@@ -94,9 +118,9 @@ static void urls_take_parameters(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(fields_are_read_in_order), cmocka_unit_test(what_is_no_text_is_refused),
-        cmocka_unit_test(fields_are_counted),       cmocka_unit_test(cookies),
-        cmocka_unit_test(urls_take_parameters),
+        cmocka_unit_test(fields_are_read_in_order),   cmocka_unit_test(what_is_no_text_is_refused),
+        cmocka_unit_test(fields_are_counted),         cmocka_unit_test(cookies),
+        cmocka_unit_test(tossed_cookies_name_nobody), cmocka_unit_test(urls_take_parameters),
     };
     arena_init(&arena);
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

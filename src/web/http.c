@@ -170,7 +170,8 @@ enum {
     HAS_UPGRADE = 8,
     SAYS_CLOSE = 16,
     SAYS_KEEP = 32,
-    SAYS_UPGRADE = 64
+    SAYS_UPGRADE = 64,
+    HAS_AUTHORIZATION = 128
 };
 
 /* Each returns 0 or the status that refuses the message. */
@@ -278,6 +279,16 @@ static int on_upgrade(struct http_head *h, unsigned *seen, struct str v)
     return 0;
 }
 
+/* A proxy may believe one of two, we the other. */
+static int on_authorization(struct http_head *h, unsigned *seen, struct str v)
+{
+    (void)v;
+    if (!h->is_response && (*seen & HAS_AUTHORIZATION))
+        return 400;
+    *seen |= HAS_AUTHORIZATION;
+    return 0;
+}
+
 /* By the length of their names, which all differ. */
 static const struct {
     const char *name;
@@ -287,6 +298,7 @@ static const struct {
     [6] = {"expect", on_expect},
     [7] = {"upgrade", on_upgrade},
     [10] = {"connection", on_connection},
+    [13] = {"authorization", on_authorization},
     [14] = {"content-length", on_length},
     [17] = {"transfer-encoding", on_coding},
 };

@@ -13,9 +13,8 @@ import { World } from '../lib/story.mjs';
 const T = (key, lang = 'fr') => text('accounts', key, lang);
 let platform, world, browser;
 before(async () => {
-  platform = await Platform.start();
+  [platform, browser] = await Promise.all([Platform.start(), launch()]);
   world = new World(platform);
-  browser = await launch();
 }, { timeout: 180000 });
 after(async () => { await browser?.close(); await platform?.destroy(); }, { timeout: 60000 });
 

@@ -1,6 +1,6 @@
 // Processes are killed while people and programs work: what was acknowledged is in the journal
 // afterwards, once each, and the platform answers again within a second.
-//   SOCLE_TEST_LONG=1   1,000 kills instead of 20;   SOCLE_TEST_SEED   which, and when
+//   SOCLE_TEST_LONG=1   1,000 kills instead of 20 (SOCLE_TEST_KILLS: so many);   SOCLE_TEST_SEED   which, and when
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { Platform, run, sleep, until } from '../lib/platform.mjs';
@@ -9,7 +9,7 @@ import { World, call, fileProcedure, tokensFor } from '../lib/story.mjs';
 import { Client, send } from '../lib/http.mjs';
 import { check, entries } from '../lib/journal.mjs';
 
-const KILLS = process.env.SOCLE_TEST_LONG ? 1000 : 20;
+const KILLS = Number(process.env.SOCLE_TEST_KILLS) || (process.env.SOCLE_TEST_LONG ? 1000 : 20);
 const VICTIMS = ['web', 'journal', 'keys'];
 let seed = Number(process.env.SOCLE_TEST_SEED ?? 20261124);
 const random = () => { seed = (Math.imul(seed, 1664525) + 1013904223) >>> 0; return seed / 2 ** 32; };

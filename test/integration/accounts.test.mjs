@@ -12,7 +12,7 @@ import { Client, decode, forms, send, words } from '../lib/http.mjs';
 import { SmtpSink } from '../lib/smtp.mjs';
 import { text } from '../lib/text.mjs';
 import { World, walkSignIn } from '../lib/story.mjs';
-import { Upstream } from '../lib/upstream.mjs';
+import { Upstream, people } from '../lib/upstream.mjs';
 import { Authenticator, b64, maker } from '../lib/authenticator.mjs';
 
 const T = (key, lang = 'fr') => text('accounts', key, lang);
@@ -276,7 +276,8 @@ async function deskCode(person = papers) {
   const a = new Client();
   await a.go(`${world.townUrl}/agent/comptes`);
   await walkSignIn(a, world.agent);
-  await a.go(`${world.townUrl}/agent/comptes`);
+  await a.go(`${world.townUrl}/agent`);
+  await a.follow(T('nav.desk'));
   await a.press(T('desk.button'), { ...person, seen: [] });
   assert.equal(a.page.status, 422, 'without the papers there is no code');
   await a.press(T('desk.button'), { ...person, birthdate: '03/07/1991' });
@@ -452,6 +453,31 @@ test('[2.1.3] an account is linked to a substantial sign-in of another provider:
     const got = await received(q);
     assert.equal(got.id.acr, 'eidas2');
     assert.equal(got.info.family_name, 'CANARI-MARTIN', 'vouched for by the other provider');
+  } finally { await upstream.stop(); }
+});
+
+test('[2.1.3] a key that is added straight from a high sign-in of another provider reaches the high level; from a substantial one it does not', { timeout: 90000 }, async () => {
+  const upstream = await Upstream.start(platform.ownPort(1));
+  try {
+    platform.must(['provider', 'add', '--id', 'fort', '--name', 'Compte fort', '--issuer', upstream.issuer, '--client-id', upstream.client, '--secret-stdin'], { input: `${upstream.secret}\n` });
+    for (const [acr, high] of [['eidas3', true], ['eidas2', false]]) {
+      const email = address(), key = new Authenticator({ format: 'packed', maker: trusted });
+      await received(await open(email));
+      Object.assign(upstream, { acr, person: { ...people.camille, sub: `fort-${acr}`, birthdate: `19${70 + n}-02-03` } });
+      const p = new Client();
+      await p.go(`${platform.base}/connexion?return=/compte`);
+      await until('the provider is on the page', async () => { if (p.text.includes('Compte fort')) return true; await p.go(p.page.url); return false; });
+      await p.follow('Compte fort');
+      await submit(p, '/compte/lier', { email, current: PASSWORD });
+      assert.ok(p.text.includes(words(T('done.linked'))), p.text.slice(0, 400));
+      await addKey(p, key);
+      assert.equal(p.text.includes(words(T('home.key.high'))), high, acr);
+      const q = new Client();
+      await arrive(q, { acr: 'eidas3' });
+      await useKey(q, key);
+      if (high) assert.equal((await received(q)).id.acr, 'eidas3');
+      else assert.equal(q.page?.status, 403, 'a substantial sign-in makes no high key');
+    }
   } finally { await upstream.stop(); }
 });
 

@@ -43,13 +43,15 @@ function spellings(value) {
 }
 
 const files = (dir) => !existsSync(dir) ? [] : readdirSync(dir).flatMap((n) => {
-  const p = join(dir, n);
-  return statSync(p).isDirectory() ? files(p) : statSync(p).isFile() ? [p] : [];
+  const p = join(dir, n), s = statSync(p, { throwIfNoEntry: false });
+  return s?.isDirectory() ? files(p) : s?.isFile() ? [p] : [];
 });
 
 // Everything that is kept, as [name, bytes].
 function dump() {
-  const all = [...files(platform.data), platform.logFile].map((f) => [f.replace(platform.folder, ''), readFileSync(f)]);
+  // The journal's index files come and go while we read.
+  const read = (f) => { try { return [[f.replace(platform.folder, ''), readFileSync(f)]]; } catch (e) { if (e.code === 'ENOENT') return []; throw e; } };
+  const all = [...files(platform.data), platform.logFile].flatMap(read);
   if (engine === 'postgres') {
     const r = spawnSync('pg_dump', ['--inserts', platform.database.url], { maxBuffer: 1 << 30 });
     assert.equal(r.status, 0, String(r.stderr));

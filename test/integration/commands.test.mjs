@@ -3,7 +3,7 @@
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
-import { cpSync, existsSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Platform, engine, portBlock, processesOf, root, run, sleep, until } from '../lib/platform.mjs';
 import { World, call, fileProcedure, tokensFor, walkSignIn } from '../lib/story.mjs';
@@ -41,6 +41,20 @@ test('a wrong command, option or argument: code 2, one line that says what to do
     assert.equal(r.stdout, '', args.join(' '));
   }
   assert.match(run(['servr']).stderr, /serve/, 'the likely one is named');
+});
+
+test('a command without arguments prints its help and makes nothing', () => {
+  const all = [...run(['--help']).stdout.matchAll(/^  (\S+) +\S/gm)].map((m) => m[1]);
+  assert.ok(all.length >= 20, all.join(' '));
+  const cwd = mkdtempSync(join(platform.folder, 'empty-')), env = { HOME: cwd, XDG_DATA_HOME: join(cwd, 'xdg') };
+  for (const c of all.filter((n) => !['serve', 'migrate'].includes(n))) { /* these two are there to act */
+    for (const more of [[], ['--data', join(cwd, 'data')]]) {
+      const r = run([c, ...more], { cwd, env });
+      if (['settings', 'version'].includes(c)) assert.ok(r.code === 0 && r.stdout, c);
+      else { assert.equal(r.code, 2, `${c}: ${r.stderr}`); assert.match(r.stderr, /usage: socle/, c); assert.equal(r.stdout, '', c); }
+      assert.deepEqual(readdirSync(cwd), [], `socle ${c} ${more.join(' ')} made something`);
+    }
+  }
 });
 
 test('demo describe --json prints the world', () => {

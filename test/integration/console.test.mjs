@@ -137,17 +137,22 @@ test('somebody is invited to the team by a link that serves once', async () => {
   assert.equal(third.http.page.status, 410);
 });
 
-test('[F2.1.10] production keys are refused without a contract, and given once it is in force', async () => {
+test('[F2.1.10] [F2.3.7] production keys are refused without a contract, and given once it is in force', async () => {
   const ask = { org: '99900600000015', api_version: 'famille/v1', fields: 'quotient_familial.valeur', purpose: 'Calculer un tarif', basis: 'Article L. 114-8 du CRPA', redirect_uris: 'https://ma-demarche.example/retour' };
   await dev.open(`/partenaires/clients/${keys.client_id}/production`);
   await dev.http.press(dev.t('production.send'), { ...ask, org: '12345678900000' });
   assert.ok(dev.http.text.includes(dev.t('error.org')));
   const bodies = new Bodies(platform, world);
-  await dev.http.press(dev.t('production.send'), { ...ask, org: bodies.town });
+  await dev.http.press(dev.t('production.send'), { ...ask, org: bodies.town, login_uri: 'javascript:alert(1)' });
+  assert.ok(dev.http.text.includes(dev.t('error.login_uri')));
+  await dev.http.press(dev.t('production.send'), { ...ask, org: bodies.town, login_uri: 'https://ma-demarche.example/entrer' });
   assert.ok(dev.http.text.includes(dev.t('production.state.draft')), dev.http.text.slice(0, 1500));
   await dev.http.follow(dev.t('production.client'));
   const production = new URL(dev.http.page.url).pathname.split('/').pop();
   // Not yet: the client may do nothing, and no page gives keys.
+  const spaces = async () => { await dev.open('/account/spaces'); return dev.http.text; };
+  assert.ok(!(await spaces()).includes('Ma démarche'), 'nor is it a space of anybody’s');
+  await dev.open(`/partenaires/clients/${production}`);
   const opened = await dev.http.go(`/partenaires/clients/${production}/ouvrir`, { method: 'POST', body: new URLSearchParams({ csrf: /name="csrf" value="([^"]+)"/.exec(dev.http.page.text)[1] }).toString(), headers: { 'content-type': 'application/x-www-form-urlencoded', origin: world.issuer } });
   assert.equal(opened.status, 409);
   assert.match(opened.text, /PAR-409-CONTRACT/);
@@ -173,6 +178,8 @@ test('[F2.1.10] production keys are refused without a contract, and given once i
   assert.equal(real.client_id, production);
   const shown = platform.json(['client', 'show', production]);
   assert.deepEqual([shown.state, shown.org, shown.redirect_uris], ['active', bodies.town, ['https://ma-demarche.example/retour']]);
+  assert.equal(shown.initiate_login_uri, 'https://ma-demarche.example/entrer');
+  assert.ok((await spaces()).includes('Ma démarche'), 'in the spaces of every account from now on');
   assert.notEqual((await tokenCall(basic(real), { grant_type: 'authorization_code', code: 'x', redirect_uri: 'x' })).status, 401);
 });
 

@@ -31,7 +31,7 @@ test('[2.1.1.d2] an erasure in the restored journal is obeyed, even when the dat
   if (engine === 'sqlite') cpSync(join(old, 'socle.db'), join(backup, 'socle.db'));
   else assert.equal(spawnSync('pg_restore', ['--clean', '--if-exists', '-d', platform.database.url], { input: dump.stdout }).status, 0);
   rmSync(platform.data, { recursive: true });
-  assert.match(platform.must(['restore', backup]), /[1-9]\d* withdrawals and erasures obeyed/);
+  assert.match(platform.must(['restore', backup]), /[1-9]\d* withdrawals, blocks and erasures obeyed/);
   assert.equal(people().find((p) => p.id === her.id).state, 'erased');
   await platform.begin();
   await tokensFor(world, world.citizen, { scope: 'openid' });

@@ -1,5 +1,5 @@
 // People who mean no good at the issuer's doors: keys mistaken for one another, headers nobody knows,
-// clocks, parameters given twice, forms of other sites; and a peer with ProConnect's manners.
+// clocks, parameters given twice, forms of other sites.
 import { test, before, after } from 'node:test';
 import assert from 'node:assert/strict';
 import { createHmac, createPublicKey } from 'node:crypto';
@@ -7,7 +7,6 @@ import { Platform } from '../lib/platform.mjs';
 import { Client, send } from '../lib/http.mjs';
 import { World } from '../lib/story.mjs';
 import { Relying, b64, basic, json, newKey, now, proof } from '../lib/relying.mjs';
-import { Upstream } from '../lib/upstream.mjs';
 
 const key = newKey();
 let platform, world, rp, k, byKey;
@@ -71,27 +70,4 @@ test('signing out: another site’s form changes nothing', async () => {
     await send(`${world.issuer}${path}`, { method: 'POST', headers: form, body: 'csrf=x' });
   const { back } = await rp.through(rp.url(rp.request(k, { prompt: 'none' })), { person });
   assert.ok(back.get('code'), 'still signed in');
-});
-
-test('ProConnect’s manners: login_hint and siret_hint reach it; PKCE and other parameters do not', async () => {
-  const agent = { sub: 'ag-9', given_name: 'Nadia', usual_name: 'ROCHE', email: 'nadia@ville.example', uid: 'nr9', siret: '21440109300015' };
-  const allowed = new Set(['response_type', 'client_id', 'redirect_uri', 'scope', 'state', 'nonce', 'acr_values', 'prompt', 'login_hint', 'siret_hint']);
-  class ProConnect extends Upstream {
-    async serve(rq, rs) { rq.url = rq.url.replace(/^\/api\/v2/, ''); return super.serve(rq, rs); }
-    authorize(q, rs) {
-      const not = Object.keys(q).filter((n) => !allowed.has(n));
-      if (not.length) { rs.statusCode = 400; return rs.end(String(not)); }
-      return super.authorize(q, rs);
-    }
-  }
-  const port = platform.ownPort(4), peer = await ProConnect.start(port, { issuer: `http://127.0.0.1:${port}/api/v2`, signedUserinfo: true, pkce: false, person: agent });
-  try {
-    platform.must(['provider', 'add', '--preset', 'proconnect', '--client-id', peer.client, '--secret-stdin', '--url', `http://127.0.0.1:${port}`], { input: `${peer.secret}\n` });
-    const agents = rp.add('Service d’agents', ['--realm', 'agents']);
-    const { back } = await rp.through(rp.url(rp.request(agents, { scope: 'openid given_name usual_name', idp_hint: 'proconnect', login_hint: agent.email, siret_hint: agent.siret })));
-    assert.ok(back.get('code'), `${back}`);
-    const { q } = peer.last('/authorize');
-    assert.equal(q.login_hint, agent.email);
-    assert.equal(q.siret_hint, agent.siret);
-  } finally { await peer.stop(); }
 });

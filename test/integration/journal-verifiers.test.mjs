@@ -55,3 +55,11 @@ test('Python checks a checkpoint alone', () => {
   assert.equal(check('witness'), 0, 'a witness’s signature is not ours to judge');
   for (const name of ['extension', 'empty_line', 'no_signature', 'size_with_zero', 'control', 'cut']) assert.equal(check(name), 1, name);
 });
+
+test('Python reads a checkpoint of others as they signed it', () => {
+  const c2sp = 'test/vectors/c2sp', log = readFileSync(`${c2sp}/keys`, 'utf8').split('\n')[0];
+  assert.equal(spawnSync('python3', ['tools/verify_proof.py', `${c2sp}/checkpoint`, '--key', log]).status, 0);
+  const altered = join(folder, 'c2sp');
+  writeFileSync(altered, readFileSync(`${c2sp}/checkpoint`, 'utf8').replace('\n1432', '\n1433'));
+  assert.equal(spawnSync('python3', ['tools/verify_proof.py', altered, '--key', log]).status, 1);
+});

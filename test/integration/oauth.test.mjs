@@ -12,7 +12,6 @@ import { Platform, until } from '../lib/platform.mjs';
 import { Client, forms, links, localFetch, send } from '../lib/http.mjs';
 import { World, call, openProcedure, tokensFor, walkSignIn } from '../lib/story.mjs';
 import { text } from '../lib/text.mjs';
-import { Upstream, people, sealFor } from '../lib/upstream.mjs';
 
 const b64 = (v) => Buffer.from(v).toString('base64url');
 const json = (v) => b64(JSON.stringify(v));
@@ -455,46 +454,4 @@ test('the page that tells says her birth date in words and the place by its name
   assert.match(person.text, /\p{Lu}\p{Ll}+[^–]* – \d\w\d{3}/u, person.text);
   assert.match(person.text, /France – 99100/);
   assert.doesNotMatch(person.text, /1988-04-12/);
-});
-
-// ---- behind what a body already uses -------------------------------------------------------------------
-// A peer with FranceConnect's manners: its paths, no parameter that it does not name, secrets by POST,
-// userinfo signed.
-class Mannered extends Upstream {
-  static allowed = new Set(['response_type', 'client_id', 'redirect_uri', 'scope', 'state', 'nonce', 'acr_values', 'claims', 'prompt', 'idp_hint', 'ui_locales', 'login_hint', 'siret_hint']);
-  async serve(rq, rs) { rq.url = rq.url.replace(/^\/api\/v2/, ''); return super.serve(rq, rs); }
-  authorize(q, rs) {
-    this.refused = Object.keys(q).filter((k) => !(this.names ?? Mannered.allowed).has(k));
-    if (!['acr_values', 'state', 'scope'].every((k) => q[k]) || !(q.nonce?.length >= 22)) this.refused.push('incomplete');
-    if (this.refused.length) { rs.statusCode = 400; return rs.end(`Y000400: ${this.refused}`); }
-    return super.authorize(q, rs);
-  }
-  token(q, rq, json) { return rq.headers.authorization ? json({ error: 'invalid_client' }, 401) : super.token(q, rq, json); }
-  // FranceConnect+ encrypts for the key that its client publishes.
-  async sealed(jws) { return this.readers ? sealFor(this.readers, jws) : jws; }
-}
-
-test('[M005] presets: FranceConnect, FranceConnect+ and ProConnect need their address, a client id and a secret', async () => {
-  const agent = { sub: 'ag-1', given_name: 'Nadia', usual_name: 'ROCHE', email: 'nadia@ville.example', uid: 'nr1', siret: '21440109300015' };
-  const fc = Mannered.allowed, pc = new Set([...fc].filter((n) => n !== 'ui_locales'));
-  const cases = [['franceconnect', 'franceconnect', 'eidas1', people.camille, fc, []], ['franceconnect+', 'franceconnect-plus', 'eidas2', people.camille, fc, []], ['proconnect', 'proconnect', 'eidas1', agent, pc, ['--realm', 'agents']]];
-  for (const [i, [preset, id, acr, person, names, args]] of cases.entries()) {
-    const port = platform.ownPort(2 + i);
-    const peer = await Mannered.start(port, { issuer: `http://127.0.0.1:${port}/api/v2`, signedUserinfo: true, pkce: false, person, names, readers: preset === 'franceconnect+' ? `${world.issuer}/api/v2/client/jwks` : null });
-    try {
-      platform.must(['provider', 'add', '--preset', preset, '--client-id', peer.client, '--secret-stdin', '--url', `http://127.0.0.1:${port}`], { input: `${peer.secret}\n` });
-      const k = addClient(`Service derrière ${preset}`, args);
-      const who = new Client();
-      const { grant } = await codeFor(k, { idp_hint: id, scope: args.length ? 'openid given_name usual_name' : 'openid profile' }, { person: who });
-      assert.deepEqual(peer.refused, [], preset);
-      assert.equal(peer.last('/authorize').q.acr_values, acr);
-      const t = (await post('/api/v2/token', grant, basic(k))).json;
-      assert.equal(decode(t.id_token).acr, acr);
-      who.stopAt = (u) => u.startsWith('http://localhost:3000/');
-      await who.go(`${world.issuer}/api/v2/session/end?${new URLSearchParams({ id_token_hint: t.id_token, post_logout_redirect_uri: 'http://localhost:3000/', state: 'fini' })}`);
-      assert.equal(new URL(who.stopped).searchParams.get('state'), 'fini');
-      assert.ok(peer.last('/end').q.id_token_hint, 'signed out there too');
-    } finally { await peer.stop(); }
-  }
-  assert.notEqual(platform.command(['provider', 'add', '--preset', 'nope', '--client-id', 'x', '--url', 'http://127.0.0.1:1']).code, 0);
 });

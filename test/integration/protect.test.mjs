@@ -40,12 +40,12 @@ before(async () => {
   notices = [];
   listener = createServer((rq, rs) => { let b = ''; rq.on('data', (d) => { b += d; }); rq.on('end', () => { notices.push(decode(new URLSearchParams(b).get('logout_token'))); rs.end(); }); });
   await new Promise((done) => listener.listen(0, '127.0.0.1', done));
-  platform = await Platform.start({ demo: false, args: ['--allow_inside=yes', '--trusted_proxies=127.0.0.1,::1'], env: { SOCLE_MAIL_RELAY: sink.url, SOCLE_MAIL_FROM: 'socle@etat.example' } });
+  platform = await Platform.start({ demo: false, args: ['--allow_inside=yes', '--own_accounts=yes', '--trusted_proxies=127.0.0.1,::1'], env: { SOCLE_MAIL_RELAY: sink.url, SOCLE_MAIL_FROM: 'socle@etat.example' } });
   un = await Upstream.start(platform.ownPort(0));
   deux = await Upstream.start(platform.ownPort(1), { alg: 'RS256', signedUserinfo: true });
   addProvider(un, 'un');
   addProvider(deux, 'deux', { auth: 'post' });
-  client = platform.json(['client', 'add', '--name', 'Service d’essai', '--redirect-uri', 'http://localhost:3000/cb', '--scopes', 'openid account email', '--backchannel-logout-uri', `http://127.0.0.1:${listener.address().port}/bcl`]);
+  client = platform.json(['client', 'add', '--name', 'Service d’essai', '--redirect-uri', 'http://localhost:3000/cb', '--scopes', 'openid account email offline_access', '--backchannel-logout-uri', `http://127.0.0.1:${listener.address().port}/bcl`]);
 }, { timeout: 120000 });
 beforeEach(() => { for (const u of [un, deux]) Object.assign(u, { break: {}, acr: null }); });
 after(async () => {
@@ -134,6 +134,49 @@ test('sessions: listed, ended one by one and all at once; services are told, the
   const stranger = await signIn(new Browser(), somebody());
   const [s] = (await api(t, '/api/account/security')).json.sessions;
   assert.equal((await api(stranger, `/api/account/sessions/${s.id}/end`, {})).status, 404);
+});
+
+const ACCESS = { extra: { scope: 'openid account email offline_access' } };
+// Does this lasting access still read? It turns, so it is kept.
+async function lasts(t) {
+  const r = await send(`${platform.base}/api/v2/token`, { method: 'POST', headers: { 'content-type': 'application/x-www-form-urlencoded', authorization: `Basic ${Buffer.from(`${client.client_id}:${client.client_secret}`).toString('base64')}` }, body: new URLSearchParams({ grant_type: 'refresh_token', refresh_token: t.refresh_token }).toString() });
+  if (r.status === 200) t.refresh_token = r.json.refresh_token;
+  else assert.equal(r.json.error, 'invalid_grant', r.text);
+  return r.status === 200;
+}
+
+test('lasting access ends with the sessions it was given in, where she asks for that; other access goes on', async () => {
+  const who = somebody(), [here, there, third, fourth] = [1, 2, 3, 4].map(() => new Browser());
+  const mine = await signIn(here, who, ACCESS), theirs = [];
+  for (const [b, provider] of [[there, 'un'], [third, 'un'], [fourth, 'deux']]) theirs.push(await signIn(b, who, { ...ACCESS, provider }));
+  for (const t of [mine, ...theirs]) assert.equal(await lasts(t), true);
+  const sessions = (await api(mine, '/api/account/security')).json.sessions;
+  const first = sessions.filter((s) => !s.here).sort((a, b) => a.at - b.at)[1]; // there's: the second that began
+  assert.equal((await api(mine, `/api/account/sessions/${first.id}/end`, {})).status, 200);
+  assert.equal(await lasts(theirs[0]), true, 'not asked: it goes on without its session');
+  // "All others" takes the access of those that it ends, and no more.
+  await portal(here, who);
+  await here.press(/^Déconnecter toutes/);
+  assert.deepEqual(await Promise.all(theirs.map(lasts)), [true, false, false]);
+  assert.equal(await lasts(mine), true);
+  // One session, and its access with it.
+  const again = new Browser({ agent: SAFARI }), t = await signIn(again, who, ACCESS);
+  await isIn(here);
+  await here.press(/^Déconnecter – Safari/, { access: '1' });
+  assert.equal(await isIn(again), false);
+  assert.equal(await lasts(t), false);
+  assert.equal(await lasts(mine), true);
+});
+
+test('blocking a provider ends the lasting access given through it, and only that', async () => {
+  const who = somebody(), a = new Browser(), b = new Browser();
+  const [un1, deux1] = [await signIn(a, who, ACCESS), await signIn(b, who, { ...ACCESS, provider: 'deux' })];
+  const t = await signIn(b, who, { ...ACCESS, provider: 'deux' });
+  assert.equal((await api(t, '/api/account/blocks', { provider: 'un' })).status, 200);
+  assert.deepEqual(await Promise.all([un1, deux1, t].map(lasts)), [false, true, true]);
+  const last = await signIn(b, who, { ...ACCESS, provider: 'deux' });
+  assert.equal((await api(last, '/api/account/blocks', {})).status, 200, 'the whole account');
+  assert.deepEqual(await Promise.all([deux1, t, last].map(lasts)), [false, false, false]);
 });
 
 test('blocked from the mail’s link: session, token and provider at once; lifted by another strong sign-in only', async () => {
@@ -252,6 +295,20 @@ test('a suspicious sign-in is asked for more: the provider says so, or habits do
   await strange.follow(said('error.choose_again'));
   await strange.follow(/\/connexion\/vers\/un\b/);
   assert.equal(un.last('/authorize').q.acr_values, 'eidas2', 'more is asked of the provider');
+  // The same by a header, of a plain answer and of a signed one; 0 is no suspicion.
+  for (const [provider, u] of [['un', un], ['deux', deux]]) {
+    const said = (v) => { u.break['/userinfo'] = (rq, rs, { json }) => { rs.setHeader('X-Suspicious', v); return u.userinfo(rq, json); }; };
+    const one = somebody(), c = new Browser();
+    said('1');
+    assert.equal(await signIn(c, one, { provider }), null);
+    assert.equal(code(c), 'IDT-403-SUSPICIOUS', provider);
+    u.acr = 'eidas2';
+    assert.ok(await signIn(new Browser(), one, { provider }), 'a strong one passes all the same');
+    u.acr = null;
+    said('0');
+    assert.ok(await signIn(new Browser(), one, { provider }));
+    u.break = {};
+  }
   // Five failures from a network, then somebody from there whom it does not know.
   const far = '192.88.1.9';
   for (let i = 0; i < 6; i++) { const f = new Browser({ from: far }); un.break['/authorize'] = (rq, rs, { q }) => { rs.writeHead(303, { location: `${q.redirect_uri}?error=access_denied&state=${q.state}&iss=${encodeURIComponent(un.issuer)}` }); rs.end(); }; await signIn(f, who); }
@@ -285,6 +342,19 @@ test('throttling: pages by address, secrets by client, operators by login; who w
   for (let i = 0; i < 22; i++) last = await bad();
   assert.equal(last.status, 429);
   assert.match(last.headers['retry-after'], /^[1-9]\d*$/);
+});
+
+test('one network address cannot try account after account, and its neighbour goes on', async () => {
+  const from = '203.0.113.150', T = (key) => text('accounts', key, 'fr');
+  const forgot = async (p) => { await p.go(`${platform.base}/connexion?return=/compte`); await p.follow(/Compte Socle/); await p.follow(T('signin.forgot')); };
+  const ask = async (p, i) => { await forgot(p); await p.press(T('forgot.button'), { email: `inconnue${i}@exemple.fr` }); return p.page; };
+  const p = new Browser({ from });
+  let last;
+  for (let i = 0; i < 110 && last?.status !== 429; i++) last = await ask(p, i);
+  assert.equal(last.status, 429);
+  assert.equal(code(p), 'ACN-429-TRIES');
+  assert.match(last.headers['retry-after'], /^[1-9]\d*$/);
+  assert.equal((await ask(new Browser({ from: '203.0.113.151' }), 200)).status, 200);
 });
 
 test('a client that asks: she agrees or nothing passes; the agreement is kept, shown, withdrawn', async () => {

@@ -129,6 +129,7 @@ test('[2.1.1.d1] a monitor names a rollback, a fork and an altered tile', { time
       files[`tile/0/${n}${w}`] = Buffer.concat(part.map((l) => root([l])));
       files[`tile/entries/${n}${w}`] = Buffer.concat(part.flatMap((l) => [Buffer.from([l.length >> 8, l.length & 255]), l]));
     }
+    if (list.length >= 256) files['tile/1/000.p/1'] = Buffer.from(root(list.slice(0, 256)));
     for (const [name, fn] of Object.entries(alter)) fn(files[name]);
   };
   const server = createServer((q, r) => { const f = files[q.url.slice('/journal/'.length)]; r.writeHead(f ? 200 : 404).end(f ?? ''); });
@@ -145,6 +146,8 @@ test('[2.1.1.d1] a monitor names a rollback, a fork and an altered tile', { time
     assert.deepEqual((({ code, state, to }) => [code, state, to])(await look('m')), [0, 'good', 100]);
     publish(leaves.slice(0, 270));
     assert.deepEqual((({ code, state, from, to }) => [code, state, from, to])(await look('m')), [0, 'good', 100, 270]);
+    publish(leaves.slice(0, 270), { 'tile/1/000.p/1': (b) => { b[3] ^= 1; } });
+    assert.deepEqual((({ code, state, file: f }) => [code, state, f])(await look('fresh')), [1, 'altered', 'tile/1/000.p/1'], 'an upper tile');
     publish(leaves.slice(0, 200));
     assert.deepEqual((({ code, state }) => [code, state])(await look('m')), [1, 'rollback']);
     const forked = leaves.map((l, i) => (i === 5 ? Buffer.from('entry X') : l));

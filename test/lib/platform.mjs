@@ -51,7 +51,7 @@ export async function portBlock() {
 let serial = 0;
 
 function psql(sql, url = process.env.SOCLE_TEST_PG) {
-  const r = spawnSync('psql', ['-X', '-q', '-v', 'ON_ERROR_STOP=1', url, '-c', sql], { encoding: 'utf8' });
+  const r = spawnSync('psql', ['-X', '-q', '-A', '-t', '-v', 'ON_ERROR_STOP=1', url, '-c', sql], { encoding: 'utf8' });
   assert.equal(r.status, 0, `psql: ${r.stderr}`);
   return r.stdout;
 }
@@ -215,6 +215,14 @@ export class Platform {
     if (this.database) return psql(text, this.database.url);
     const r = spawnSync('python3', ['-c', 'import sqlite3,sys\nd=sqlite3.connect(sys.argv[1],timeout=20)\nd.execute(sys.argv[2])\nd.commit()', join(this.data, 'db/socle.db'), text], { encoding: 'utf8' });
     assert.equal(r.status, 0, r.stderr);
+  }
+
+  // One value of its database.
+  value(text) {
+    if (this.database) return psql(text, this.database.url).trim();
+    const r = spawnSync('python3', ['-c', 'import sqlite3,sys\nd=sqlite3.connect(sys.argv[1],timeout=20)\nprint(d.execute(sys.argv[2]).fetchone()[0])', join(this.data, 'db/socle.db'), text], { encoding: 'utf8' });
+    assert.equal(r.status, 0, r.stderr);
+    return r.stdout.trim();
   }
 
   describe() { return this.json(['demo', 'describe']); }

@@ -154,6 +154,7 @@ export async function fileProcedure(world, account, options = {}) {
     await client.press(next, answers(client.form(next)));
   }
   const f = client.form(sendIt);
+  options.beforeSend?.();
   await client.press(sendIt, answers(f));
   assert.ok(client.text.includes(text('procedures', 'receipt.title', lang)), `the receipt: ${client.text.slice(0, 1500)}`);
   const number = words(/<p class="number">([\s\S]*?)<\/p>/.exec(client.page.text)[1]);

@@ -103,8 +103,8 @@ static const struct call calls[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_ORG, ROLE_USER, "/", "procedures/nav.home"},
-    {SITE_ORG, ROLE_AGENT, "/agent", "procedures/nav.agent"},
+    NAV(SITE_ORG, ROLE_USER, "/", "procedures/nav.home"),
+    NAV(SITE_ORG, ROLE_AGENT, "/agent", "procedures/nav.agent"),
 };
 
 const struct service service_procedures = {

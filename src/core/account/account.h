@@ -14,9 +14,10 @@ struct use {
     int64_t at_ms;
     json_t *told; /* owned by the context */
 };
-/* The kinds that are a use of data: a call, allowed or refused; a sign-in; an agent at a dossier.
+/* The kinds that are a use of data: a call, allowed or refused; a sign-in; an agent at a dossier;
+ * the journal's lines about her.
  */
-enum { ACCOUNT_USE_KINDS = 4 };
+enum { ACCOUNT_USE_KINDS = 5 };
 extern const struct str account_use_kinds[ACCOUNT_USE_KINDS];
 /* Where her uses of these kinds (NULL: all) are, newest first: counted and paged without being
  * opened.
@@ -28,6 +29,11 @@ struct use_list {
 };
 enum err account_use_list(struct ctx *c, const struct str *kinds, size_t n_kinds,
                           struct use_list *out) MUST_CHECK;
+/* The same in the journal's order, the newest `limit` behind a place (NULL: from the newest on):
+ * the whole list is had by asking again behind its last key, while it is full. */
+enum err account_use_list_behind(struct ctx *c, const struct str *kinds, size_t n_kinds,
+                                 const struct journal_at *before, size_t limit,
+                                 struct use_list *out) MUST_CHECK;
 /* Those of list->keys[from..to), less what was erased. */
 enum err account_uses_open(struct ctx *c, const struct use_list *list, size_t from, size_t to,
                            struct use **out, size_t *n) MUST_CHECK;
@@ -62,6 +68,11 @@ enum err account_page_signins(struct ctx *c);
 enum err account_page_consents(struct ctx *c);
 enum err account_page_withdraw(struct ctx *c);
 enum err account_page_withdraw_post(struct ctx *c);
+
+/* spaces.c */
+route_handler account_page_spaces, account_page_space_open, account_api_spaces;
+/* ?from=CLIENT: the button of a body's space led here, and the page leads back. */
+void account_from(struct ctx *c, json_t *d);
 
 enum err account_api_search(struct ctx *c);
 enum err account_api_account(struct ctx *c);

@@ -34,17 +34,42 @@ static json_t *use_json(const struct use *u)
     return j;
 }
 
+/* "log.index" of the last use of the page before. */
+static bool cursor_read(struct str text, struct journal_at *out)
+{
+    struct str rest = text, log_text;
+    uint64_t log;
+    if (!str_split(&rest, '.', &log_text) || !str_to_u64(log_text, &log) || log > UINT16_MAX)
+        return false;
+    out->log = (unsigned)log;
+    return str_to_u64(rest, &out->index);
+}
+
 enum err account_api_uses(struct ctx *c)
 {
+    struct use_list list;
     struct use *uses;
+    struct journal_at before;
     size_t n;
-    enum err e = account_uses(c, NULL, 0, USES_MAX, &uses, &n);
+    uint64_t limit = USES_MAX;
+    struct str cursor = ctx_query(c, "before"), limit_text = ctx_query(c, "limit");
+    if ((cursor.n && !cursor_read(cursor, &before)) ||
+        (limit_text.n && (!str_to_u64(limit_text, &limit) || limit < 1 || limit > USES_MAX)))
+        return ERR_INVALID;
+    enum err e =
+        account_use_list_behind(c, NULL, 0, cursor.n ? &before : NULL, (size_t)limit, &list);
+    if (e == ERR_OK)
+        e = account_uses_open(c, &list, 0, list.n, &uses, &n);
     if (e != ERR_OK)
         return e;
-    json_t *list = json_array();
+    json_t *items = json_array(), *out = json_pack("{s:o}", "items", items);
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, use_json(&uses[i]));
-    return ctx_json(c, 200, json_pack("{s:o}", "items", list));
+        json_array_append_new(items, use_json(&uses[i]));
+    if (list.n == limit)
+        json_object_set_new(out, "next",
+                            json_sprintf("%u.%llu", list.keys[list.n - 1].at.log,
+                                         (unsigned long long)list.keys[list.n - 1].at.index));
+    return ctx_json(c, 200, out);
 }
 
 enum err account_api_use(struct ctx *c)

@@ -189,7 +189,7 @@ enum err account_page_account(struct ctx *c)
     set_list(d, "dossiers", list);
     set_list(d, "uses", recent);
     set_list(d, "consents", active);
-    json_object_set_new(d, "own_account", json_boolean(c->pf->settings->own_accounts));
+    account_from(c, d);
     return ctx_page(c, "account/account", d);
 }
 

@@ -15,6 +15,12 @@ static const struct route routes[] = {
                "Find a procedure in plain words.", "GET /api/search"),
     ROUTE_TWIN("GET", "/account", SITE_PORTAL, ROLE_USER, 0, account_page_account,
                "My procedures, recent uses of my data, my consents.", "GET /api/account"),
+    ROUTE_TWIN("GET", "/account/spaces", SITE_PORTAL, ROLE_USER, 0, account_page_spaces,
+               "The spaces of bodies I reach without another password; ?q= searches.",
+               "GET /api/account/spaces"),
+    ROUTE_TWIN("POST", "/account/spaces/{id}", SITE_PORTAL, ROLE_USER, 0, account_page_space_open,
+               "Opens one for the first time, having read what it receives.",
+               "-: only the person herself is told, and on this page"),
     ROUTE_TWIN("GET", "/account/uses", SITE_PORTAL, ROLE_USER, 0, account_page_uses,
                "Who used my data; ?q= searches, ?format=csv exports.", "GET /api/account/uses"),
     ROUTE_TWIN("GET", "/account/uses/{id}", SITE_PORTAL, ROLE_USER, 0, account_page_proof,
@@ -65,8 +71,11 @@ static const struct route routes[] = {
           "Procedures in plain words: ?q=, all without it."),
     ROUTE("GET", "/api/account", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_account,
           "The person's name and dossiers at every service."),
-    ROUTE("GET", "/api/account/uses", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_uses,
-          "Uses of the person's data, newest first, 500 at most."),
+    ROUTE("GET", "/api/account/spaces", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_spaces,
+          "The spaces of bodies the person reaches: ?q= searches."),
+    ROUTE(
+        "GET", "/api/account/uses", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_uses,
+        "Uses of the person's data, newest first: ?limit= (500), ?before= the page before's next."),
     ROUTE("GET", "/api/account/uses/{id}", SITE_PORTAL, ROLE_USER, ROUTE_API, account_api_use,
           "One use, and whether its proof holds."),
     ROUTE("GET", "/api/account/uses/{id}/proof", SITE_PORTAL, ROLE_USER, ROUTE_API,
@@ -80,11 +89,12 @@ static const struct route routes[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_PORTAL, ROLE_USER, "/", "account/nav.home"},
-    {SITE_PORTAL, ROLE_USER, "/account", "account/nav.account"},
-    {SITE_PORTAL, ROLE_USER, "/account/uses", "account/nav.uses"},
-    {SITE_PORTAL, ROLE_USER, "/account/consents", "account/nav.consents"},
-    {SITE_ORG, ROLE_AGENT, "/oppositions", "account/nav.cases"},
+    NAV(SITE_PORTAL, ROLE_USER, "/", "account/nav.home"),
+    NAV(SITE_PORTAL, ROLE_USER, "/account", "account/nav.account"),
+    NAV(SITE_PORTAL, ROLE_USER, "/account/spaces", "account/nav.spaces"),
+    NAV(SITE_PORTAL, ROLE_USER, "/account/uses", "account/nav.uses"),
+    NAV(SITE_PORTAL, ROLE_USER, "/account/consents", "account/nav.consents"),
+    NAV(SITE_ORG, ROLE_AGENT, "/oppositions", "account/nav.cases"),
 };
 
 static const struct command commands[] = {

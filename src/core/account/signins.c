@@ -3,9 +3,9 @@
 #include "core/account/account.h"
 
 #include "base/clock.h"
+#include "platform/retention.h"
 
-enum { PER_PAGE = 25, SHOWN_MONTHS = 6, KEPT_MONTHS = 36 };
-static const int64_t MONTH_MS = 30436875LL * 86400; /* 365.2425 days / 12 */
+enum { PER_PAGE = 25, SHOWN_MONTHS = 6, KEPT_MONTHS = 36 /* where no rule says */ };
 static const struct str kind = {"identity.signin", 15};
 
 static json_t *jstr(struct str s)
@@ -16,6 +16,7 @@ static json_t *jstr(struct str s)
 struct history {
     struct use_list list;
     size_t page, of, total;
+    int64_t kept_months;
     bool old, older_exist;
 };
 
@@ -24,12 +25,15 @@ static enum err history_read(struct ctx *c, struct history *h)
 {
     uint64_t page;
     int64_t now_ms = clock_now_ms();
+    h->kept_months = retention_months(c->pf->settings, kind.p);
+    if (h->kept_months == 0)
+        h->kept_months = KEPT_MONTHS;
     h->old = str_eq_z(ctx_query(c, "months"), "36");
     enum err e = account_use_list(c, &kind, 1, &h->list);
     size_t n = 0, kept = 0;
     for (size_t i = 0; e == ERR_OK && i < h->list.n; i++) {
-        n += h->list.keys[i].at_ms >= now_ms - SHOWN_MONTHS * MONTH_MS;
-        kept += h->list.keys[i].at_ms >= now_ms - KEPT_MONTHS * MONTH_MS;
+        n += h->list.keys[i].at_ms >= now_ms - SHOWN_MONTHS * RETENTION_MONTH_MS;
+        kept += h->list.keys[i].at_ms >= now_ms - h->kept_months * RETENTION_MONTH_MS;
     }
     h->older_exist = !h->old && kept > n;
     h->total = h->old ? kept : n;
@@ -110,8 +114,9 @@ enum err account_page_signins(struct ctx *c)
         e = history_open(c, &h, &uses, &n);
     if (e != ERR_OK)
         return e;
-    json_t *d = json_pack("{s:s,s:b,s:i,s:b,s:o}", "back_url", "/account/security", "old", h.old,
-                          "total", (int)h.total, "one", h.total == 1, "days", by_day(c, uses, n));
+    json_t *d = json_pack("{s:s,s:b,s:i,s:i,s:b,s:o}", "back_url", "/account/security", "old",
+                          h.old, "total", (int)h.total, "kept", (int)h.kept_months, "one",
+                          h.total == 1, "days", by_day(c, uses, n));
     if (h.older_exist)
         json_object_set_new(d, "older_url", json_string("/account/sign-ins?months=36"));
     if (h.of > 1) {

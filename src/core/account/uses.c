@@ -7,12 +7,18 @@
 #include "data/fold.h"
 #include "web/pages.h"
 
-enum { SUBJECTS_MAX = JOURNAL_SIDE_SUBJECTS_MAX, SEARCHED_MAX = 2000, PER_PAGE = 25 };
+enum {
+    SUBJECTS_MAX = JOURNAL_SIDE_SUBJECTS_MAX,
+    SEARCHED_MAX = 2000,
+    PER_PAGE = 25,
+    EXPORT_PART = 5000
+};
 
 const struct str account_use_kinds[ACCOUNT_USE_KINDS] = {{"exchange.decision", 17},
                                                          {"exchange.refused", 16},
                                                          {"identity.signin", 15},
-                                                         {"dossier.read", 12}};
+                                                         {"dossier.read", 12},
+                                                         {"audit.read", 10}};
 
 const char *account_text(const struct ctx *c, const json_t *v)
 {
@@ -65,6 +71,18 @@ enum err account_use_list(struct ctx *c, const struct str *kinds, size_t n_kinds
     *out = (struct use_list){0};
     struct journal_side_keys q = {
         .kinds = kinds, .n_kinds = n_kinds, .limit = JOURNAL_SIDE_KEYS_MAX};
+    enum err e = account_subjects(c, &out->subjects, &q.n_subjects);
+    q.subjects = out->subjects;
+    return e == ERR_OK ? journal_side_keys(account_reader, &q, c->arena, &out->keys, &out->n) : e;
+}
+
+enum err account_use_list_behind(struct ctx *c, const struct str *kinds, size_t n_kinds,
+                                 const struct journal_at *before, size_t limit,
+                                 struct use_list *out)
+{
+    *out = (struct use_list){0};
+    struct journal_side_keys q = {
+        .kinds = kinds, .n_kinds = n_kinds, .limit = limit, .by_place = true, .before = before};
     enum err e = account_subjects(c, &out->subjects, &q.n_subjects);
     q.subjects = out->subjects;
     return e == ERR_OK ? journal_side_keys(account_reader, &q, c->arena, &out->keys, &out->n) : e;
@@ -180,27 +198,6 @@ static void csv_line(struct ctx *c, struct buf *b, const struct use *use)
     csv_cell(b, json_get(u, "refused") ? STR("yes") : STR("no"), ',');
     csv_cell(b, use->entry, '\n');
     json_decref(u);
-}
-
-static enum err export_csv(struct ctx *c, const struct use_list *list)
-{
-    struct buf *b = &c->rs->body;
-    struct use *uses;
-    size_t n;
-    enum err e = ERR_OK;
-    buf_add_z(b, "date,who,what,why,legal_basis,from,refused,entry\n");
-    for (size_t at = 0; e == ERR_OK && at < list->n; at += PER_PAGE) {
-        e = account_uses_open(c, list, at, at + PER_PAGE, &uses, &n);
-        for (size_t i = 0; e == ERR_OK && i < n; i++)
-            csv_line(c, b, &uses[i]);
-    }
-    if (e != ERR_OK)
-        return e;
-    c->rs->status = 200;
-    web_header(c->rs, "Content-Type", STR("text/csv; charset=utf-8"));
-    web_header(c->rs, "Content-Disposition", STR("attachment; filename=\"utilisations.csv\""));
-    web_header(c->rs, "Cache-Control", STR("no-store"));
-    return b->err;
 }
 
 /* One page of the list, grouped by day. */
@@ -323,6 +320,50 @@ static void keep_kind(struct use_list *list, const struct filter *chosen)
     list->n = kept;
 }
 
+static enum err csv_lines(struct ctx *c, const struct use_list *list, struct str folded)
+{
+    struct use *uses;
+    size_t n;
+    enum err e = ERR_OK;
+    for (size_t at = 0; e == ERR_OK && at < list->n; at += PER_PAGE) {
+        e = account_uses_open(c, list, at, at + PER_PAGE, &uses, &n);
+        for (size_t i = 0; e == ERR_OK && i < n; i++)
+            if (!folded.n || matches(c, json_own(&c->pool, account_use_json(c, &uses[i])), folded))
+                csv_line(c, &c->rs->body, &uses[i]);
+    }
+    return e;
+}
+
+/* The whole list, however long: part by part, each behind the one before. */
+static enum err export_csv(struct ctx *c, const struct filter *chosen, struct str q)
+{
+    struct buf *b = &c->rs->body;
+    struct use_list part = {.n = EXPORT_PART};
+    struct journal_at last;
+    const struct journal_at *before = NULL;
+    struct str folded = q.n ? text_fold(c->arena, q) : STR_NONE;
+    enum err e = ERR_OK;
+    buf_add_z(b, "date,who,what,why,legal_basis,from,refused,entry\n");
+    for (bool full = true; e == ERR_OK && full;) {
+        e = account_use_list_behind(c, account_use_kinds, ACCOUNT_USE_KINDS, before, EXPORT_PART,
+                                    &part);
+        full = e == ERR_OK && part.n == EXPORT_PART;
+        if (e == ERR_OK && part.n) {
+            last = part.keys[part.n - 1].at;
+            before = &last;
+            keep_kind(&part, chosen);
+            e = csv_lines(c, &part, folded);
+        }
+    }
+    if (e != ERR_OK)
+        return e;
+    c->rs->status = 200;
+    web_header(c->rs, "Content-Type", STR("text/csv; charset=utf-8"));
+    web_header(c->rs, "Content-Disposition", STR("attachment; filename=\"utilisations.csv\""));
+    web_header(c->rs, "Cache-Control", STR("no-store"));
+    return b->err;
+}
+
 enum err account_page_uses(struct ctx *c)
 {
     const struct filter *chosen = filter_asked(c);
@@ -337,12 +378,12 @@ enum err account_page_uses(struct ctx *c)
     bool any = all.n > 0;
     json_t *filters = json_own(&c->pool, filters_json(c, &all, chosen, q));
     keep_kind(&all, chosen);
+    if (str_eq_z(ctx_query(c, "format"), "csv"))
+        return export_csv(c, chosen, q);
     if (q.n)
         e = search_list(c, &all, q);
     if (e != ERR_OK)
         return e;
-    if (str_eq_z(ctx_query(c, "format"), "csv"))
-        return export_csv(c, &all);
     if (!str_to_u64(ctx_query(c, "page"), &page) || page < 1)
         page = 1;
     size_t of = (all.n + PER_PAGE - 1) / PER_PAGE;

@@ -7,7 +7,7 @@
 #include "core/accounts/webauthn.h"
 #include "platform/ctx.h"
 
-enum { ACCOUNTS_MIGRATIONS = 1 };
+enum { ACCOUNTS_MIGRATIONS = 2 };
 extern const struct db_migration accounts_migrations[ACCOUNTS_MIGRATIONS];
 
 enum { PASSWORD_MIN = 12, EMAIL_MAX = 254, PASSKEYS_MAX = 20, RECOVERY_N = 10 };
@@ -64,12 +64,11 @@ struct str ticket_make(struct ctx *c, const char *use, const json_t *v, int64_t 
 enum err ticket_open(struct ctx *c, const char *use, struct str ticket, json_t **v) MUST_CHECK;
 /* Marks a name as used until then; ERR_EXISTS: it was. */
 enum err used_once(struct ctx *c, const char *use, struct str name, int64_t life_ms) MUST_CHECK;
-/* Counts a try before it is made. ERR_LIMIT: too many lately. throttle_good forgets them all;
- * throttle_give_back this one alone, where who succeeds must not make room for others' tries. */
-enum err throttle_take(struct ctx *c, const char *what, struct str value,
-                       int64_t free_tries) MUST_CHECK;
-enum err throttle_good(struct ctx *c, const char *what, struct str value) MUST_CHECK;
-enum err throttle_give_back(struct ctx *c, const char *what, struct str value) MUST_CHECK;
+/* Before a secret is tried, by network address and by whose it is; ERR_LIMIT: answered. What was
+ * right gives the address its try back, and throttle_right forgets those at the secret. */
+enum err tries_address(struct ctx *c) MUST_CHECK;
+void tries_address_good(struct ctx *c);
+enum err tries_take(struct ctx *c, const char *what, struct str whose) MUST_CHECK;
 struct str secret_digest(struct ctx *c, const char *use, struct str secret); /* keyed; hex */
 /* `n` characters that can be read out and typed, in groups of four. */
 struct str secret_words(struct ctx *c, size_t n);
@@ -149,6 +148,8 @@ route_handler accounts_signin, accounts_signin_post, accounts_factor, accounts_f
     accounts_codes, accounts_key, accounts_key_add, accounts_key_remove, accounts_delete,
     accounts_delete_page, accounts_link, accounts_desk_use, accounts_desk, accounts_desk_issue,
     accounts_api;
+/* Has this site a desk where papers are seen? */
+bool accounts_desk_where(const struct platform *pf, const struct site *site);
 call_handler accounts_call_forget, accounts_call_put;
 enum err accounts_erase_again(struct platform *pf, const json_t *leaf);
 void accounts_tick(struct platform *pf, int64_t now_ms);

@@ -54,13 +54,18 @@ enum err desk_open(struct ctx *c, struct str text, struct str *id, struct str *a
 
 /* ---- the agent's page ---------------------------------------------------------------------------
  */
+bool accounts_desk_where(const struct platform *pf, const struct site *site)
+{
+    struct str orgs = str_from(pf->settings->desk_orgs), part;
+    while (orgs.n && str_split(&orgs, ' ', &part))
+        if (part.n && str_eq(part, site->org_id))
+            return pf->settings->own_accounts;
+    return false;
+}
+
 static bool may(const struct ctx *c)
 {
-    struct str orgs = str_from(c->pf->settings->desk_orgs), part;
-    while (orgs.n && str_split(&orgs, ' ', &part))
-        if (part.n && str_eq(part, c->site->org_id))
-            return c->pf->settings->own_accounts;
-    return false;
+    return accounts_desk_where(c->pf, c->site);
 }
 
 static json_t *typed(struct ctx *c)

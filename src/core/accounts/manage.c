@@ -7,9 +7,10 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "crypto/password.h"
+#include "platform/throttle.h"
 #include "web/pages.h"
 
-enum { TRIES_PASSWORD = 5, TRIES_CODE = 5, TRIES_LETTER = 5, PAGE_LIFE_MS = 30 * 60 * 1000 };
+enum { PAGE_LIFE_MS = 30 * 60 * 1000 };
 enum { TOTP_SECRET_LEN = 20, DESK_WINDOW_MS = 30 * 60 * 1000 };
 
 static json_t *jstr(struct str s)
@@ -104,6 +105,7 @@ static enum err home(struct ctx *c, const struct fault *wrong)
         if (f)
             json_object_set_new(d, "flash", f);
     }
+    json_object_set_new(d, "back_url", json_string("/account/security"));
     return ctx_page(c, "accounts/home", d);
 }
 
@@ -139,14 +141,12 @@ static enum err mine(struct ctx *c, struct account **a, bool *answered)
     if (e == ERR_NOT_FOUND)
         return accounts_refused(c, &accounts_f_none);
     if (e == ERR_OK)
-        e = throttle_take(c, "password", (*a)->email, TRIES_PASSWORD);
-    if (e == ERR_LIMIT)
-        return accounts_refused(c, &accounts_f_tries);
+        e = tries_take(c, "password", (*a)->email);
     if (e != ERR_OK)
         return e;
     if (password.n > PASSWORD_BYTES_MAX || !password_matches((*a)->password, password))
         return accounts_refused(c, &accounts_f_password);
-    e = throttle_good(c, "password", (*a)->email);
+    e = throttle_right(c, "password", (*a)->email);
     *answered = e != ERR_OK;
     return e;
 }
@@ -238,9 +238,7 @@ enum err accounts_email(struct ctx *c)
         return e;
     if (email_read(c, ctx_form(c, "email"), &email) != ERR_OK || str_eq(email, a->email))
         return accounts_refused(c, &accounts_f_form);
-    e = throttle_take(c, "letters", email, TRIES_LETTER);
-    if (e == ERR_LIMIT)
-        return accounts_refused(c, &accounts_f_tries);
+    e = tries_take(c, "letters", email);
     if (e == ERR_OK && !letters_go(c))
         return email_set(c, a, email, false);
     if (e == ERR_OK)
@@ -274,9 +272,7 @@ enum err accounts_email_confirm(struct ctx *c)
         !str_eq(json_get_str(v, "account"), a->id))
         return accounts_refused(c, &accounts_f_form);
     struct str digest = json_get_str(v, "code");
-    e = throttle_take(c, "letter", digest, TRIES_CODE);
-    if (e == ERR_LIMIT)
-        return accounts_refused(c, &accounts_f_tries);
+    e = tries_take(c, "letter", digest);
     if (e != ERR_OK)
         return e;
     if (!str_eq_secret(code_digest(c, ctx_form(c, "code")), digest) ||
@@ -481,16 +477,14 @@ enum err accounts_link(struct ctx *c)
         return accounts_refused(c, &accounts_f_level);
     if (email_read(c, ctx_form(c, "email"), &email) != ERR_OK || password.n > PASSWORD_BYTES_MAX)
         return accounts_refused(c, &accounts_f_password);
-    enum err e = throttle_take(c, "password", email, TRIES_PASSWORD);
-    if (e == ERR_LIMIT)
-        return accounts_refused(c, &accounts_f_tries);
+    enum err e = tries_take(c, "password", email);
     if (e == ERR_OK)
         e = account_by_email(c, email, &a);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     if (!password_matches(a ? a->password : STR_NONE, password))
         return accounts_refused(c, &accounts_f_password);
-    e = throttle_good(c, "password", email);
+    e = throttle_right(c, "password", email);
     if (e == ERR_OK)
         e = account_verify(c, a, "link", claims, "self", NULL, NULL, &why);
     if (e == ERR_CONFLICT)
@@ -529,9 +523,7 @@ enum err accounts_desk_use(struct ctx *c)
     enum err e = mine(c, &a, &answered);
     if (answered)
         return e;
-    e = throttle_take(c, "desk", a->id, TRIES_CODE);
-    if (e == ERR_LIMIT)
-        return accounts_refused(c, &accounts_f_tries);
+    e = tries_take(c, "desk", a->id);
     if (e == ERR_OK)
         e = desk_open(c, ctx_form(c, "code"), &row.id, &row.agent, &pivot);
     if (e != ERR_OK)
@@ -541,7 +533,7 @@ enum err accounts_desk_use(struct ctx *c)
     e = account_verify(c, a, "desk", pivot, row.agent.p, desk_take, &row, &why);
     if (e != ERR_OK)
         return desk_refused(c, e);
-    e = throttle_good(c, "desk", a->id);
+    e = throttle_right(c, "desk", a->id);
     if (e == ERR_OK) /* what the session says of her is no longer true */
         e = session_end_all(c, c->site->host, before);
     if (e != ERR_OK)

@@ -6,10 +6,10 @@
 #include "base/log.h"
 #include "base/rand.h"
 #include "crypto/password.h"
+#include "platform/throttle.h"
 #include "web/pages.h"
 
-enum { LETTER_LIFE_MS = 30 * 60 * 1000, CODE_LEN = 8, TRIES_CODE = 5, TRIES_LETTER = 5 };
-enum { TRIES_ADDRESS = 100 };
+enum { LETTER_LIFE_MS = 30 * 60 * 1000, CODE_LEN = 8 };
 
 static json_t *jstr(struct str s)
 {
@@ -59,13 +59,13 @@ static struct str code_digest(struct ctx *c, struct str code)
     return secret_digest(c, "letter", secret_typed(c, code));
 }
 
-/* ERR_DENIED: wrong or used; ERR_LIMIT: tried too often. */
+/* ERR_DENIED: wrong or used; ERR_LIMIT: tried too often, answered. */
 static enum err code_check(struct ctx *c, const json_t *ticket, struct str code)
 {
     struct str digest = json_get_str(ticket, "code");
-    enum err e = throttle_take(c, "letter", digest, TRIES_CODE);
+    enum err e = tries_take(c, "letter", digest);
     if (e != ERR_OK)
-        return e == ERR_LIMIT ? ctx_fail(c, &accounts_f_tries, e, STR_NONE) : e;
+        return e;
     if (!str_eq_secret(code_digest(c, code), digest))
         return ERR_DENIED;
     e = used_once(c, "letter", digest, LETTER_LIFE_MS);
@@ -138,11 +138,11 @@ enum err accounts_register_post(struct ctx *c)
     const char *fault = password_fault(password, a.email);
     if (fault)
         return register_page(c, &w, a.email, fault);
-    e = throttle_take(c, "address", c->rq->remote, TRIES_ADDRESS);
+    e = tries_address(c);
     if (e == ERR_OK)
-        e = throttle_take(c, "letters", a.email, TRIES_LETTER);
+        e = tries_take(c, "letters", a.email);
     if (e != ERR_OK)
-        return e == ERR_LIMIT ? ctx_fail(c, &accounts_f_tries, e, STR_NONE) : e;
+        return e;
     a.password = password_hash(c->arena, password);
     if (!letters_go(c))
         return register_at_once(c, &w, &a);
@@ -243,11 +243,11 @@ enum err accounts_forgot_post(struct ctx *c)
         return e;
     if (email_read(c, ctx_form(c, "email"), &email) != ERR_OK)
         return forgot_page(c, &w, "fault.email");
-    e = throttle_take(c, "address", c->rq->remote, TRIES_ADDRESS);
+    e = tries_address(c);
     if (e == ERR_OK)
-        e = throttle_take(c, "letters", email, TRIES_LETTER);
+        e = tries_take(c, "letters", email);
     if (e != ERR_OK)
-        return e == ERR_LIMIT ? ctx_fail(c, &accounts_f_tries, e, STR_NONE) : e;
+        return e;
     e = account_by_email(c, email, &a);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
@@ -304,6 +304,6 @@ enum err accounts_reset_post(struct ctx *c)
     if (e == ERR_OK)
         e = session_end_all(c, c->site->host, a->person);
     if (e == ERR_OK)
-        e = throttle_good(c, "password", a->email);
+        e = throttle_right(c, "password", a->email);
     return e == ERR_OK ? ctx_page(c, "accounts/opened", comer_data(&w)) : e;
 }

@@ -6,7 +6,6 @@
  * own_passkey   a credential; the row's name is a digest of the credential's id
  * own_recovery  what is left of her recovery codes, as keyed digests
  * own_desk      enrolment codes that a desk gave out; the identity opens with the code alone
- * own_try       tries of late, by keyed digests of what was tried
  * own_used      challenges and confirmation codes that were used
  *
  * docs/formats/account-rows.md */
@@ -34,18 +33,14 @@ const struct db_migration accounts_migrations[ACCOUNTS_MIGRATIONS] = {
      "CREATE INDEX own_try_last ON own_try(last_at);"
      "CREATE TABLE own_used(id TEXT PRIMARY KEY, until_at BIGINT NOT NULL);"
      "CREATE INDEX own_used_until ON own_used(until_at);"},
+    {"accounts", 2, "DROP TABLE own_try;"}, /* platform/throttle.h counts tries */
 };
 
 static enum err sweep(struct db_conn *db, void *arg)
 {
     int64_t now_ms = *(int64_t *)arg;
-    enum { TRIES_KEPT_MS = 24 * 3600 * 1000 };
     enum err e = db_exec(db, "DELETE FROM own_used WHERE until_at < $1", "i", now_ms);
-    if (e == ERR_OK)
-        e = db_exec(db, "DELETE FROM own_desk WHERE until_at < $1", "i", now_ms);
-    return e == ERR_OK
-               ? db_exec(db, "DELETE FROM own_try WHERE last_at < $1", "i", now_ms - TRIES_KEPT_MS)
-               : e;
+    return e == ERR_OK ? db_exec(db, "DELETE FROM own_desk WHERE until_at < $1", "i", now_ms) : e;
 }
 
 void accounts_tick(struct platform *pf, int64_t now_ms)

@@ -85,6 +85,10 @@ static const struct call calls[] = {
     {"accounts.put", accounts_call_put, "Makes an account; for the demonstration's loader."},
 };
 
+static const struct nav_item nav[] = {
+    NAV_WHERE(SITE_ORG, ROLE_AGENT, "/agent/comptes", "accounts/nav.desk", accounts_desk_where),
+};
+
 const struct service service_accounts = {
     .name = "accounts",
     .routes = routes,
@@ -93,7 +97,9 @@ const struct service service_accounts = {
     .n_migrations = ACCOUNTS_MIGRATIONS,
     .calls = calls,
     .n_calls = COUNT_OF(calls),
+    .nav = nav,
+    .n_nav = COUNT_OF(nav),
     .tick = accounts_tick,
-    .replay_kind = "identity.erased",
+    .replay_kinds = {"identity.erased"},
     .replay = accounts_erase_again,
 };

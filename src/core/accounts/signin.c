@@ -5,8 +5,9 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "crypto/password.h"
+#include "platform/throttle.h"
 
-enum { STEP_LIFE_MS = 10 * 60 * 1000, TRIES_ACCOUNT = 5, TRIES_ADDRESS = 100, TRIES_FACTOR = 5 };
+enum { STEP_LIFE_MS = 10 * 60 * 1000 };
 
 #define M "accounts"
 const struct fault accounts_f_tries = {"ACN-429-TRIES", 429, M, "Too Many Tries"};
@@ -158,18 +159,16 @@ enum err accounts_signin(struct ctx *c)
     return answered || e != ERR_OK ? e : sign_in_page(c, &f, false);
 }
 
-static enum err tries_take(struct ctx *c, const char *what, struct str value)
+static enum err tries_both(struct ctx *c, const char *what, struct str whose)
 {
-    enum err e = throttle_take(c, "address", c->rq->remote, TRIES_ADDRESS);
-    if (e == ERR_OK)
-        e = throttle_take(c, what, value, TRIES_ACCOUNT);
-    return e == ERR_LIMIT ? ctx_fail(c, &accounts_f_tries, ERR_LIMIT, STR_NONE) : e;
+    enum err e = tries_address(c);
+    return e == ERR_OK ? tries_take(c, what, whose) : e;
 }
 
-static enum err tries_good(struct ctx *c, const char *what, struct str value)
+static enum err tries_good(struct ctx *c, const char *what, struct str whose)
 {
-    enum err e = throttle_give_back(c, "address", c->rq->remote);
-    return e == ERR_OK ? throttle_good(c, what, value) : e;
+    tries_address_good(c);
+    return throttle_right(c, what, whose);
 }
 
 enum err accounts_signin_post(struct ctx *c)
@@ -183,7 +182,7 @@ enum err accounts_signin_post(struct ctx *c)
         return e;
     if (email_read(c, ctx_form(c, "email"), &email) != ERR_OK || password.n > PASSWORD_BYTES_MAX)
         return sign_in_page(c, &f, true);
-    e = tries_take(c, "password", email);
+    e = tries_both(c, "password", email);
     if (e == ERR_OK)
         e = account_by_email(c, email, &a);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
@@ -254,7 +253,7 @@ enum err accounts_factor_post(struct ctx *c)
     enum err e = step_read(c, ctx_form(c, "etape"), &f, &a, &answered);
     if (answered)
         return e;
-    e = tries_take(c, "factor", a->id);
+    e = tries_both(c, "factor", a->id);
     if (e == ERR_OK)
         e = factor_use(c, a, ctx_form(c, "code"), &level, &amr);
     if (e == ERR_DENIED)
@@ -291,19 +290,16 @@ enum err accounts_key_post(struct ctx *c)
     if (answered)
         return e;
     bool named = a != NULL;
-    e = throttle_take(c, "address", c->rq->remote, TRIES_ADDRESS);
-    if (e == ERR_LIMIT)
-        return ctx_fail(c, &accounts_f_tries, ERR_LIMIT, STR_NONE);
+    e = tries_address(c);
     if (e == ERR_OK)
         e = passkey_assert(c, &a, &k, &why);
     if (e == ERR_INVALID) {
         log_info("passkey_refused", "trace", c->trace_id, "why", why);
         return named ? factor_page(c, &f, a, true) : sign_in_page(c, &f, true);
     }
-    if (e == ERR_OK)
-        e = throttle_give_back(c, "address", c->rq->remote);
     if (e != ERR_OK)
         return e;
+    tries_address_good(c);
     bool verified = k.cred.flags & WA_UV;
     const char *kind = k.cred.flags & WA_BE ? "swk" : "hwk";
     return own_finish(c, &f, a, level_of(&k, named),

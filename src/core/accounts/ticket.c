@@ -7,6 +7,7 @@
 #include "base/rand.h"
 #include "crypto/digest.h"
 #include "crypto/seal.h"
+#include "platform/throttle.h"
 
 static void own_key(const struct ctx *c, const char *use, uint8_t key[SEAL_KEY_LEN])
 {
@@ -77,62 +78,27 @@ enum err used_once(struct ctx *c, const char *use, struct str name, int64_t life
 
 /* ---- tries --------------------------------------------------------------------------------------
  */
-/* After the free ones each try waits 30 seconds longer than the one before, an hour at most. What
- * was tried need not exist: an address without an account is slowed down like any other. */
-enum { STEP_MS = 30 * 1000, WAIT_MAX_MS = 3600 * 1000, FORGET_MS = 24 * 3600 * 1000 };
+/* One network address: a whole school may have one, so it slows down late and is soon free. */
+static const struct throttle_rule address_rule = {"own-accounts", 100, 20};
 
-struct attempt {
-    struct str id;
-    int64_t now_ms, free_tries;
-    bool allowed;
-};
-
-static enum err attempt_write(struct db_conn *db, void *arg)
+enum err tries_address(struct ctx *c)
 {
-    struct attempt *t = arg;
-    int64_t changed = 0;
-    /* One statement counts and refuses: two tries at once cannot both pass. */
-    enum err e = db_exec_count(
-        db, &changed,
-        "INSERT INTO own_try(id, n, last_at) VALUES($1, 1, $2) ON CONFLICT (id) DO UPDATE SET "
-        "n = CASE WHEN own_try.last_at < $2 - $3 THEN 1 ELSE own_try.n + 1 END, last_at = $2 "
-        "WHERE own_try.n < $4 OR own_try.last_at + CASE WHEN (own_try.n - $4 + 1) * $5 > $6 THEN "
-        "$6 ELSE (own_try.n - $4 + 1) * $5 END <= $2",
-        "siiiii", t->id, t->now_ms, (int64_t)FORGET_MS, t->free_tries, (int64_t)STEP_MS,
-        (int64_t)WAIT_MAX_MS);
-    t->allowed = changed == 1;
-    return e;
+    struct str address = throttle_address(c);
+    c->retry_after_s = address.n ? throttle_take(&address_rule, address) : 0;
+    return c->retry_after_s ? ctx_fail(c, &accounts_f_tries, ERR_LIMIT, STR_NONE) : ERR_OK;
 }
 
-enum err throttle_take(struct ctx *c, const char *what, struct str value, int64_t free_tries)
+void tries_address_good(struct ctx *c)
 {
-    struct attempt t = {
-        .id = secret_digest(c, what, value), .now_ms = clock_now_ms(), .free_tries = free_tries};
-    enum err e = db_write(c->pf->db, attempt_write, &t);
-    return e == ERR_OK && !t.allowed ? ERR_LIMIT : e;
+    struct str address = throttle_address(c);
+    if (address.n)
+        throttle_give(&address_rule, address);
 }
 
-static enum err attempt_back(struct db_conn *db, void *arg)
+enum err tries_take(struct ctx *c, const char *what, struct str whose)
 {
-    return db_exec(db, "UPDATE own_try SET n = n - 1 WHERE id = $1 AND n > 0", "s",
-                   *(struct str *)arg);
-}
-
-enum err throttle_give_back(struct ctx *c, const char *what, struct str value)
-{
-    struct str id = secret_digest(c, what, value);
-    return db_write(c->pf->db, attempt_back, &id);
-}
-
-static enum err attempts_forget(struct db_conn *db, void *arg)
-{
-    return db_exec(db, "DELETE FROM own_try WHERE id = $1", "s", *(struct str *)arg);
-}
-
-enum err throttle_good(struct ctx *c, const char *what, struct str value)
-{
-    struct str id = secret_digest(c, what, value);
-    return db_write(c->pf->db, attempts_forget, &id);
+    enum err e = throttle_try(c, what, whose);
+    return e == ERR_LIMIT ? ctx_fail(c, &accounts_f_tries, e, STR_NONE) : e;
 }
 
 /* ---- secrets that people type -------------------------------------------------------------------

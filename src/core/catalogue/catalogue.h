@@ -7,7 +7,7 @@
 #include "core/catalogue/rules.h"
 #include "platform/ctx.h"
 
-enum { CATALOGUE_MIGRATIONS = 3 };
+enum { CATALOGUE_MIGRATIONS = 4 };
 extern const struct db_migration catalogue_migrations[CATALOGUE_MIGRATIONS];
 
 /* ---- import.c
@@ -27,6 +27,25 @@ enum err catalogue_import(struct ctx *c, const struct import_in *in, json_t **ou
 json_t *catalogue_check(struct ctx *c, struct str text);
 /* A request's whole body, also one that was spooled. ERR_LIMIT over YAML_BYTES_MAX. */
 enum err catalogue_body(struct ctx *c, struct str *out) MUST_CHECK;
+
+/* ---- use_terms.c
+ * --------------------------------------------------------------------------------- */
+struct import_terms {
+    struct str org_id, version, title_fr, title_en;
+    const json_t *about;
+    struct str fr, en, digest; /* made */
+};
+/* said: x-socle-terms, a text or {fr, en}; NULL: the common ones. ERR_INVALID: too long, or none.
+ */
+enum err use_terms_make(struct ctx *c, struct import_terms *in, const json_t *said) MUST_CHECK;
+/* Inside a closure: kept under the next number where they are others than the last. *fresh: they
+ * take the place of some. */
+enum err use_terms_write(struct db_conn *db, const struct import_terms *in, struct str api,
+                         int64_t now_ms, bool *fresh) MUST_CHECK;
+/* use_terms {number, when, url} of the newest, for an API's page. */
+void use_terms_show(struct ctx *c, json_t *page, struct str api, struct str version);
+call_handler use_terms_call;
+route_handler page_use_terms, api_use_terms;
 
 /* ---- store.c
  * ------------------------------------------------------------------------------------- */

@@ -187,8 +187,9 @@ struct import_job {
     int warnings;
     int64_t now_ms, sunset_ms;
     bool deprecated;
-    struct str told;           /* members of the webhooks' events */
-    const json_t *consumers;   /* organisations with a contract on it */
+    struct str told;         /* members of the webhooks' events */
+    const json_t *consumers; /* organisations with a contract on it */
+    struct import_terms *terms;
     struct mail_sealed *mails; /* one for each of them, where a version ends */
 };
 
@@ -255,6 +256,7 @@ static enum err news_write(struct db_conn *db, const struct import_job *job)
 static enum err import_closure(struct db_conn *db, void *arg)
 {
     const struct import_job *job = arg;
+    bool fresh = false;
     enum err e = db_exec(
         db,
         "INSERT INTO catalogue_api(api, version, org_id, format, body, digest, about, imported_at, "
@@ -268,6 +270,11 @@ static enum err import_closure(struct db_conn *db, void *arg)
         job->sunset_ms, (int64_t)job->warnings);
     if (e == ERR_OK)
         e = fields_write(db, job);
+    if (e == ERR_OK)
+        e = use_terms_write(db, job->terms, job->n->id, job->now_ms, &fresh);
+    for (size_t i = 0; e == ERR_OK && fresh && i < json_array_size(job->consumers); i++)
+        e = hook_queue(db, str_from(json_string_value(json_array_get(job->consumers, i))),
+                       "catalogue.terms", job->told, job->now_ms);
     if (e == ERR_OK)
         e = news_write(db, job);
     /* The gateway holds requests against it. */
@@ -453,6 +460,18 @@ static enum err import_read(struct ctx *c, const struct import_in *in, const str
                              .sunset_ms = day_ms(json_get_str(info, "x-socle-sunset"))};
     if (!job.topic.p)
         job.topic = STR("");
+    struct import_terms terms = {.org_id = in->org_id,
+                                 .version = n.version,
+                                 .title_fr = n.title_fr,
+                                 .title_en = n.title_en,
+                                 .about = about};
+    job.terms = &terms;
+    e = use_terms_make(c, &terms, json_get(info, "x-socle-terms"));
+    if (e == ERR_INVALID)
+        return refuse(out, "terms", "x-socle-terms is a text, or {fr, en}, of 20,000 bytes at most",
+                      ERR_DENIED);
+    if (e != ERR_OK)
+        return e;
     told_fill(c, &job);
     e = publish(c, &job);
     if (e != ERR_OK)

@@ -198,6 +198,7 @@ static enum err version_page(struct ctx *c, struct str api, struct str wanted)
     if (e == ERR_OK && json_array_size(history))
         json_object_set_new(page, "history", json_pack("{s:O}", "items", history));
     usage_add(c, page, api, version);
+    use_terms_show(c, page, api, version);
     description_add(c, page, api, version, &h->d);
     held_give(h);
     return ctx_page(c, "catalogue/api", page);

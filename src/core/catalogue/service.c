@@ -17,6 +17,10 @@ static const struct route routes[] = {
           vocabulary_context, "The JSON-LD context that gives an API's names their concepts."),
     ROUTE("GET", "/catalogue/{api}/{version}/description", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API,
           api_description, "An API's OpenAPI description as it was imported."),
+    ROUTE("GET", "/catalogue/{api}/{version}/conditions", SITE_PORTAL, ROLE_PUBLIC, 0,
+          page_use_terms, "An API's terms of use; ?numero= shows earlier ones."),
+    ROUTE("GET", "/api/catalogue/apis/{api}/{version}/terms", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API,
+          api_use_terms, "The same; ?number= gives earlier ones."),
     ROUTE("GET", "/donnees", SITE_PORTAL, ROLE_PUBLIC, 0, page_data,
           "The catalogue of data; ?q= searches."),
     ROUTE("GET", "/donnees/{datum}", SITE_PORTAL, ROLE_PUBLIC, 0, page_datum,
@@ -131,12 +135,13 @@ static const struct call calls[] = {
     {"catalogue.component", component_call_check, "Checks what a component owes the others."},
     {"catalogue.once_only", once_only_call, "What a form asks that a body already holds."},
     {"catalogue.concept_put", concept_call_put, "Defines a concept of the vocabulary."},
+    {"catalogue.terms", use_terms_call, "An API's terms of use, the newest or by number."},
     {"catalogue.rates", rates_call, "The rate of systems with an API, by body."},
 };
 
 static const struct nav_item nav[] = {
-    {SITE_PORTAL, ROLE_PUBLIC, "/catalogue", "catalogue/nav.catalogue"},
-    {SITE_ORG, ROLE_AGENT, "/agent/interfaces", "catalogue/nav.publish"},
+    NAV(SITE_PORTAL, ROLE_PUBLIC, "/catalogue", "catalogue/nav.catalogue"),
+    NAV(SITE_ORG, ROLE_AGENT, "/agent/interfaces", "catalogue/nav.publish"),
 };
 
 const struct service service_catalogue = {

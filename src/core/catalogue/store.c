@@ -49,6 +49,11 @@ const struct db_migration catalogue_migrations[CATALOGUE_MIGRATIONS] = {
      "CREATE TABLE catalogue_concept("
      " id TEXT PRIMARY KEY, label_fr TEXT NOT NULL, label_en TEXT NOT NULL,"
      " meaning_fr TEXT NOT NULL, meaning_en TEXT NOT NULL, same_as TEXT NOT NULL);"},
+    {"catalogue", 12,
+     "CREATE TABLE catalogue_terms("
+     " api TEXT NOT NULL, version TEXT NOT NULL, number BIGINT NOT NULL, digest TEXT NOT NULL,"
+     " body_fr TEXT NOT NULL, body_en TEXT NOT NULL, at_ms BIGINT NOT NULL,"
+     " PRIMARY KEY(api, version, number));"},
 };
 
 json_t *jstr(struct str s)

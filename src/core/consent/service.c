@@ -225,13 +225,12 @@ static enum err withdrawal_write(struct db_conn *db, void *arg)
     return e == ERR_OK ? change_add(db, "deny", w->deny_key, w->now_ms + TOKEN_LIFE_MS) : e;
 }
 
-static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
+static enum err withdraw_one(struct ctx *c, struct str person, struct str id, struct str by,
+                             json_t **out)
 {
     struct db_result r;
     struct act act;
-    struct withdrawal w = {.person = json_get_str(args, "person"),
-                           .id = json_get_str(args, "consent_id"),
-                           .now_ms = clock_now_ms()};
+    struct withdrawal w = {.person = person, .id = id, .now_ms = clock_now_ms()};
     struct db_conn *db = db_read(c->pf->db);
     if (!db)
         return ERR_UNAVAILABLE;
@@ -244,7 +243,6 @@ static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
         return e;
     w.deny_key = arena_printf(c->arena, "consent:" STR_FMT, STR_ARG(w.id));
     json_t *told = row_json(c, w.person, &r, 0);
-    struct str by = json_get_str(args, "by");
     w.client_id = db_str(&r, 0, 1);
     w.recipients = json_own(&c->pool, json_incref(json_get(told, "recipients")));
     json_object_set_new(
@@ -271,6 +269,30 @@ static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
         json_object_set_new(*out, "commitment", json_string(commitment));
     }
     return e;
+}
+
+/* Asked again, she may have agreed to the same thing twice: what she takes back is the thing. */
+static enum err call_withdraw(struct ctx *c, const json_t *args, json_t **out)
+{
+    struct db_result r;
+    json_t *also;
+    struct str person = json_get_str(args, "person"), id = json_get_str(args, "consent_id"),
+               by = json_get_str(args, "by");
+    struct db_conn *db = db_read(c->pf->db);
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query(
+        db, c->arena, &r,
+        "SELECT o.id FROM consent a JOIN consent o ON o.person = a.person AND o.client_id = "
+        "a.client_id AND o.contract_id = a.contract_id AND o.id <> a.id WHERE a.id = $1 AND "
+        "a.person = $2 AND a.contract_id <> '' AND o.withdrawn_at = 0 AND o.until_at > $3",
+        "ssi", id, person, clock_now_ms());
+    for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
+        e = withdraw_one(c, person, db_str(&r, i, 0), by, &also);
+        if (e == ERR_OK)
+            json_own(&c->pool, also);
+    }
+    return e == ERR_OK ? withdraw_one(c, person, id, by, out) : e;
 }
 
 /* ---- after a restore ----------------------------------------------------------------------------
@@ -336,6 +358,6 @@ const struct service service_consent = {
     .n_migrations = COUNT_OF(migrations),
     .calls = calls,
     .n_calls = COUNT_OF(calls),
-    .replay_kind = "consent.withdrawn",
+    .replay_kinds = {"consent.withdrawn"},
     .replay = replay,
 };

@@ -265,6 +265,12 @@ static enum err before_submit(struct ctx *c, struct act_job *j)
     json_t *api;
     names_from_terms(c, r, &api);
     size_t n = terms_faults(c, r->terms, api, faults);
+    struct str seen = ctx_form(c, "terms_of_use"); /* the number of those that were read */
+    const json_t *use = seen.n ? terms_of_use(c, r, 0) : NULL;
+    int64_t number;
+    if (use && n < TERMS_FAULTS_MAX &&
+        (!str_to_i64(seen, &number) || number != json_get_i64(use, "number", 0)))
+        faults[n++] = (struct terms_fault){"terms_of_use", "terms_of_use"};
     return n ? faults_answer(c, faults, n) : agreement_text(c, r, api, &j->agreement, &r->digest);
 }
 

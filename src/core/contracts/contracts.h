@@ -66,6 +66,9 @@ size_t terms_faults(struct ctx *c, const json_t *terms, const json_t *api,
 int terms_sensitivity(const json_t *terms, const json_t *api);
 /* [{name, label{fr,en}, sensitivity}] of the fields asked for, questions named so. */
 json_t *terms_fields(struct ctx *c, const json_t *terms, const json_t *api);
+/* catalogue.terms of the request's API: by number, 0 the newest; NULL: it has none (nobody
+ * described it). */
+const json_t *terms_of_use(struct ctx *c, const struct contract_request *r, int64_t number);
 /* The canonical text that is signed, and its SHA-256 in hex. */
 enum err agreement_text(struct ctx *c, const struct contract_request *r, const json_t *api,
                         struct str *text, struct str *digest) MUST_CHECK;

@@ -384,6 +384,13 @@ static json_t *facts(struct ctx *c, const json_t *v)
          price ? contracts_str(arena_printf(c->arena, "%lld,%02lld\302\240\342\202\254",
                                             (long long)(price / 100), (long long)(price % 100)))
                : words(c, "fact.free"));
+    const json_t *use = json_get(v, "terms_of_use");
+    if (use)
+        fact(c, rows, "use.title",
+             contracts_str(pages_text(c->arena, "contracts",
+                                      json_get_bool(use, "accepted", false) ? "use.accepted"
+                                                                            : "use.to_accept",
+                                      c->lang, use)));
     fact(c, rows, "col.ends", date(c, json_get_i64(v, "ends_at", 0)));
     fact(c, rows, "fact.report_due", date(c, json_get_i64(v, "report_due_at", 0)));
     if (json_get_i64(v, "sensitivity", 0) >= 2) {
@@ -432,6 +439,9 @@ static json_t *buttons(struct ctx *c, const json_t *v, bool substantial)
                       contracts_str(url_of(c, v, arena_printf(c->arena, "/%s", name).p)), "title",
                       words_of(c, "act", name), "hint", words_of(c, "act.hint", name), "words",
                       t && t->words_needed, "danger", takes);
+        if (strcmp(name, "submit") == 0 && json_get(v, "terms_of_use"))
+            json_object_set_new(b, "accepts",
+                                json_incref(json_get(json_get(v, "terms_of_use"), "newest")));
         if (strcmp(name, "validate") == 0 && json_get_i64(v, "sensitivity", 0) >= 2 && !substantial)
             json_object_set_new(
                 b, "level_url",
@@ -493,6 +503,15 @@ enum err contracts_page_one(struct ctx *c)
     if (active)
         json_object_set_new(data, "statement_url", contracts_str(url_of(c, v, "/releve")));
     json_object_set_new(data, "consumer_side", json_boolean(sides & SIDE_CONSUMER));
+    const json_t *use = json_get(v, "terms_of_use");
+    if (use) {
+        json_t *shown = json_deep_copy(use);
+        json_object_set_new(shown, "when", date(c, json_get_i64(use, "published_at", 0)));
+        json_object_set_new(
+            shown, "old",
+            json_boolean(json_get_i64(use, "number", 0) < json_get_i64(use, "newest", 0)));
+        json_object_set_new(data, "use", shown);
+    }
     json_t *said = reports(c, json_get(v, "reports"));
     if (json_array_size(said))
         json_object_set_new(data, "reports", json_pack("{s:O}", "events", said));

@@ -75,7 +75,7 @@ static const struct call calls[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_ORG, ROLE_AGENT, "/contrats", "contracts/nav.list"},
+    NAV(SITE_ORG, ROLE_AGENT, "/contrats", "contracts/nav.list"),
 };
 
 const struct service service_contracts = {

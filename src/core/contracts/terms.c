@@ -238,6 +238,15 @@ json_t *terms_fields(struct ctx *c, const json_t *terms, const json_t *api)
     return list;
 }
 
+/* ---- the API's terms of use ---------------------------------------------------------------------
+ */
+const json_t *terms_of_use(struct ctx *c, const struct contract_request *r, int64_t number)
+{
+    json_t *args = json_pack("{s:o,s:o,s:I}", "api", contracts_str(r->api), "version",
+                             contracts_str(r->version), "number", (json_int_t)number);
+    return contracts_one(c, "catalogue.terms", args);
+}
+
 /* ---- the agreement
  * ---------------------------------------------------------------------------------- */
 static json_t *org_json(struct ctx *c, struct str id)
@@ -277,6 +286,11 @@ enum err agreement_text(struct ctx *c, const struct contract_request *r, const j
     json_object_set_new(v, "api_title", json_incref(json_get(api, "title")));
     json_object_set_new(v, "scope", json_incref(json_get(api, "scope")));
     json_object_set_new(v, "fields", terms_fields(c, r->terms, api));
+    const json_t *use = terms_of_use(c, r, 0);
+    if (use) /* what the consumer accepts by submitting */
+        json_object_set_new(v, "terms_of_use",
+                            json_pack("{s:O,s:O}", "number", json_get(use, "number"), "digest",
+                                      json_get(use, "digest")));
     *text = json_text_sorted(c->arena, v);
     json_decref(v);
     if (text->n > AGREEMENT_MAX)

@@ -55,6 +55,24 @@ json_t *request_json(struct ctx *c, const struct contract_request *r, unsigned s
     return v;
 }
 
+/* The terms of use it was made under; of a draft, those it would be. */
+static void use_put(struct ctx *c, const struct contract_request *r, const json_t *agreement,
+                    json_t *v)
+{
+    json_t *signed_text = NULL;
+    int64_t number = 0;
+    if (agreement && json_read(json_get_str(agreement, "text"), &signed_text, NULL) == ERR_OK)
+        number =
+            json_get_i64(json_get(json_own(&c->pool, signed_text), "terms_of_use"), "number", -1);
+    const json_t *use = number >= 0 ? terms_of_use(c, r, number) : NULL;
+    if (use)
+        json_object_set_new(v, "terms_of_use",
+                            json_pack("{s:b,s:O,s:O,s:O,s:O,s:O}", "accepted", number > 0, "number",
+                                      json_get(use, "number"), "newest", json_get(use, "newest"),
+                                      "digest", json_get(use, "digest"), "published_at",
+                                      json_get(use, "published_at"), "url", json_get(use, "url")));
+}
+
 enum err request_json_full(struct ctx *c, const struct contract_party *p,
                            const struct contract_request *r, json_t **out)
 {
@@ -70,6 +88,7 @@ enum err request_json_full(struct ctx *c, const struct contract_party *p,
     if (e != ERR_OK)
         return e;
     json_t *v = request_json(c, r, party_sides(p, r));
+    use_put(c, r, agreement, v);
     json_object_set_new(v, "api_title", api ? json_incref(json_get(api, "title")) : json_null());
     json_object_set_new(v, "fields", terms_fields(c, r->terms, api));
     json_object_set_new(v, "sensitivity", json_integer(terms_sensitivity(r->terms, api)));

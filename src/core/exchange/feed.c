@@ -8,6 +8,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "platform/change.h"
+#include "platform/node.h"
 #include "sys/proc.h"
 
 enum {
@@ -37,7 +38,7 @@ static struct feed {
     struct host hosts[HOSTS_MAX];
     size_t n_hosts;
     char *jwks;
-    bool build_failed, names_missing;
+    bool build_failed, names_missing, keys_stale;
 } feed = {.lock = PTHREAD_MUTEX_INITIALIZER, .work = PTHREAD_COND_INITIALIZER};
 
 /* ---- to the loops -------------------------------------------------------------------------------
@@ -189,7 +190,7 @@ static bool keys_renew(void)
     struct str json;
     bool changed = false;
     arena_init(&a);
-    if (keys_jwks(feed.pf->keys, "issuer", &a, &json) == ERR_OK) {
+    if (node_jwks(feed.pf, "issuer", &a, &json) == ERR_OK) {
         pthread_mutex_lock(&feed.lock);
         changed = !feed.jwks || !str_eq_z(json, feed.jwks);
         if (changed) {
@@ -300,11 +301,19 @@ static void denials_tell(const struct change *list, size_t n)
 
 static void on_changes(struct platform *pf, const struct change *list, size_t n, void *arg)
 {
-    bool config = n == 0;
+    bool config = n == 0, keys = false;
     (void)pf;
     (void)arg;
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < n; i++) {
         config |= str_eq_z(list[i].kind, "config");
+        keys |= str_eq_z(list[i].kind, "keys");
+    }
+    if (keys) {
+        pthread_mutex_lock(&feed.lock);
+        feed.keys_stale = true;
+        pthread_cond_signal(&feed.work);
+        pthread_mutex_unlock(&feed.lock);
+    }
     if (n)
         denials_tell(list, n);
     if (config) {
@@ -321,6 +330,9 @@ static void *renew_run(void *arg)
     while (!proc_stopping) {
         struct timespec until;
         int64_t next_ms = RENEW_MS;
+        pthread_mutex_lock(&feed.lock);
+        feed.keys_stale = false;
+        pthread_mutex_unlock(&feed.lock);
         bool again = keys_renew();
         again |= names_renew();
         again |= credential_renew(feed.pf, &feed.lock, &next_ms);
@@ -333,7 +345,7 @@ static void *renew_run(void *arg)
         clock_gettime(CLOCK_REALTIME, &until);
         until.tv_sec += (hurry || next_ms < RETRY_MS ? RETRY_MS : next_ms) / 1000;
         pthread_mutex_lock(&feed.lock);
-        if (!feed.names_missing)
+        if (!feed.names_missing && !feed.keys_stale)
             pthread_cond_timedwait(&feed.work, &feed.lock, &until);
         pthread_mutex_unlock(&feed.lock);
     }

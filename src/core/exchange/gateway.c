@@ -32,6 +32,19 @@ void gateway_view_unref(struct gateway_view *v)
     free(v);
 }
 
+/* A key that is published no more (a node was removed) takes with it what it signed. */
+static bool key_withdrawn(const struct jwks *before, const struct jwks *now)
+{
+    for (size_t i = 0; before && i < before->n; i++) {
+        bool found = false;
+        for (size_t k = 0; now && k < now->n; k++)
+            found |= str_eq(jwk_kid(before->keys[i]), jwk_kid(now->keys[k]));
+        if (!found)
+            return true;
+    }
+    return false;
+}
+
 static void on_snapshot(struct feed_listener *l, struct exchange_snapshot *s)
 {
     struct gateway *g = (struct gateway *)((char *)l - offsetof(struct gateway, listener));
@@ -40,6 +53,8 @@ static void on_snapshot(struct feed_listener *l, struct exchange_snapshot *s)
         abort();
     v->snapshot = s;
     v->refs = 1;
+    if (g->view && key_withdrawn(g->view->snapshot->issuer_keys, s->issuer_keys))
+        token_cache_clear(&g->tokens);
     if (g->view)
         gateway_view_unref(g->view);
     g->view = v;

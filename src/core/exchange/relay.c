@@ -270,19 +270,24 @@ static void decision_done(struct journal_call *wait, enum err e, uint64_t index)
     try_finish(c);
 }
 
-static enum err decide_record(struct gw_call *c)
+static struct record_call record_of(const struct gw_call *c)
 {
     const struct http_head *h = fast_head(c->x);
-    struct record_call rec = {.k = c->k,
-                              .token = c->token,
-                              .consent = c->consent,
-                              .method = str_from(http_method_name(h->method)),
-                              .target = h->target,
-                              .body = buf_str(&c->body),
-                              .purpose = c->purpose,
-                              .cached = c->cached,
-                              .trace_id = fast_trace_id(c->x),
-                              .at_ms = c->at_ms};
+    return (struct record_call){.k = c->k,
+                                .token = c->token,
+                                .consent = c->consent,
+                                .method = str_from(http_method_name(h->method)),
+                                .target = h->target,
+                                .body = buf_str(&c->body),
+                                .purpose = c->purpose,
+                                .cached = c->cached,
+                                .trace_id = fast_trace_id(c->x),
+                                .at_ms = c->at_ms};
+}
+
+static enum err decide_record(struct gw_call *c)
+{
+    struct record_call rec = record_of(c);
     c->wait.done = decision_done;
     enum err e = record_decision(c->g->lane, &rec, &c->ticket, &c->wait);
     if (e == ERR_OK) {
@@ -551,7 +556,9 @@ static void try_finish(struct gw_call *c)
     if (!c->decided || c->answered || c->answer == ANSWER_NONE)
         return;
     enum gw_code code = call_still_allowed(c);
-    if (code != GW_OK) {
+    if (code != GW_OK) { /* what was decided before holds no more: she reads that too */
+        struct record_call rec = record_of(c);
+        record_refusal(c->g->lane, &rec, code);
         call_fail(c, code);
         return;
     }

@@ -33,7 +33,7 @@ static const struct route routes[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_ORG, ROLE_AGENT, "/agent/suivi", "exchange/nav.status"},
+    NAV(SITE_ORG, ROLE_AGENT, "/agent/suivi", "exchange/nav.status"),
 };
 
 static const struct call calls[] = {

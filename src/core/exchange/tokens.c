@@ -234,9 +234,14 @@ void token_cache_put(struct token_cache *c, struct token *t)
     link_newest(c, t);
 }
 
-void token_cache_free(struct token_cache *c)
+void token_cache_clear(struct token_cache *c)
 {
     while (c->oldest)
         token_cache_drop(c, c->oldest);
+}
+
+void token_cache_free(struct token_cache *c)
+{
+    token_cache_clear(c);
     map_free(&c->by_signature);
 }

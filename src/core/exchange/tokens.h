@@ -70,6 +70,7 @@ void token_cache_free(struct token_cache *c);
 struct token *token_cache_get(struct token_cache *c, struct str text, struct str signature);
 /* Takes a reference of its own. */
 void token_cache_put(struct token_cache *c, struct token *t);
+void token_cache_clear(struct token_cache *c);
 void token_cache_drop(struct token_cache *c, struct token *t);
 
 #endif

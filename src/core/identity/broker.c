@@ -208,10 +208,8 @@ static struct guarded guarded_of(const struct back *b)
 static enum err back_read(struct ctx *c, struct back *b, bool *answered)
 {
     const char *why = "";
-    struct str acr = json_get_str(b->answer.id_claims, "acr");
-    if (!acr.n)
-        acr = json_get_str(b->p->conf, "acr_assumed");
-    b->level = provider_level(b->p, acr);
+    struct str acr;
+    b->level = provider_level(b->p, b->answer.id_claims, &acr);
     *answered = true;
     if (b->level < level_wanted(b->flow, b->p))
         return idt_fail(c, IDT_LEVEL, b->flow, level_name(b->level));

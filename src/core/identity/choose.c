@@ -141,17 +141,6 @@ enum err identity_cancel(struct ctx *c)
 
 /* ---- the portal ---------------------------------------------------------------------------------
  */
-/* Only paths of the portal: an open redirection would lend our name to others. */
-bool path_is_ours(struct str to)
-{
-    if (to.n == 0 || to.n > 2000 || to.p[0] != '/' || (to.n > 1 && (to.p[1] == '/')))
-        return false;
-    for (size_t i = 0; i < to.n; i++)
-        if ((unsigned char)to.p[i] <= ' ' || to.p[i] == '\\' || to.p[i] == 127)
-            return false;
-    return true;
-}
-
 enum err identity_sign_in(struct ctx *c)
 {
     struct str to = ctx_query(c, "return");

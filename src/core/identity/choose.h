@@ -10,7 +10,5 @@
 enum err flow_of_request(struct ctx *c, struct flow **out, bool *answered) MUST_CHECK;
 /* May this flow use that provider? (realm, and the client's list) */
 bool flow_accepts(struct ctx *c, const struct flow *f, const struct provider *p);
-/* A path of this site and nothing else. */
-bool path_is_ours(struct str to);
 
 #endif

@@ -27,6 +27,7 @@ static const char help[] =
     "  --name NAME               shown to people; --name-en NAME for English\n"
     "  --redirect-uri URI        where codes are sent, to the letter; may be repeated\n"
     "  --post-logout-uri URI     where people come back after signing out; may be repeated\n"
+    "  --login-uri URI           where people begin there: the body's space, in their accounts\n"
     "  --profile P               strict (as FranceConnect answers), modern (default) or fapi\n"
     "  --realm R                 citizens (default), agents or any\n"
     "  --org ID                  the organisation it belongs to\n"
@@ -51,26 +52,13 @@ static const char help[] =
     "The secret is printed once: only its digest is kept.\n";
 
 static const struct cli_option options[] = {
-    {"--name", false},
-    {"--name-en", false},
-    {"--redirect-uri", false},
-    {"--profile", false},
-    {"--post-logout-uri", false},
-    {"--realm", false},
-    {"--org", false},
-    {"--entity", false},
-    {"--scopes", false},
-    {"--consent", false},
-    {"--providers", false},
-    {"--auth", false},
-    {"--jwks", false},
-    {"--id-token-alg", false},
-    {"--userinfo-alg", false},
-    {"--pkce", true},
-    {"--id", false},
-    {"--par", true},
-    {"--bound", false},
-    {"--backchannel-logout-uri", false},
+    {"--name", false},         {"--name-en", false}, {"--redirect-uri", false},
+    {"--login-uri", false},    {"--profile", false}, {"--post-logout-uri", false},
+    {"--realm", false},        {"--org", false},     {"--entity", false},
+    {"--scopes", false},       {"--consent", false}, {"--providers", false},
+    {"--auth", false},         {"--jwks", false},    {"--id-token-alg", false},
+    {"--userinfo-alg", false}, {"--pkce", true},     {"--id", false},
+    {"--par", true},           {"--bound", false},   {"--backchannel-logout-uri", false},
     {"--data-provider", true},
 };
 
@@ -125,6 +113,7 @@ static int add(struct cli *r)
         .n_redirect_uris = cli_values(r, "--redirect-uri", redirects),
         .post_logout_uris = logouts,
         .n_post_logout_uris = cli_values(r, "--post-logout-uri", logouts),
+        .login_uri = cli_value(r, "--login-uri", NULL),
         .scopes = cli_value(r, "--scopes", NULL),
         .providers = cli_value(r, "--providers", NULL),
         .auth_methods = cli_value(r, "--auth", jwks_signs(jwks) ? "private_key_jwt" : NULL),

@@ -62,6 +62,23 @@ static const struct cli_option provider_options[] = {
     {"--preset", false},  {"--url", false},     {"--sandbox", true},
 };
 
+/* The members of `said` over those of the preset; what is no object is refused further on. */
+static const char *conf_over(struct cli *r, const char *preset, const char *said)
+{
+    json_t *all, *more;
+    if (json_read(str_from(said), &more, NULL) != ERR_OK)
+        return said;
+    if (!json_is_object(more) || json_read(str_from(preset), &all, NULL) != ERR_OK) {
+        json_decref(more);
+        return said;
+    }
+    json_object_update(all, more);
+    const char *text = json_text(&r->arena, all).p;
+    json_decref(more);
+    json_decref(all);
+    return text;
+}
+
 /* What was said wins over what the preset brings. */
 static void preset_apply(struct cli *r, const struct preset *p, struct identity_provider *in)
 {
@@ -74,7 +91,7 @@ static void preset_apply(struct cli *r, const struct preset *p, struct identity_
     in->name_fr = in->name_fr ? in->name_fr : p->name_fr;
     in->name_en = in->name_en ? in->name_en : p->name_en;
     in->min_acr = in->min_acr ? in->min_acr : p->min_acr;
-    in->conf = in->conf ? in->conf : p->conf;
+    in->conf = in->conf ? conf_over(r, p->conf, in->conf) : p->conf;
     if (!in->issuer && url.n)
         in->issuer = arena_printf(&r->arena, STR_FMT "%s", STR_ARG(url), whole ? "" : p->path).p;
 }
@@ -241,23 +258,27 @@ int identity_cli_provider(struct platform *pf, int argc, char **argv)
 /* ---- user ---------------------------------------------------------------------------------------
  */
 static const char user_help[] =
-    "usage: socle user add --login LOGIN [--name NAME] [--password-stdin] [--json]\n"
+    "usage: socle user add --login LOGIN [--name NAME] [--role admin|auditor] [--password-stdin] "
+    "[--json]\n"
     "       socle user list [--json]\n"
     "       socle user block ID     her sessions end; unblock ID\n"
     "\n"
-    "Users are the operators of this platform; they sign in at /connexion/operateur. Without\n"
+    "Users are the operators of this platform, and its auditors, who read the journal and operate\n"
+    "nothing; each reading is an entry. They sign in at /connexion/operateur. Without\n"
     "--password-stdin a password is drawn and printed once.\n";
 static const struct cli_option user_options[] = {
-    {"--login", false}, {"--name", false}, {"--password-stdin", true}};
+    {"--login", false}, {"--name", false}, {"--password-stdin", true}, {"--role", false}};
 
 static int user_add(struct cli *r)
 {
     struct str id, password, given = STR_NONE;
-    const char *login = cli_value(r, "--login", NULL);
+    const char *login = cli_value(r, "--login", NULL), *role = cli_value(r, "--role", "admin");
+    if (strcmp(role, "admin") != 0 && strcmp(role, "auditor") != 0)
+        return cli_failed(r, "--role", ERR_INVALID);
     if (cli_has(r, "--password-stdin") && !(given = line_read(r)).n)
         return cli_failed(r, "standard input", ERR_INVALID);
     enum err e =
-        identity_operator_add(r->c, login, cli_value(r, "--name", NULL),
+        identity_operator_add(r->c, role, login, cli_value(r, "--name", NULL),
                               given.p ? arena_dupz(&r->arena, given) : NULL, &id, &password);
     if (e != ERR_OK)
         return cli_failed(r, e == ERR_EXISTS ? "this login is taken" : "add", e);
@@ -286,14 +307,15 @@ static json_t *user_json(struct cli *r, const struct db_result *rows, size_t i)
     json_object_set_new(v, "id", json_string(db_z(rows, i, 0)));
     json_object_set_new(v, "state", json_string(db_z(rows, i, 2)));
     json_object_set_new(v, "seen_at", json_integer(db_i64(rows, i, 3)));
+    json_object_set_new(v, "role", json_string(db_z(rows, i, 4)));
     return v;
 }
 
 static int user_list(struct cli *r)
 {
     struct db_result rows;
-    enum err e = rows_get(r, &rows,
-                          "SELECT id, data, state, seen_at FROM local_account ORDER BY created_at");
+    enum err e = rows_get(
+        r, &rows, "SELECT id, data, state, seen_at, role FROM local_account ORDER BY created_at");
     if (e != ERR_OK)
         return cli_failed(r, "list", e);
     json_t *all = json_array(), *v;

@@ -28,7 +28,7 @@ static struct str who(struct ctx *c, struct str client_id)
 
 static bool too_many(struct ctx *c, struct str key, bool failed)
 {
-    c->retry_after_s = failed ? throttle_pass(&failures, key) : throttle_wait(&failures, key);
+    c->retry_after_s = failed ? throttle_take(&failures, key) : throttle_wait(&failures, key);
     return c->retry_after_s > 0;
 }
 
@@ -255,11 +255,26 @@ static enum err authenticate_certificate(struct ctx *c, struct str id, struct cl
     return ERR_OK;
 }
 
+/* RFC 6749 3.2: none twice. */
+enum { PARAMETERS_MAX = 50 };
+static bool repeated(const struct ctx *c)
+{
+    for (size_t i = 0; i < c->form.n; i++)
+        for (size_t k = 0; k < i; k++)
+            if (str_eq(c->form.fields[i].name, c->form.fields[k].name))
+                return true;
+    return false;
+}
+
 enum err client_authenticate(struct ctx *c, struct client **out)
 {
     struct presented p = {0};
     struct client *k;
     *out = NULL;
+    if (c->form.n > PARAMETERS_MAX)
+        return oauth_fail(c, 400, "invalid_request", "there are too many parameters");
+    if (repeated(c))
+        return oauth_fail(c, 400, "invalid_request", "a parameter is given twice");
     read_presented(c, &p);
     if (p.several)
         return oauth_fail(c, 400, "invalid_request", "the client is authenticated twice");

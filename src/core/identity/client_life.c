@@ -49,6 +49,10 @@ static json_t *row_json(struct ctx *c, const struct db_result *rows, size_t i)
     int64_t until_ms = db_i64(rows, i, 19);
     if (until_ms > clock_now_ms())
         json_object_set_new(v, "old_secret_until", json_integer(until_ms));
+    json_t *login = uris(c, id, "login");
+    if (json_array_size(login))
+        json_object_set(v, "initiate_login_uri", json_array_get(login, 0));
+    json_decref(login);
     json_object_set_new(v, "consent", json_string(db_z(rows, i, 21)));
     json_object_set_new(v, "has_keys", json_boolean(db_str(rows, i, 20).n > 0));
     return v;

@@ -9,6 +9,7 @@
 #include "core/identity/issue.h"
 #include "core/identity/person.h"
 #include "core/identity/pivot.h"
+#include "core/identity/refresh.h"
 #include "web/pages.h"
 
 static json_t *jstr(struct str s)
@@ -109,11 +110,15 @@ static json_t *identity_rows(struct ctx *c, struct str claims)
     json_t *rows = json_array();
     const json_t *all = json_get(c->session->data, "claims");
     const struct claim_def *d;
+    int64_t until_ms = clock_now_ms() + refresh_life_ms;
+    json_t *until =
+        json_own(&c->pool, json_pack("{s:o}", "until",
+                                     jstr(clock_in_words(c->arena, until_ms, c->lang, false))));
     for (size_t i = 0; (d = claim_at(i)) != NULL; i++) {
         const json_t *v = json_get(all, d->name);
         bool no_value = strcmp(d->name, "account") == 0 || strcmp(d->name, "offline_access") == 0;
         const char *words = arena_printf(c->arena, "value.%s", d->name).p;
-        struct str text = no_value ? pages_text(c->arena, "identity", words, c->lang, NULL)
+        struct str text = no_value ? pages_text(c->arena, "identity", words, c->lang, until)
                           : v      ? value_text(c, d->name, v)
                                    : STR("");
         if (!d->label || !text.n || !list_has(claims, str_from(d->name)))
@@ -149,6 +154,12 @@ static json_t *item_json(struct ctx *c, const json_t *item)
     return v;
 }
 
+/* Lasting access is hers to give, whatever she is only told of. */
+static bool is_lasting(const struct asking *a)
+{
+    return list_has(a->wanted.scopes, STR("offline_access"));
+}
+
 static bool any_to_ask(const struct asking *a)
 {
     for (size_t i = 0; i < json_array_size(a->wanted.items); i++)
@@ -180,15 +191,18 @@ enum err identity_agree(struct ctx *c)
                   jstr(client_name_in(a.k, c->lang)), "org_name", jstr(org_of(c, a.k)), "items",
                   items, "action", "/connexion/accord", "hidden", "name", "flow", "value",
                   jstr(a.flow->id), "cancel_url", jstr(flow_url(c, a.flow, "/connexion/annuler")));
-    if (a.k->asks)
-        json_object_set_new(
-            d, "refuse_effect",
-            jstr(pages_text(c->arena, "identity", "consent.refuse_all", c->lang, NULL)));
+    bool asks = any_to_ask(&a), lasting = is_lasting(&a);
+    const char *effect = a.k->asks          ? "consent.refuse_all"
+                         : lasting && !asks ? "consent.refuse_lasting"
+                                            : NULL;
+    if (effect)
+        json_object_set_new(d, "refuse_effect",
+                            jstr(pages_text(c->arena, "identity", effect, c->lang, NULL)));
     if (json_array_size(rows))
         json_object_set_new(d, "identity", json_pack("{s:O}", "rows", rows));
     json_decref(rows);
     ctx_form_action(c, a.flow->request.redirect_uri);
-    return ctx_page(c, a.k->asks || any_to_ask(&a) ? "identity/consent" : "identity/info", d);
+    return ctx_page(c, a.k->asks || asks || lasting ? "identity/consent" : "identity/info", d);
 }
 
 /* ---- the answer ---------------------------------------------------------------------------------
@@ -250,8 +264,12 @@ enum err identity_agree_post(struct ctx *c)
         struct oauth_error why = {"access_denied", "the person does not agree"};
         return redirect_error(c, &a.flow->request, &why);
     }
-    if (agrees)
+    if (agrees) {
         e = record(c, &a);
+    } else {
+        a.wanted.scopes = list_less(c->arena, a.wanted.scopes, STR("offline_access"));
+        a.wanted.claims = list_less(c->arena, a.wanted.claims, STR("offline_access"));
+    }
     if (e == ERR_OK && a.k->asks)
         e = agreement_write(c, &a);
     return e == ERR_OK ? code_issue(c, a.flow, a.k, &a.wanted) : e;

@@ -43,6 +43,7 @@ enum err identity_call_client_put(struct ctx *c, const json_t *args, json_t **ou
                                  .post_logout_uris = logouts,
                                  .n_post_logout_uris =
                                      list_read(args, "post_logout_redirect_uris", logouts),
+                                 .login_uri = json_get_z(args, "initiate_login_uri", NULL),
                                  .scopes = json_get_z(args, "scopes", NULL),
                                  .providers = json_get_z(args, "providers", NULL),
                                  .auth_methods = json_get_z(args, "auth_methods", NULL),

@@ -3,6 +3,7 @@
 #include "core/identity/schema.h"
 
 #include "core/identity/pivot.h"
+#include "platform/node.h"
 
 static json_t *list(const char *const *words, size_t n)
 {
@@ -145,7 +146,7 @@ static enum err answer_keys(struct ctx *c, struct str json)
 enum err identity_jwks(struct ctx *c)
 {
     struct str json;
-    enum err e = keys_jwks(c->pf->keys, "issuer", c->arena, &json);
+    enum err e = node_jwks(c->pf, "issuer", c->arena, &json);
     return e == ERR_OK ? answer_keys(c, json) : e;
 }
 
@@ -154,7 +155,7 @@ enum err identity_client_jwks(struct ctx *c)
 {
     struct str sign, decrypt;
     static const char head[] = "{\"keys\":[";
-    enum err e = keys_jwks(c->pf->keys, "client", c->arena, &sign);
+    enum err e = node_jwks(c->pf, "client", c->arena, &sign);
     if (e == ERR_OK)
         e = keys_jwks(c->pf->keys, "decrypt", c->arena, &decrypt);
     if (e != ERR_OK)

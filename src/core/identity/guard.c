@@ -89,5 +89,5 @@ void guard_failed(struct ctx *c)
 {
     static const struct throttle_rule failures = {"signin-failures", 5, 1};
     if (c->rq)
-        (void)throttle_pass(&failures, device_network(c->arena, c->rq->remote));
+        (void)throttle_take(&failures, device_network(c->arena, c->rq->remote));
 }

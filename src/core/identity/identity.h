@@ -17,8 +17,9 @@ struct identity_client {
     size_t n_redirect_uris;
     const char *const *post_logout_uris;
     size_t n_post_logout_uris;
-    const char *scopes;       /* blank-separated; NULL: any */
-    const char *providers;    /* identity providers it accepts, blank-separated; NULL: all */
+    const char *login_uri; /* where people begin there (OpenID Connect Core 4); NULL: not a space */
+    const char *scopes;    /* blank-separated; NULL: any */
+    const char *providers; /* identity providers it accepts, blank-separated; NULL: all */
     const char *auth_methods; /* NULL: client_secret_basic client_secret_post */
     const char *jwks;         /* for private_key_jwt; NULL: none */
     /* "ES256" (NULL) or "RS256"; then " ECDH-ES" or " RSA-OAEP-256": encrypted (A256GCM) for its
@@ -48,10 +49,11 @@ struct identity_provider {
     const char *client_id;
     const char *secret; /* NULL: private_key_jwt with this platform's key */
     /* JSON object, members all optional: authorization_endpoint, token_endpoint, userinfo_endpoint,
-     * jwks_uri, end_session_endpoint; scope; acr {"eidas1": "what it calls it"}; algs ["ES256"];
-     * auth ("basic", "post", "private_key_jwt"); pkce (true), nonce (true), prompt (true),
-     * acr_values (true), login_hint (false), siret_hint (false), ui_locales (true): what it may be
-     * sent. */
+     * jwks_uri, end_session_endpoint; scope; acr {"eidas1": "what it calls it"}; acr_assumed
+     * "eidas1": where it says no level; algs ["ES256"]; auth ("basic", "post", "private_key_jwt");
+     * pkce (true), nonce (true), prompt (true), acr_values (true), login_hint (false), siret_hint
+     * (false), ui_locales (true): what it may be sent; encrypted (false), userinfo_signed (false):
+     * what it must send. */
     const char *conf;
     const char *min_acr; /* NULL: eidas1 */
     int position;
@@ -62,7 +64,7 @@ enum err identity_provider_put(struct ctx *c, const struct identity_provider *in
                                const char **why) MUST_CHECK;
 
 /* An operator. password NULL: one is drawn and given in *password_out. ERR_EXISTS. */
-enum err identity_operator_add(struct ctx *c, const char *login, const char *name,
+enum err identity_operator_add(struct ctx *c, const char *role, const char *login, const char *name,
                                const char *password, struct str *id,
                                struct str *password_out) MUST_CHECK;
 

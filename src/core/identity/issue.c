@@ -10,6 +10,7 @@
 #include "core/identity/code.h"
 #include "core/identity/faults.h"
 #include "core/identity/person.h"
+#include "core/identity/refresh.h"
 #include "core/identity/refusal.h"
 #include "core/identity/pivot.h"
 #include "platform/api.h"
@@ -185,6 +186,11 @@ static enum err needs_page(struct ctx *c, const struct flow *f, const struct cli
     if (e == ERR_OK)
         *out = f->request.prompts & PROMPT_CONSENT || consents_miss(w->items, consents) ||
                !all_told(told, w->claims);
+    /* What ended, by her or with its time, is not given again without her. */
+    if (e == ERR_OK && !*out && list_has(w->scopes, STR("offline_access"))) {
+        e = refresh_holds(c, person, k->id, out);
+        *out = !*out;
+    }
     return e;
 }
 

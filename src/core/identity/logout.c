@@ -10,6 +10,8 @@
 #include "core/identity/provider.h"
 #include "platform/api.h"
 
+enum { TARGET_MAX = 6000 }; /* of HTTP_TARGET_MAX */
+
 static json_t *jstr(struct str s)
 {
     return json_stringn(s.p ? s.p : "", s.n);
@@ -197,7 +199,9 @@ enum err identity_session_end(struct ctx *c)
 enum err identity_session_end_post(struct ctx *c)
 {
     struct asked a;
-    if (!c->session && c->rq->body.n && c->rq->body.n < 6000)
+    if (!c->session && c->rq->body.n >= TARGET_MAX) /* whether she is signed in cannot be known */
+        return idt_fail(c, IDT_LOGOUT, NULL, "too long to come again by GET");
+    if (!c->session && c->rq->body.n)
         return ctx_redirect(c, arena_printf(c->arena, "%s/api/v2/session/end?" STR_FMT,
                                             c->pf->settings->base_url, STR_ARG(c->rq->body)));
     enum err e = asked_read(c, &c->form, &a);

@@ -33,6 +33,7 @@ static enum err login_blind(struct ctx *c, struct str login, struct str *out)
  */
 struct account_row {
     struct str id, login_blind, password, data;
+    const char *role; /* "admin", "auditor" */
     int64_t now_ms;
 };
 
@@ -42,16 +43,16 @@ static enum err account_insert(struct db_conn *db, void *arg)
     return db_exec(db,
                    "INSERT INTO local_account(id, login_blind, role, password, data, state, "
                    "failures, locked_until, created_at, seen_at) "
-                   "VALUES($1, $2, 'admin', $3, $4, 'active', 0, 0, $5, 0)",
-                   "sssbi", a->id, a->login_blind, a->password, a->data, a->now_ms);
+                   "VALUES($1, $2, $6, $3, $4, 'active', 0, 0, $5, 0)",
+                   "sssbiz", a->id, a->login_blind, a->password, a->data, a->now_ms, a->role);
 }
 
-enum err identity_operator_add(struct ctx *c, const char *login, const char *name,
+enum err identity_operator_add(struct ctx *c, const char *role, const char *login, const char *name,
                                const char *password, struct str *id, struct str *password_out)
 {
     struct act act;
     char drawn[SECRET_LEN + 1], ulid[ID_LEN + 1];
-    struct account_row row = {.now_ms = clock_now_ms()};
+    struct account_row row = {.role = role, .now_ms = clock_now_ms()};
     secret_new(drawn);
     drawn[20] = '\0'; /* 120 bits: enough, and it can be typed */
     struct str secret = arena_dup(c->arena, str_from(password ? password : drawn));
@@ -67,8 +68,10 @@ enum err identity_operator_add(struct ctx *c, const char *login, const char *nam
     if (e != ERR_OK)
         return e;
     row.password = password_hash(c->arena, secret);
-    struct act_info info = {
-        .kind = "identity.operator_added", .actor = STR("operator"), .object = row.id};
+    struct act_info info = {.kind = strcmp(role, "auditor") == 0 ? "identity.auditor_added"
+                                                                 : "identity.operator_added",
+                            .actor = STR("operator"),
+                            .object = row.id};
     e = act_make(c, &info, &act);
     if (e == ERR_OK)
         e = act_write(c, account_insert, &row, &act, 1);
@@ -82,7 +85,7 @@ enum err identity_operator_add(struct ctx *c, const char *login, const char *nam
 /* ---- signing in ---------------------------------------------------------------------------------
  */
 struct account {
-    struct str id, password, data, state;
+    struct str id, password, data, state, role;
 };
 
 static enum err account_find(struct ctx *c, struct str blind, struct account *a)
@@ -93,10 +96,11 @@ static enum err account_find(struct ctx *c, struct str blind, struct account *a)
         return ERR_UNAVAILABLE;
     enum err e = db_query_one(
         db, c->arena, &r,
-        "SELECT id, password, data, state FROM local_account WHERE login_blind = $1", "s", blind);
+        "SELECT id, password, data, state, role FROM local_account WHERE login_blind = $1", "s",
+        blind);
     if (e == ERR_OK)
         *a = (struct account){db_str(&r, 0, 0), db_str(&r, 0, 1), db_str(&r, 0, 2),
-                              db_str(&r, 0, 3)};
+                              db_str(&r, 0, 3), db_str(&r, 0, 4)};
     return e;
 }
 
@@ -146,7 +150,7 @@ static enum err signed_in(struct ctx *c, const struct account *a)
         json_decref(data);
         return e;
     }
-    e = session_start(c, a->id, ROLE_ADMIN, data);
+    e = session_start(c, a->id, str_eq_z(a->role, "auditor") ? ROLE_AUDITOR : ROLE_ADMIN, data);
     return e == ERR_OK ? ctx_redirect(c, path_is_ours(to) ? to : STR("/")) : e;
 }
 
@@ -156,21 +160,19 @@ enum err identity_operator_post(struct ctx *c)
     struct str login = ctx_form(c, "login"), password = ctx_form(c, "password");
     if (!login.n || login.n > LOGIN_MAX || password.n > PASSWORD_BYTES_MAX)
         return form_page(c, true);
-    struct str blind, what;
+    struct str blind;
     enum err e = login_blind(c, login, &blind);
-    what = arena_printf(c->arena, "operator:" STR_FMT, STR_ARG(blind));
     if (e == ERR_OK)
-        e = throttle_locked(c, what, &c->retry_after_s);
-    if (e != ERR_OK)
-        return e;
-    if (c->retry_after_s)
-        return idt_fail(c, IDT_TRIES, NULL, "locked");
-    e = account_find(c, blind, &a);
+        e = throttle_try(c, "operator", blind);
+    if (e == ERR_LIMIT)
+        return idt_fail(c, IDT_TRIES, NULL, "too many tries");
+    if (e == ERR_OK)
+        e = account_find(c, blind, &a);
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     bool matches = password_matches(e == ERR_OK ? a.password : STR_NONE, password);
     bool good = matches && e == ERR_OK && str_eq_z(a.state, "active");
-    e = good ? throttle_succeeded(c, what) : throttle_failed(c, what);
+    e = good ? throttle_right(c, "operator", blind) : ERR_OK;
     if (e == ERR_OK && good)
         e = db_write(c->pf->db, seen_write, &a);
     if (e != ERR_OK)

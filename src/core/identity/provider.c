@@ -194,12 +194,24 @@ struct str provider_acr(const struct provider *p, enum level l)
     return theirs.n ? theirs : str_from(level_name(l));
 }
 
-enum level provider_level(const struct provider *p, struct str acr)
+static enum level level_named(const struct provider *p, struct str acr)
 {
     for (int l = LEVEL_EIDAS3; l >= LEVEL_EIDAS1; l--)
         if (str_eq(provider_acr(p, (enum level)l), acr))
             return (enum level)l;
     return LEVEL_NONE;
+}
+
+enum level provider_level(const struct provider *p, const json_t *id_claims, struct str *acr)
+{
+    *acr = json_get_str(id_claims, "acr");
+    if (!acr->n)
+        *acr = json_get_str(p->conf, "acr_assumed");
+    enum level l = level_named(p, *acr);
+    /* ProConnect's "eidas1-mfa" is eidas1, reached with two factors. */
+    if (l == LEVEL_NONE && str_ends(*acr, STR("-mfa")))
+        l = level_named(p, str_sub(*acr, 0, acr->n - 4));
+    return l;
 }
 
 unsigned provider_algs(const struct provider *p)

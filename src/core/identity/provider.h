@@ -40,7 +40,9 @@ enum err provider_keys(struct ctx *c, struct provider *p, bool again, struct jwk
 bool provider_flag(const struct provider *p, const char *name, bool absent);
 /* Our name of a level in its words, and back (LEVEL_NONE: not a level of ours). */
 struct str provider_acr(const struct provider *p, enum level l);
-enum level provider_level(const struct provider *p, struct str acr);
+/* What an ID token of its says, else what its sign-ins are taken for (acr_assumed). *acr: in its
+ * words. */
+enum level provider_level(const struct provider *p, const json_t *id_claims, struct str *acr);
 unsigned provider_algs(const struct provider *p);
 json_t *provider_name(const struct provider *p); /* {"fr","en"} */
 

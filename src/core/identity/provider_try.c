@@ -267,7 +267,8 @@ enum err identity_call_provider_tried(struct ctx *c, const json_t *args, json_t 
         walk_tell(list, step_of(why, a.id_claims != NULL), why);
         return ERR_OK;
     }
-    enum level l = provider_level(p, json_get_str(a.id_claims, "acr"));
+    struct str acr;
+    enum level l = provider_level(p, a.id_claims, &acr);
     bool level = l >= p->min_level;
     walk_tell(list, level ? STEPS : STEPS - 1,
               l == LEVEL_NONE ? "acr missing or unknown" : "acr too low");

@@ -108,7 +108,7 @@ static enum err take(struct ctx *c, const struct client *k, struct str uri, stru
 /* ---- request objects
  * -------------------------------------------------------------------------------- */
 /* The object's members as the parameters they stand for. */
-static void object_to_form(struct ctx *c, const json_t *claims, struct form *out)
+static bool object_to_form(struct ctx *c, const json_t *claims, struct form *out)
 {
     const char *name;
     json_t *v;
@@ -116,11 +116,13 @@ static void object_to_form(struct ctx *c, const json_t *claims, struct form *out
     json_object_foreach((json_t *)claims, name, v)
     {
         static const char *const of_the_jwt[] = {"iss", "aud", "exp", "nbf", "iat", "jti", "sub"};
-        bool skip = out->n == MEMBERS_MAX;
+        bool skip = false;
         for (size_t i = 0; i < COUNT_OF(of_the_jwt); i++)
             skip |= strcmp(name, of_the_jwt[i]) == 0;
         if (skip)
             continue;
+        if (out->n == MEMBERS_MAX)
+            return false;
         struct str value =
             json_is_string(v)
                 ? arena_dup(c->arena, str_of(json_string_value(v), json_string_length(v)))
@@ -128,6 +130,7 @@ static void object_to_form(struct ctx *c, const json_t *claims, struct form *out
                                  : json_text(c->arena, v);
         out->fields[out->n++] = (struct form_field){arena_dup(c->arena, str_from(name)), value};
     }
+    return true;
 }
 
 static const char *object_fault(struct ctx *c, const struct client *k, const struct jws *j)
@@ -168,10 +171,10 @@ static bool object_read(struct ctx *c, const struct client *k, struct request *r
     if (jws_split(c->arena, r->request, &j) != ERR_OK)
         return refuse(why, "invalid_request_object", "the request object is not a signed JWT");
     const char *fault = object_fault(c, k, &j);
-    if (!fault) {
-        object_to_form(c, j.claims, &form);
+    if (!fault && !object_to_form(c, j.claims, &form))
+        fault = "the request object has too many members";
+    if (!fault)
         request_read(&form, r); /* RFC 9101 6.3: what is beside it counts for nothing */
-    }
     jws_free(&j);
     return fault ? refuse(why, "invalid_request_object", fault) : true;
 }

@@ -8,8 +8,9 @@
 #include "crypto/seal.h"
 #include "platform/change.h"
 
-/* Six months (M034). A denial outlives the longest access token. */
-static const int64_t LIFE_MS = 183LL * 86400 * 1000, DENY_MS = 3660LL * 1000;
+const int64_t refresh_life_ms = 183LL * 86400 * 1000;
+/* A denial outlives the longest access token. */
+static const int64_t DENY_MS = 3660LL * 1000;
 
 static json_t *jstr(struct str s)
 {
@@ -74,6 +75,21 @@ static enum err row_read(struct ctx *c, struct str id, struct grant_row *out)
     return e;
 }
 
+enum err refresh_holds(struct ctx *c, struct str person, struct str client_id, bool *out)
+{
+    struct db_result r;
+    struct db_conn *db = db_read(c->pf->db);
+    *out = false;
+    if (!db)
+        return ERR_UNAVAILABLE;
+    enum err e = db_query(db, c->arena, &r,
+                          "SELECT 1 FROM refresh_grant WHERE person = $1 AND client_id = $2 AND "
+                          "ended_at = 0 AND until_at > $3 LIMIT 1",
+                          "ssi", person, client_id, clock_now_ms());
+    *out = e == ERR_OK && r.n_rows > 0;
+    return e;
+}
+
 enum err refresh_begin(struct ctx *c, struct minting *m, struct str *token)
 {
     static const char *const kept[] = {"scope", "claims",       "person", "acr",
@@ -84,7 +100,7 @@ enum err refresh_begin(struct ctx *c, struct minting *m, struct str *token)
                             .person = m->person,
                             .client_id = m->k->id,
                             .now_ms = now_ms,
-                            .until_ms = now_ms + LIFE_MS};
+                            .until_ms = now_ms + refresh_life_ms};
     for (size_t i = 0; i < COUNT_OF(kept); i++)
         if (json_get(m->data, kept[i]))
             json_object_set(v, kept[i], json_get(m->data, kept[i]));

@@ -6,6 +6,13 @@
 
 #include "core/identity/mint.h"
 
+/* How long a lasting agreement holds from the sign-in: six months. */
+extern const int64_t refresh_life_ms;
+
+/* Does a lasting agreement of hers with this client hold? Else she is asked for it. */
+enum err refresh_holds(struct ctx *c, struct str person, struct str client_id,
+                       bool *out) MUST_CHECK;
+
 /* For a code whose scope has offline_access; its family is m->jti. The token in *token. */
 enum err refresh_begin(struct ctx *c, struct minting *m, struct str *token) MUST_CHECK;
 

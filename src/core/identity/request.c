@@ -50,6 +50,7 @@ static const struct param {
     P(request_uri, URI_MAX, false),
     P(dpop_jkt, 64, false),
     P(id_token_hint, HINT_MAX, false),
+    P(registration, OBJECT_MAX, false),
 #undef P
 };
 
@@ -130,6 +131,15 @@ struct str list_add(struct arena *a, struct str list, struct str name)
                   : arena_dup(a, name);
 }
 
+struct str list_less(struct arena *a, struct str list, struct str name)
+{
+    struct str out = STR(""), part;
+    while (list.n && str_split(&list, ' ', &part))
+        if (!str_eq(part, name))
+            out = list_add(a, out, part);
+    return out;
+}
+
 /* ---- checks -------------------------------------------------------------------------------------
  */
 static bool refuse(struct oauth_error *why, const char *error, const char *description)
@@ -164,6 +174,8 @@ static bool check_kind(const struct request *r, struct oauth_error *why)
         return refuse(why, "request_not_supported", "request is not supported");
     if (r->request_uri.p)
         return refuse(why, "request_uri_not_supported", "request_uri is not supported");
+    if (r->registration.p)
+        return refuse(why, "registration_not_supported", "registration is not supported");
     if (!r->response_type.p)
         return refuse(why, "invalid_request", "response_type is missing");
     if (!str_eq_z(r->response_type, "code"))

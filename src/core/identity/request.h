@@ -20,7 +20,8 @@ struct request {
     /* As sent; .p NULL when absent. */
     struct str client_id, redirect_uri, response_type, response_mode, scope, state, nonce,
         acr_values, prompt, max_age, login_hint, idp_hint, ui_locales, claims, code_challenge,
-        code_challenge_method, realm, request, request_uri, dpop_jkt, id_token_hint, siret_hint;
+        code_challenge_method, realm, request, request_uri, dpop_jkt, id_token_hint, siret_hint,
+        registration;
     /* What request_check made of them. */
     unsigned prompts;
     int64_t max_age_s; /* -1: none */
@@ -54,7 +55,8 @@ void request_from_json(struct arena *a, const json_t *v, struct request *out);
 
 /* Blank-separated lists. */
 bool list_has(struct str list, struct str name);
-struct str list_add(struct arena *a, struct str list, struct str name); /* once */
+struct str list_add(struct arena *a, struct str list, struct str name);  /* once */
+struct str list_less(struct arena *a, struct str list, struct str name); /* without it */
 
 /* RFC 7636 4.6: does the verifier fit the challenge (S256)? */
 bool pkce_matches(struct arena *a, struct str challenge, struct str verifier);

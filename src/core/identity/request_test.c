@@ -214,6 +214,11 @@ static void lists(void **state)
     assert_true(list_has(STR("a bc d"), STR("bc")));
     assert_false(list_has(STR("a bc d"), STR("b")));
     assert_false(list_has(STR("a  d"), STR("")));
+    struct arena less;
+    arena_init(&less);
+    assert_string_equal(arena_dupz(&less, list_less(&less, STR("a bc  d bc"), STR("bc"))), "a d");
+    assert_int_equal(list_less(&less, STR("bc"), STR("bc")).n, 0);
+    arena_free(&less);
     assert_true(str_eq_z(list_add(&arena, STR("a b"), STR("b")), "a b"));
     assert_true(str_eq_z(list_add(&arena, STR("a b"), STR("c")), "a b c"));
     assert_true(str_eq_z(list_add(&arena, STR(""), STR("c")), "c"));

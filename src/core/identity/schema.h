@@ -26,9 +26,10 @@ call_handler identity_call_subs, identity_call_client, identity_call_grants,
     identity_call_client_rotate, identity_call_client_activate, identity_call_client_remove,
     identity_call_provider_put, identity_call_provider_get, identity_call_provider_state,
     identity_call_provider_look, identity_call_provider_try, identity_call_provider_tried,
-    identity_call_sessions_ended, identity_call_cut, identity_call_address, identity_call_providers,
-    identity_call_own_flow, identity_call_own_person, identity_call_own_signed_in,
-    identity_call_own_gone, identity_call_own_pivot;
+    identity_call_sessions_ended, identity_call_cut, identity_call_access_end,
+    identity_call_address, identity_call_providers, identity_call_own_flow,
+    identity_call_own_person, identity_call_own_signed_in, identity_call_own_gone,
+    identity_call_own_pivot, identity_call_spaces, identity_call_space, identity_call_space_open;
 
 int identity_cli_client(struct platform *pf, int argc, char **argv);
 int identity_cli_provider(struct platform *pf, int argc, char **argv);

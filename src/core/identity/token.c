@@ -119,20 +119,9 @@ static enum err for_itself(struct ctx *c, const struct client *k, const struct b
     return e == ERR_OK ? mint_access_answer(c, &m, grants) : e;
 }
 
-static bool repeated(const struct ctx *c)
-{
-    for (size_t i = 0; i < c->form.n; i++)
-        for (size_t k = 0; k < i; k++)
-            if (str_eq(c->form.fields[i].name, c->form.fields[k].name))
-                return true;
-    return false;
-}
-
 enum err identity_token(struct ctx *c)
 {
     struct client *k;
-    if (c->form.n > 50 || repeated(c))
-        return oauth_fail(c, 400, "invalid_request", "a parameter is given twice");
     enum err e = client_authenticate(c, &k);
     if (e != ERR_OK || !k)
         return e;
@@ -146,9 +135,12 @@ enum err identity_token(struct ctx *c)
         return oauth_fail(c, 400, "invalid_request", "grant_type is missing");
     if (str_eq_z(grant, "authorization_code"))
         return by_code(c, k, &b);
-    if (str_eq_z(grant, "client_credentials") && k->profile != PROFILE_STRICT)
+    bool itself = str_eq_z(grant, "client_credentials"), again = str_eq_z(grant, "refresh_token");
+    if ((itself || again) && k->profile == PROFILE_STRICT)
+        return oauth_fail(c, 400, "unauthorized_client", "this grant is not for this client");
+    if (itself)
         return for_itself(c, k, &b);
-    if (str_eq_z(grant, "refresh_token") && k->profile != PROFILE_STRICT)
+    if (again)
         return refresh_use(c, k, &b);
     return oauth_fail(c, 400, "unsupported_grant_type", "grant_type must be authorization_code");
 }

@@ -235,6 +235,10 @@ static enum err userinfo_signed(struct ctx *c, struct provider *p, struct str co
     e = verify(c, p, &j);
     if (e != ERR_OK)
         *why = "signature of userinfo";
+    const char *late;
+    if (e == ERR_OK && json_get(j.claims, "exp") &&
+        jwt_check(j.claims, STR_NONE, STR_NONE, clock_now_ms(), &late) != ERR_OK)
+        e = bad(why, "userinfo is out of its time");
     if (e == ERR_OK &&
         (!j.claims ||
          (json_get(j.claims, "iss") && !str_eq(json_get_str(j.claims, "iss"), p->issuer)) ||
@@ -268,6 +272,8 @@ static enum err userinfo_call(struct ctx *c, struct provider *p, struct str toke
         return userinfo_signed(c, p, answer.body, claims, why);
     if (provider_flag(p, "encrypted", false))
         return bad(why, "userinfo is not encrypted");
+    if (provider_flag(p, "userinfo_signed", false))
+        return bad(why, "userinfo is not signed");
     if (json_read(answer.body, claims, NULL) != ERR_OK)
         return bad(why, "userinfo is not JSON");
     json_own(&c->pool, *claims);

@@ -58,6 +58,8 @@ enum err identity_userinfo(struct ctx *c)
     const char *why = "";
     bool dpop;
     struct str token = token_of(c, &dpop);
+    if (ctx_header(c, "Authorization").p && ctx_form(c, "access_token").p) /* RFC 6750 2 */
+        return oauth_fail(c, 400, "invalid_request", "the access token is sent in two ways");
     if (!token.p)
         return refuse(c, dpop, NULL, "an access token is needed");
     enum err e = access_token_read(c, token, &claims, &identity, &why);

@@ -434,6 +434,7 @@ static const struct input production_inputs[] = {
     {.name = "basis", .kind = INPUT_AREA, .optional = true},
     {.name = "redirect_uris", .kind = INPUT_AREA},
     {.name = "post_logout_uris", .kind = INPUT_AREA, .optional = true},
+    {.name = "login_uri", .kind = INPUT_TEXT, .optional = true},
     {.name = "jwks", .kind = INPUT_AREA, .optional = true},
 };
 

@@ -127,13 +127,20 @@ static enum err client_prepare(struct ctx *c, const struct mine *k, struct str o
                         lines_of(c, ctx_form(c, "post_logout_uris")));
     if (jwks.n)
         json_object_set_new(args, "jwks", partners_str(jwks));
+    struct str login = str_trim(ctx_form(c, "login_uri"));
+    if (login.n)
+        json_object_set_new(args, "initiate_login_uri", partners_str(login));
     if (strcmp(client_auth_of(s), "secret") != 0 && !jwks.n) {
         json_decref(args);
         return partners_refuse(c, "jwks");
     }
     enum err e = partners_call(c, "identity.client_put", args, made);
     struct str refused = e == ERR_OK ? json_get_str(*made, "refused") : STR("");
-    return refused.n ? partners_refuse(c, str_eq_z(refused, "jwks") ? "jwks" : "redirect_uris") : e;
+    if (!refused.n)
+        return e;
+    return partners_refuse(c, str_eq_z(refused, "jwks")                 ? "jwks"
+                              : str_eq_z(refused, "initiate_login_uri") ? "login_uri"
+                                                                        : "redirect_uris");
 }
 
 static enum err client_drop(struct ctx *c, struct str client_id, enum err why)

@@ -90,7 +90,7 @@ static const struct route routes[] = {
              "What was refused it in 30 days, in plain words."),
     BOTH_API("POST", API "/clients/{id}/production", partners_api_production,
              "Asks for production: \"org\", \"api_version\", \"fields\", \"purpose\", \"basis\", "
-             "\"redirect_uris\"."),
+             "\"redirect_uris\", \"login_uri\" (its space in people's accounts)."),
     BOTH_API("POST", API "/clients/{id}/open", partners_api_open,
              "Production keys, once the contract is in force."),
     BOTH_API("GET", API "/identities", partners_api_identities, "Test identities."),
@@ -112,7 +112,7 @@ static const struct call calls[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_ORG, ROLE_AGENT, AT, "partners/nav.partners"},
+    NAV(SITE_ORG, ROLE_AGENT, AT, "partners/nav.partners"),
 };
 
 const struct service service_partners = {

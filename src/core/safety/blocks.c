@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/codec.h"
+#include "base/rand.h"
 #include "crypto/seal.h"
 
 enum { LINK_MAX = 2000 };
@@ -17,7 +18,7 @@ static enum err block_write(struct db_conn *db, void *arg)
     return db_exec(db,
                    "INSERT INTO block(person, provider, through, by_whom, at) VALUES($1, $2, $3, "
                    "$4, $5) ON CONFLICT (person, provider) DO NOTHING",
-                   "ssssi", b->person, b->provider, b->through, b->by, clock_now_ms());
+                   "ssssi", b->person, b->provider, b->through, b->by, b->at_ms);
 }
 
 static json_t *told(const char *fr, const char *en)
@@ -25,20 +26,29 @@ static json_t *told(const char *fr, const char *en)
     return json_pack("{s:{s:s,s:s}}", "title", "fr", fr, "en", en);
 }
 
-enum err safety_block(struct ctx *c, const struct block *b)
+static struct str object_of(struct ctx *c, struct str person, struct str provider,
+                            struct str through)
+{
+    return arena_printf(c->arena, STR_FMT "/" STR_FMT "/" STR_FMT, STR_ARG(person),
+                        STR_ARG(provider), STR_ARG(through));
+}
+
+enum err safety_block(struct ctx *c, const struct block *asked)
 {
     struct act act;
+    struct block block = *asked, *b = &block;
     bool all = b->provider.n == 0;
+    b->at_ms = clock_now_ms();
     struct act_info info = {
-        .kind = all ? "identity.account_blocked" : "identity.provider_blocked",
+        .kind = all ? SAFETY_ACCOUNT_BLOCKED : SAFETY_PROVIDER_BLOCKED,
         .actor = b->by,
-        .object = all ? b->person : b->provider,
+        .object = object_of(c, b->person, b->provider, b->through),
         .person = b->person,
         .told = all ? told("Compte bloqué", "Account blocked")
                     : told("Moyen d’identification bloqué", "Means of sign-in blocked")};
     enum err e = act_make(c, &info, &act);
     if (e == ERR_OK)
-        e = act_write(c, block_write, (void *)b, &act, 1);
+        e = act_write(c, block_write, b, &act, 1);
     return e == ERR_OK ? safety_cut(c, b->person, b->provider) : e;
 }
 
@@ -78,10 +88,10 @@ enum err safety_unblock(struct ctx *c, struct str person, struct str provider, s
     bool in_question = str_eq(by_provider, provider) || str_eq(by_provider, db_str(&r, 0, 0));
     if (!str_eq_z(by, "operator") && (in_question || !is_strong(acr)))
         return ERR_DENIED;
-    struct act_info info = {.kind = provider.n ? "identity.provider_unblocked"
-                                               : "identity.account_unblocked",
+    struct act_info info = {.kind =
+                                provider.n ? SAFETY_PROVIDER_UNBLOCKED : SAFETY_ACCOUNT_UNBLOCKED,
                             .actor = by,
-                            .object = provider.n ? provider : person,
+                            .object = object_of(c, person, provider, STR("")),
                             .person = person,
                             .told = told("Déblocage", "Unblocked")};
     e = act_make(c, &info, &act);
@@ -115,6 +125,67 @@ enum err safety_blocks(struct ctx *c, struct str person, json_t **out)
                                                "at", (json_int_t)db_i64(&r, i, 3)));
     *out = json_own(&c->pool, json_pack("{s:o}", "items", items));
     return ERR_OK;
+}
+
+/* ---- after a restore ----------------------------------------------------------------------------
+ */
+static bool leaf_read(const json_t *leaf, struct block *b)
+{
+    struct str rest = json_get_str(leaf, "object"),
+               *parts[] = {&b->person, &b->provider, &b->through};
+    *b = (struct block){.by = json_get_str(leaf, "actor"), .at_ms = json_get_i64(leaf, "at", 0)};
+    for (size_t i = 0; i < COUNT_OF(parts); i++) {
+        *parts[i] = STR("");
+        if (rest.n && !str_split(&rest, '/', parts[i]))
+            return false;
+    }
+    return id_is_valid(b->person);
+}
+
+/* What was open when she blocked it; their services hear of it once the platform runs. */
+static enum err again_write(struct db_conn *db, void *arg)
+{
+    const struct block *b = arg;
+    enum err e = block_write(db, arg);
+    return e == ERR_OK ? db_exec(db,
+                                 "DELETE FROM session WHERE id IN (SELECT session FROM signed_in "
+                                 "WHERE person = $1 AND ($2 = '' OR provider = $2) AND at <= $3)",
+                                 "ssi", b->person, b->provider, b->at_ms)
+                       : e;
+}
+
+static enum err cut_again(struct ctx *c, const struct block *b)
+{
+    json_t *out;
+    json_t *args = json_pack("{s:o,s:o,s:b,s:I}", "person", safety_str(b->person), "provider",
+                             safety_str(b->provider), "all", b->provider.n == 0, "until",
+                             (json_int_t)b->at_ms);
+    enum err e = platform_call(c, "identity.cut", args, &out);
+    json_decref(args);
+    return e;
+}
+
+/* A restored database is older than the journal, and obeys it. */
+enum err safety_block_again(struct platform *pf, const json_t *leaf)
+{
+    struct arena a;
+    struct block b;
+    const char *kind = json_get_z(leaf, "kind", "");
+    if (!leaf_read(leaf, &b))
+        return ERR_OK; /* of before blocks could be told again */
+    if (strcmp(kind, SAFETY_ACCOUNT_BLOCKED) != 0 && strcmp(kind, SAFETY_PROVIDER_BLOCKED) != 0) {
+        struct lifting l = {b.person, b.provider};
+        enum err lifted = db_write(pf->db, lift_write, &l);
+        return lifted == ERR_NOT_FOUND ? ERR_OK : lifted;
+    }
+    arena_init(&a);
+    struct ctx *c = ctx_make(pf, &a);
+    enum err e = db_write(pf->db, again_write, &b);
+    if (e == ERR_OK)
+        e = cut_again(c, &b);
+    ctx_free(c);
+    arena_free(&a);
+    return e;
 }
 
 /* ---- the link of a mail -------------------------------------------------------------------------

@@ -249,6 +249,20 @@ enum err safety_call_arrived(struct ctx *c, const json_t *args, json_t **out)
     return e;
 }
 
+/* ---- forgetting those that nobody came with for long --------------------------------------------
+ */
+static enum err stale_write(struct db_conn *db, void *arg)
+{
+    return db_exec(db, "DELETE FROM device WHERE last_at < $1", "i", *(int64_t *)arg);
+}
+
+void safety_devices_sweep(struct platform *pf, int64_t now_ms)
+{
+    int64_t since_ms = remembered_since(now_ms, true);
+    if (db_write(pf->db, stale_write, &since_ms) != ERR_OK)
+        log_warn("devices_sweep_failed");
+}
+
 /* ---- the list -----------------------------------------------------------------------------------
  */
 enum err safety_devices(struct ctx *c, json_t **out)

@@ -125,6 +125,7 @@ enum err safety_page(struct ctx *c)
     list_put(d, "devices", devices);
     blocks_put(c, d, blocks, known);
     json_object_set_new(d, "others", json_boolean(others > 0));
+    json_object_set_new(d, "own_account", json_boolean(c->pf->settings->own_accounts));
     if (str_eq_z(ctx_query(c, "done"), "unblock"))
         json_object_set_new(d, "unblocked", json_true());
     return ctx_page(c, "safety/security", d);
@@ -135,14 +136,14 @@ enum err safety_page(struct ctx *c)
 enum err safety_page_session_end(struct ctx *c)
 {
     size_t n;
-    enum err e = safety_session_end(c, ctx_path(c, "id"), &n);
+    enum err e = safety_session_end(c, ctx_path(c, "id"), ctx_form(c, "access").n > 0, &n);
     return e == ERR_OK || e == ERR_NOT_FOUND ? home(c) : e; /* it may have ended meanwhile */
 }
 
 enum err safety_page_others_end(struct ctx *c)
 {
     size_t n;
-    enum err e = safety_session_end(c, STR(""), &n);
+    enum err e = safety_session_end(c, STR(""), true, &n);
     return e == ERR_OK ? home(c) : e;
 }
 
@@ -383,7 +384,7 @@ enum err safety_api(struct ctx *c)
 static enum err ended(struct ctx *c, struct str id)
 {
     size_t n;
-    enum err e = safety_session_end(c, id, &n);
+    enum err e = safety_session_end(c, id, id.n == 0 || ctx_form(c, "access").n > 0, &n);
     if (e == ERR_NOT_FOUND)
         return ctx_fail(c, &f_none, e, STR_NONE);
     return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:i}", "ended", (int)n)) : e;

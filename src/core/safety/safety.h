@@ -26,16 +26,18 @@ enum err safety_seal(struct ctx *c, struct str person, json_t *v /* stolen */,
 call_handler safety_call_judge, safety_call_arrived;
 /* {"items": [{id, label{fr,en}, network, trusted, first_at, last_at, here}]}; the pool's. */
 enum err safety_devices(struct ctx *c, json_t **out) MUST_CHECK;
+void safety_devices_sweep(struct platform *pf, int64_t now_ms); /* once a day */
 /* One of the person's: trusted 1 or 0, or forgotten (-1). ERR_NOT_FOUND. */
 enum err safety_device_set(struct ctx *c, struct str id, int trusted) MUST_CHECK;
 
 /* ---- sessions.c ---- */
 /* {"items": [{id, label, network, provider_name, acr, at, seen_at, here}]} */
 enum err safety_sessions(struct ctx *c, json_t **out) MUST_CHECK;
-/* Ends one of hers, or (id.n == 0) all but the one of this request. *n: how many. */
-enum err safety_session_end(struct ctx *c, struct str id, size_t *n) MUST_CHECK;
-/* Every session of a person, or those by one provider; tokens given before and lasting access too.
- */
+/* Ends one of hers, or (id.n == 0) all but the one of this request. *n: how many. access: lasting
+ * access that was given in them ends too. */
+enum err safety_session_end(struct ctx *c, struct str id, bool access, size_t *n) MUST_CHECK;
+/* Every session of a person, or those by one provider, and the lasting access given in them; tokens
+ * given before. */
 enum err safety_cut(struct ctx *c, struct str person, struct str provider) MUST_CHECK;
 void safety_expired(struct platform *pf, int64_t now_ms); /* tells the services of those that end */
 call_handler safety_call_forget;
@@ -45,7 +47,15 @@ struct block {
     struct str person, provider; /* provider "": the whole account */
     struct str through;          /* the provider in question: it cannot lift the block */
     struct str by;               /* "self", "operator", "mail" */
+    int64_t at_ms;               /* set when it is made */
 };
+/* Kinds of acts; their object is PERSON/PROVIDER/THROUGH, so that a database that was restored and
+ * is older than the journal can be told (safety_block_again). */
+#define SAFETY_ACCOUNT_BLOCKED    "identity.account_blocked"
+#define SAFETY_ACCOUNT_UNBLOCKED  "identity.account_unblocked"
+#define SAFETY_PROVIDER_BLOCKED   "identity.provider_blocked"
+#define SAFETY_PROVIDER_UNBLOCKED "identity.provider_unblocked"
+enum err safety_block_again(struct platform *pf, const json_t *leaf);
 enum err safety_block(struct ctx *c, const struct block *b) MUST_CHECK;
 /* ERR_DENIED: not by this provider or level (operators pass "" and LEVEL of an operator). */
 enum err safety_unblock(struct ctx *c, struct str person, struct str provider, struct str by,

@@ -20,13 +20,15 @@ const struct db_migration safety_migrations[SAFETY_MIGRATIONS] = {
      "CREATE INDEX report_person ON report(person);"},
 };
 
-enum { EXPIRED_EVERY_S = 10 };
+enum { EXPIRED_EVERY_S = 10, STALE_EVERY_S = 86400 };
 
 static void tick(struct platform *pf, int64_t now_ms)
 {
     static int turn;
     if (turn++ % EXPIRED_EVERY_S == 0)
         safety_expired(pf, now_ms);
+    if (turn % STALE_EVERY_S == 1)
+        safety_devices_sweep(pf, now_ms);
 }
 
 static const struct route routes[] = {
@@ -87,11 +89,14 @@ static const struct call calls[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_PORTAL, ROLE_USER, "/account/security", "safety/nav.security"},
-    {SITE_PORTAL, ROLE_ADMIN, "/operateur/signalements", "safety/nav.reports"},
+    NAV(SITE_PORTAL, ROLE_USER, "/account/security", "safety/nav.security"),
+    NAV(SITE_PORTAL, ROLE_ADMIN, "/operateur/signalements", "safety/nav.reports"),
 };
 
 const struct service service_safety = {
+    .replay_kinds = {SAFETY_ACCOUNT_BLOCKED, SAFETY_PROVIDER_BLOCKED, SAFETY_ACCOUNT_UNBLOCKED,
+                     SAFETY_PROVIDER_UNBLOCKED},
+    .replay = safety_block_again,
     .name = "safety",
     .routes = routes,
     .n_routes = COUNT_OF(routes),

@@ -71,13 +71,18 @@ static void ending_read(const struct db_result *r, struct ending *x)
     }
 }
 
+static json_t *sids(const struct ending *x)
+{
+    json_t *list = json_array();
+    for (size_t i = 0; i < x->n; i++)
+        json_array_append_new(list, safety_str(x->sids[i]));
+    return list;
+}
+
 /* Where the sessions led: services, and sites of ours. */
 static enum err tell(struct ctx *c, const struct ending *x)
 {
-    json_t *out, *sids = json_array();
-    for (size_t i = 0; i < x->n; i++)
-        json_array_append_new(sids, safety_str(x->sids[i]));
-    json_t *args = json_pack("{s:o,s:o}", "person", safety_str(x->person), "sids", sids);
+    json_t *out, *args = json_pack("{s:o,s:o}", "person", safety_str(x->person), "sids", sids(x));
     enum err e = platform_call(c, "identity.sessions_ended", args, &out);
     json_decref(args);
     return e;
@@ -92,7 +97,16 @@ static enum err end(struct ctx *c, struct ending *x)
     return e == ERR_OK ? db_write(c->pf->db, rows_end, x) : e;
 }
 
-enum err safety_session_end(struct ctx *c, struct str id, size_t *n)
+/* Lasting access outlives its session: it ends where she asks for that. */
+static enum err access_end(struct ctx *c, const struct ending *x)
+{
+    json_t *out, *args = json_pack("{s:o,s:o}", "person", safety_str(x->person), "sids", sids(x));
+    enum err e = platform_call(c, "identity.access_end", args, &out);
+    json_decref(args);
+    return e;
+}
+
+enum err safety_session_end(struct ctx *c, struct str id, bool access, size_t *n)
 {
     struct db_result r;
     struct act act;
@@ -123,7 +137,10 @@ enum err safety_session_end(struct ctx *c, struct str id, size_t *n)
                             .person = person,
                             .told = json_pack("{s:{s:s,s:s}}", "title", "fr",
                                               "Déconnexion à distance", "en", "Remote sign-out")};
-    e = end(c, x);
+    if (access)
+        e = access_end(c, x);
+    if (e == ERR_OK)
+        e = end(c, x);
     if (e == ERR_OK)
         e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, NULL, NULL, &act, 1) : e;
@@ -145,7 +162,8 @@ enum err safety_cut(struct ctx *c, struct str person, struct str provider)
         return e;
     x->person = person;
     ending_read(&r, x);
-    json_t *args = json_pack("{s:o,s:b}", "person", safety_str(person), "all", provider.n == 0);
+    json_t *args = json_pack("{s:o,s:o,s:b}", "person", safety_str(person), "provider",
+                             safety_str(provider), "all", provider.n == 0);
     e = platform_call(c, "identity.cut", args, &out);
     json_decref(args);
     return e == ERR_OK ? end(c, x) : e;

@@ -83,7 +83,7 @@ static enum err keys_read(struct platform *pf, struct arena *a, const char *path
 {
     struct str text;
     enum err e =
-        path ? file_read(a, path, KEYS_FILE_MAX, &text) : keys_jwks(pf->keys, "message", a, &text);
+        path ? file_read(a, path, KEYS_FILE_MAX, &text) : node_jwks(pf, "message", a, &text);
     *why = STR("the keys cannot be read");
     return e == ERR_OK ? jwks_read(text, out) : e;
 }

@@ -5,7 +5,7 @@
 static enum err jwks(struct ctx *c)
 {
     struct str json;
-    enum err e = keys_jwks(c->pf->keys, "message", c->arena, &json);
+    enum err e = node_jwks(c->pf, "message", c->arena, &json);
     if (e != ERR_OK)
         return e;
     web_header(c->rs, "Cache-Control", STR("public, max-age=300"));

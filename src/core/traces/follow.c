@@ -42,7 +42,7 @@ static enum err bundle_count(struct arena *a, uint64_t n, unsigned width, uint64
                              struct trace_counts *t)
 {
     struct str bytes;
-    enum err e = journal_tile(reader, JOURNAL_ENTRIES, n, width, a, &bytes);
+    enum err e = journal_tile(reader, 0, JOURNAL_ENTRIES, n, width, a, &bytes);
     for (uint64_t i = 0; e == ERR_OK && i < width; i++) {
         struct trace_event ev = {0};
         if (bytes.n < 2)

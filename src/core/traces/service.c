@@ -76,8 +76,8 @@ static const struct route routes[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_PORTAL, ROLE_ADMIN, "/operateur/alertes", "traces/nav.alerts"},
-    {SITE_PORTAL, ROLE_ADMIN, "/operateur/traces", "traces/nav.traces"},
+    NAV(SITE_PORTAL, ROLE_ADMIN, "/operateur/alertes", "traces/nav.alerts"),
+    NAV(SITE_PORTAL, ROLE_ADMIN, "/operateur/traces", "traces/nav.traces"),
 };
 
 static const struct command commands[] = {

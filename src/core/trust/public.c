@@ -93,16 +93,86 @@ static bool tile_name_read(struct str path, struct tile_name *out)
     return n == 1 || !str_eq_z(groups[0], "x000");
 }
 
-enum err trust_tile(struct ctx *c)
+static enum err tile_answer(struct ctx *c, unsigned log, struct str name)
 {
     struct tile_name t;
     struct str bytes;
-    if (!tile_name_read(str_after(c->rq->path, sizeof "/journal/tile/" - 1), &t))
+    if (!tile_name_read(name, &t))
         return ERR_NOT_FOUND;
-    enum err e = journal_tile(trust_reader, t.level, t.n, t.width, c->arena, &bytes);
+    enum err e = journal_tile(trust_reader, log, t.level, t.n, t.width, c->arena, &bytes);
     return e == ERR_OK ? trust_answer(c, "application/octet-stream",
                                       t.width == TILE_FULL ? "public, max-age=31536000, immutable"
                                                            : "public, max-age=3600",
                                       bytes)
                        : e;
+}
+
+enum err trust_tile(struct ctx *c)
+{
+    return tile_answer(c, 0, str_after(c->rq->path, sizeof "/journal/tile/" - 1));
+}
+
+/* ---- each log at an address of its own ----------------------------------------------------------
+ * A log keeps it when another one follows: what was published stays, byte for byte. */
+static enum err log_asked(struct ctx *c, unsigned *log)
+{
+    struct str epoch = ctx_path(c, "epoch");
+    uint64_t v;
+    if (!str_to_u64(epoch, &v) || epoch.p[0] == '0')
+        return ERR_NOT_FOUND;
+    return journal_log_of(trust_reader, v, log);
+}
+
+enum err trust_log_tile(struct ctx *c)
+{
+    unsigned log;
+    struct str rest = c->rq->path;
+    enum err e = log_asked(c, &log);
+    return e == ERR_OK ? tile_answer(c, log, str_after(rest, str_find(rest, STR("/tile/")) + 6))
+                       : e;
+}
+
+enum err trust_log_checkpoint(struct ctx *c)
+{
+    struct str note, key;
+    unsigned log;
+    enum err e = log_asked(c, &log);
+    if (e == ERR_OK && log == 0)
+        return trust_checkpoint(c);
+    if (e == ERR_OK)
+        e = journal_checkpoint(trust_reader, log, c->arena, &note, &key);
+    return e == ERR_OK ? trust_answer(c, "text/plain; charset=utf-8", "max-age=3600", note) : e;
+}
+
+enum err trust_log_key(struct ctx *c)
+{
+    struct str note, key;
+    unsigned log;
+    enum err e = log_asked(c, &log);
+    if (e == ERR_OK)
+        e = journal_checkpoint(trust_reader, log, c->arena, &note, &key);
+    return e == ERR_OK ? trust_answer(c, "text/plain; charset=utf-8", "max-age=3600",
+                                      arena_printf(c->arena, STR_FMT "\n", STR_ARG(key)))
+                       : e;
+}
+
+/* A line a log, oldest first: its number, its origin. */
+enum err trust_logs(struct ctx *c)
+{
+    uint32_t last;
+    struct buf b;
+    enum err e = journal_epoch(trust_reader, &last);
+    if (e != ERR_OK)
+        return e;
+    buf_init(&b, 1024 * 1024);
+    for (uint32_t epoch = 1; epoch <= last; epoch++) {
+        struct str note, key;
+        struct checkpoint cp;
+        if (journal_checkpoint(trust_reader, last - epoch, c->arena, &note, &key) == ERR_OK &&
+            checkpoint_read(c->arena, note, &cp) == ERR_OK) /* else its files cannot be read */
+            buf_printf(&b, "%u " STR_FMT "\n", epoch, STR_ARG(cp.origin));
+    }
+    struct str list = arena_dup(c->arena, buf_str(&b));
+    buf_free(&b);
+    return trust_answer(c, "text/plain; charset=utf-8", "no-cache", list);
 }

@@ -206,7 +206,7 @@ static int verify_run(struct verify *v, int argc, char **argv)
     char folder[4096];
     struct str text;
     bool mine = options_read(v, argc, argv) && is_receipts(v, &text);
-    if (!mine && v->log) {
+    if (!mine && (v->log || argc == 1)) {
         fputs(usage, stderr);
         return 2;
     }

@@ -1,5 +1,7 @@
-/* The operator's search of the journal: by party, purpose, kind, person, id and time. Whoever looks
- * is written down too: the journal holds each search, by the digest of what was asked. */
+/* The search of the journal, for operators and auditors: by party, purpose, kind, person, id and
+ * time. Whoever looks is written down too: the journal holds each search, by the digest of what was
+ * asked; its words are sealed beside, for those who look into the looking. A person whose entries
+ * were read by her name is told so. */
 #include "core/trust/trust.h"
 
 #include "base/clock.h"
@@ -60,8 +62,24 @@ static enum err asked_read(struct ctx *c, struct asked *q)
     return good ? ERR_OK : ctx_fail(c, &f_query, ERR_INVALID, STR_NONE);
 }
 
+static struct str asked_words(struct ctx *c, const struct asked *q)
+{
+    const struct {
+        const char *name;
+        struct str value;
+    } parts[] = {{"party", q->party},   {"purpose", q->purpose}, {"kind", q->kind},
+                 {"person", q->person}, {"id", q->id},           {"from", q->from},
+                 {"to", q->to}};
+    struct str out = STR("");
+    for (size_t i = 0; i < COUNT_OF(parts); i++)
+        if (parts[i].value.n)
+            out = arena_printf(c->arena, STR_FMT "%s%s=" STR_FMT, STR_ARG(out), out.n ? ", " : "",
+                               parts[i].name, STR_ARG(parts[i].value));
+    return out;
+}
+
 /* Written down before anything is shown. */
-static enum err asked_note(struct ctx *c, const struct asked *q)
+static enum err asked_note(struct ctx *c, const struct asked *q, struct str *entry)
 {
     struct act act;
     uint8_t hash[SHA256_LEN];
@@ -74,7 +92,33 @@ static enum err asked_note(struct ctx *c, const struct asked *q)
     sha256(text.p, text.n, hash);
     struct act_info info = {.kind = "audit.search",
                             .actor = c->session->subject,
-                            .object = codec_to_base64url(c->arena, hash, sizeof hash)};
+                            .object = codec_to_base64url(c->arena, hash, sizeof hash),
+                            .person = c->session->subject,
+                            .told = json_pack("{s:o}", "query", jstr(asked_words(c, q)))};
+    enum err e = act_make(c, &info, &act);
+    *entry = act.record.id;
+    return e == ERR_OK ? act_write(c, NULL, NULL, &act, 1) : e;
+}
+
+/* To the person, before anything of hers is shown. */
+static enum err person_told(struct ctx *c, const struct asked *q, struct str entry)
+{
+    struct act act;
+    json_t *told = json_pack(
+        "{s:{s:s,s:s},s:{s:s,s:s},s:{s:s,s:s},s:[{s:{s:s,s:s}}]}", "title", "fr",
+        "Lecture du journal", "en", "Reading of the journal", "consumer", "fr",
+        c->session->role == ROLE_AUDITOR ? "Un auditeur de la plateforme"
+                                         : "Un opérateur de la plateforme",
+        "en",
+        c->session->role == ROLE_AUDITOR ? "An auditor of the platform"
+                                         : "An operator of the platform",
+        "purpose", "fr", "Contrôler le journal", "en", "To check the journal", "fields", "label",
+        "fr", "Les lignes du journal qui vous concernent", "en", "The journal’s lines about you");
+    struct act_info info = {.kind = "audit.read",
+                            .actor = c->session->subject,
+                            .object = entry,
+                            .person = q->person,
+                            .told = told};
     enum err e = act_make(c, &info, &act);
     return e == ERR_OK ? act_write(c, NULL, NULL, &act, 1) : e;
 }
@@ -96,7 +140,7 @@ static enum err find_person(struct ctx *c, const struct asked *q, struct journal
     struct journal_side_row *rows;
     struct journal_side_query side = {.subject = q->person,
                                       .kinds = q->kind.n ? &q->kind : NULL,
-                                      .n_kinds = 1,
+                                      .n_kinds = q->kind.n > 0,
                                       .from_ms = q->from_ms,
                                       .to_ms = q->to_ms,
                                       .before = q->has_before ? &q->before : NULL,
@@ -130,6 +174,31 @@ static enum err find(struct ctx *c, const struct asked *q, struct journal_finds 
 
 /* ---- the page ---------------------------------------------------------------------------------
  */
+static void fact_add(json_t *facts, const char *name, const char *value)
+{
+    if (*value)
+        json_array_append_new(facts, json_pack("{s:o, s:s}", "label_key",
+                                               json_sprintf("search.%s", name), "value", value));
+}
+
+/* What an earlier search asked for, out of its side row. */
+static void query_add(struct ctx *c, const struct journal_found *f, struct str actor, json_t *facts)
+{
+    struct journal_side_row *rows;
+    struct str plain;
+    struct journal_at behind = {f->at.log, f->at.index + 1};
+    struct journal_side_query q = {.subject = actor, .before = &behind, .limit = 1};
+    json_t *told;
+    size_t n;
+    if (journal_side_list(trust_reader, &q, c->arena, &rows, &n) != ERR_OK || n == 0 ||
+        rows[0].at.log != f->at.log || rows[0].at.index != f->at.index ||
+        vault_open(c, actor, "journal.side", rows[0].data, &plain) != ERR_OK ||
+        json_read(plain, &told, NULL) != ERR_OK)
+        return; /* older than these rows, or erased */
+    fact_add(facts, "query", json_get_z(told, "query", ""));
+    json_decref(told);
+}
+
 static json_t *item_of(struct ctx *c, const struct journal_found *f)
 {
     static const char *const shown[] = {"actor",  "client",  "contract", "consent",
@@ -138,12 +207,10 @@ static json_t *item_of(struct ctx *c, const struct journal_found *f)
     if (json_read(f->leaf, &leaf, NULL) != ERR_OK)
         leaf = json_object();
     for (size_t i = 0; i < COUNT_OF(shown); i++) {
-        const char *value = json_get_z(leaf, shown[i], "");
-        if (*value)
-            json_array_append_new(facts,
-                                  json_pack("{s:o, s:s}", "label_key",
-                                            json_sprintf("search.%s", shown[i]), "value", value));
+        fact_add(facts, shown[i], json_get_z(leaf, shown[i], ""));
     }
+    if (strcmp(json_get_z(leaf, "kind", ""), "audit.search") == 0)
+        query_add(c, f, json_get_str(leaf, "actor"), facts);
     int64_t at_ms = json_get_i64(leaf, "at", 0);
     json_t *item =
         json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "id", json_get_z(leaf, "id", ""), "kind",
@@ -169,15 +236,44 @@ static struct str next_url(struct ctx *c, const struct asked *q, struct journal_
                     arena_printf(c->arena, "%u.%llu", next.log, (unsigned long long)next.index));
 }
 
+/* Found, and written down. */
+static enum err answer(struct ctx *c, struct asked *q, struct journal_finds *f)
+{
+    struct str entry = STR_NONE;
+    enum err e = asked_read(c, q);
+    if (e != ERR_OK || !q->any)
+        return e;
+    e = asked_note(c, q, &entry);
+    if (e == ERR_OK)
+        e = find(c, q, f);
+    return e == ERR_OK && q->person.n && f->n ? person_told(c, q, entry) : e;
+}
+
+/* The entries as they are: leaves are public. */
+enum err trust_search_api(struct ctx *c)
+{
+    struct asked q;
+    struct journal_finds f = {0};
+    enum err e = answer(c, &q, &f);
+    if (e != ERR_OK)
+        return e;
+    json_t *items = json_array(), *out = json_pack("{s:o}", "items", items), *leaf;
+    for (size_t i = 0; i < f.n; i++)
+        if (json_read(f.list[i].leaf, &leaf, NULL) == ERR_OK)
+            json_array_append_new(items, json_pack("{s:I,s:I,s:o}", "log",
+                                                   (json_int_t)f.list[i].at.log, "index",
+                                                   (json_int_t)f.list[i].at.index, "entry", leaf));
+    if (f.more)
+        json_object_set_new(out, "next",
+                            json_sprintf("%u.%llu", f.next.log, (unsigned long long)f.next.index));
+    return ctx_json(c, 200, out);
+}
+
 enum err trust_search_page(struct ctx *c)
 {
     struct asked q;
     struct journal_finds f = {0};
-    enum err e = asked_read(c, &q);
-    if (e == ERR_OK && q.any)
-        e = asked_note(c, &q);
-    if (e == ERR_OK && q.any)
-        e = find(c, &q, &f);
+    enum err e = answer(c, &q, &f);
     if (e != ERR_OK)
         return e;
     json_t *items = json_array();

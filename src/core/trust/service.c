@@ -68,6 +68,9 @@ static void tick(struct platform *pf, int64_t now_ms)
 #define TILE(path)                                                                               \
     ROUTE("GET", "/journal/tile/{level}/" path, SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, trust_tile, \
           "A tile of the public log (C2SP tlog-tiles).")
+#define LOG_TILE(path)                                                                            \
+    ROUTE("GET", "/journal/logs/{epoch}/tile/{level}/" path, SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, \
+          trust_log_tile, "A tile of one of the logs, at an address it keeps.")
 
 static const struct route routes[] = {
     ROUTE_TWIN("GET", "/journal", SITE_PORTAL, ROLE_PUBLIC, 0, trust_page,
@@ -86,9 +89,22 @@ static const struct route routes[] = {
     TILE("{a}/{b}/{c}"),
     TILE("{a}/{b}/{c}/{d}"),
     TILE("{a}/{b}/{c}/{d}/{e}"),
-    ROUTE_TWIN("GET", "/operateur/journal", SITE_PORTAL, ROLE_ADMIN, 0, trust_search_page,
+    ROUTE("GET", "/journal/logs", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, trust_logs,
+          "The logs there were, the one under way last: number and origin, a line each."),
+    ROUTE("GET", "/journal/logs/{epoch}/checkpoint", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API,
+          trust_log_checkpoint, "A log's last checkpoint."),
+    ROUTE("GET", "/journal/logs/{epoch}/key", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, trust_log_key,
+          "A log's verifier key."),
+    LOG_TILE("{a}"),
+    LOG_TILE("{a}/{b}"),
+    LOG_TILE("{a}/{b}/{c}"),
+    LOG_TILE("{a}/{b}/{c}/{d}"),
+    ROUTE_TWIN("GET", "/operateur/journal", SITE_PORTAL, ROLE_AUDITOR, 0, trust_search_page,
                "Searches the journal's entries; each search is an entry itself.",
-               "-: the operator's commands do the same: socle journal search"),
+               "GET /api/operator/journal"),
+    ROUTE("GET", "/api/operator/journal", SITE_PORTAL, ROLE_AUDITOR, ROUTE_API, trust_search_api,
+          "The same search, with the session's cookie: ?party=, ?purpose=, ?kind=, ?person=, ?id=, "
+          "?from=, ?to=, ?before= the page before's next."),
     ROUTE("POST", "/witness/add-checkpoint", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API,
           trust_add_checkpoint, "Cosigns a checkpoint of a watched log (C2SP tlog-witness)."),
     ROUTE("GET", "/witness/key", SITE_PORTAL, ROLE_PUBLIC, ROUTE_API, trust_witness_key,
@@ -96,7 +112,7 @@ static const struct route routes[] = {
 };
 
 static const struct nav_item nav[] = {
-    {SITE_PORTAL, ROLE_ADMIN, "/operateur/journal", "trust/nav.search"},
+    NAV(SITE_PORTAL, ROLE_AUDITOR, "/operateur/journal", "trust/nav.search"),
 };
 
 static const struct call calls[] = {

@@ -12,6 +12,7 @@ extern struct journal_reader *trust_reader;
 enum err trust_answer(struct ctx *c, const char *type, const char *cache,
                       struct str body) MUST_CHECK; /* open to all */
 route_handler trust_checkpoint, trust_key, trust_tile;
+route_handler trust_logs, trust_log_checkpoint, trust_log_key, trust_log_tile;
 /* receipts.c */
 route_handler trust_receipt;
 /* watch.c */
@@ -31,7 +32,7 @@ void trust_stamp(struct platform *pf, int64_t now_ms);
 route_handler trust_page, trust_api;
 enum err trust_call_state(struct ctx *c, const json_t *args, json_t **out) MUST_CHECK;
 /* search.c */
-route_handler trust_search_page;
+route_handler trust_search_page, trust_search_api;
 /* nodes.c: follows the logs of the setting journal_nodes. */
 void trust_follow(struct platform *pf, int64_t now_ms);
 /* The newest checkpoint that witnesses were asked to sign, with what they signed. ERR_NOT_FOUND. */
