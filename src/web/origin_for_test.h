@@ -28,6 +28,8 @@ enum what {
     SECOND_CUT, /* answers the first request of a connection; closes at the second */
     DEAF,       /* answers without reading the body, and closes */
     HASTY,      /* answers before it reads the body, and goes on */
+    TWICE,      /* and a little later once more, which nobody asked for */
+    TRICKLE,    /* then a byte now and again */
     FLOOD,      /* then `flood` again and again, until the other side closes */
 };
 #define OK_HEAD "HTTP/1.1 200 OK\r\n"
@@ -72,6 +74,8 @@ static const struct script {
     {"/hang-head", HANG, "HTTP/1.1 200 OK\r\n"},
     {"/hang-body", HANG, OK_HEAD "Content-Length: 50\r\n\r\nhello"},
     {"/extra", HANG, OK_HEAD "Content-Length: 5\r\n\r\nhelloHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"},
+    {"/twice", TWICE, OK_HEAD "Content-Length: 5\r\n\r\nhello"},
+    {"/trickle", TRICKLE, OK_HEAD "Content-Length: 5000\r\n\r\n", " "},
     {"/silent-close", CLOSE, OK_HEAD "Content-Length: 5\r\n\r\nhello"},
     {"/cut", SECOND_CUT, OK_HEAD "Content-Length: 5\r\n\r\nhello"},
     {"/deaf", DEAF, "HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\n\r\nbig"},
@@ -162,6 +166,14 @@ static bool script_run(int fd, const struct script *s, unsigned nth)
         while (!released)
             poll(NULL, 0, 2);
         return send_all(fd, s->answer, n);
+    case TWICE:
+        send_all(fd, s->answer, n);
+        poll(NULL, 0, 20);
+        return send_all(fd, s->answer, n);
+    case TRICKLE:
+        for (bool up = send_all(fd, s->answer, n); up; poll(NULL, 0, 5))
+            up = send_all(fd, s->flood, 1);
+        return false;
     case FLOOD:
         for (bool up = send_all(fd, s->answer, n); up;)
             up = send_all(fd, s->flood, strlen(s->flood));

@@ -12,6 +12,7 @@ enum {
     CONNECT_TIMEOUT_MS = 5000,
     ANSWER_TIMEOUT_MS = 30000,
     LOG_EVERY_MS = 1000,
+    PACE_BYTES = 4000,
 };
 static const size_t out_max = 64u << 20;
 
@@ -202,8 +203,7 @@ void call_start_fresh(struct upstream_call *call)
 void call_start(struct upstream_call *call)
 {
     struct pool *p = call->pool;
-    /* What must not be sent twice goes on a connection only that was open a moment ago. */
-    struct upstream_conn *c = pool_idle_conn(p, !call_is_idempotent(call));
+    struct upstream_conn *c = pool_idle_conn(p);
     if (c) {
         call_use(call, c);
         call_connected(call);
@@ -244,6 +244,19 @@ static int64_t answer_left_ms(const struct upstream_call *call)
     return call->progress_ms + call->answer_timeout_ms - now_ms;
 }
 
+/* An answer that drips would hold its connection for ever: once its head is there, each stretch of
+ * the time limit brings PACE_BYTES, or its end. */
+static bool call_drips(struct upstream_call *call)
+{
+    int64_t now_ms = loop_now_ms(call->u->loop);
+    if (!call->head_done || call->paused || now_ms - call->pace_ms < call->answer_timeout_ms)
+        return false;
+    bool drips = call->body_n - call->pace_n < PACE_BYTES;
+    call->pace_ms = now_ms;
+    call->pace_n = call->body_n;
+    return drips;
+}
+
 static void call_on_timer(struct loop_timer *t)
 {
     struct upstream_call *call = LINK_OWNER(t, struct upstream_call, timer);
@@ -254,7 +267,7 @@ static void call_on_timer(struct loop_timer *t)
         int64_t left_ms = answer_left_ms(call);
         bool resuming = call->resuming;
         call->resuming = false;
-        if (left_ms > 0) {
+        if (left_ms > 0 && (resuming || !call_drips(call))) {
             loop_timer_set(call->u->loop, &call->timer, left_ms);
             if (resuming)
                 upstream_conn_resume(c);
@@ -312,7 +325,8 @@ void upstream_pause(struct upstream_call *call, bool pause)
     if (call->ended || call->paused == pause)
         return;
     call->paused = pause;
-    call->progress_ms = loop_now_ms(call->u->loop);
+    call->progress_ms = call->pace_ms = loop_now_ms(call->u->loop);
+    call->pace_n = call->body_n;
     if (!c || c->wire.state != WIRE_OPEN)
         return;
     wire_want(&c->wire, !pause, call->out_at < call->out.n && !call->write_broken);

@@ -29,7 +29,7 @@ static enum err head_take(struct upstream_call *call, struct str *in)
     if (h.status >= 200) {
         e = body_begin(call, &h);
         call->head_done = e == ERR_OK;
-        call->progress_ms = loop_now_ms(call->u->loop);
+        call->progress_ms = call->pace_ms = loop_now_ms(call->u->loop);
         if (e == ERR_OK)
             call->ops->on_head(call, &h); /* `call` may be gone now */
     }
@@ -94,6 +94,8 @@ static void answer_whole(struct upstream_conn *c, struct str rest)
 {
     struct upstream_call *call = c->call;
     bool keep = call->keep_alive && rest.n == 0 && call->out_at == call->out.n;
+    if (rest.n && call->end != BODY_CLOSE)
+        pool_distrust(c->pool);
     c->call = NULL;
     call->conn = NULL;
     upstream_conn_release(c, keep);

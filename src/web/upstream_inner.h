@@ -81,6 +81,7 @@ struct pool {
     struct str key, host;
     struct ssl_session_st *session; /* to resume; NULL none. Keeps the pool for a while */
     int64_t unused_since_ms;
+    int64_t alone_until_ms; /* it said more than it was asked: a connection a call until then */
     const struct wire_identity *identity;
     const char *tls_name; /* in key's memory, ended by a NUL */
 };
@@ -107,7 +108,9 @@ struct upstream_call {
     struct upstream_conn *conn;
     struct loop_timer timer; /* for the connection, then for the answer; or to end, or to go on */
     int connect_timeout_ms, answer_timeout_ms;
-    int64_t progress_ms;
+    int64_t progress_ms,
+        pace_ms; /* since the last byte; since pace_n bytes of the body were here */
+    uint64_t pace_n;
     struct buf out; /* the request */
     size_t out_at;
     enum http_method method;
@@ -124,14 +127,15 @@ struct upstream_call {
 
 /* upstream_pool.c */
 struct pool *pool_get(struct upstreams *u, const struct upstream_origin *o);
-void pool_unref(struct pool *p);                                          /* a call lets go of it */
-struct upstream_conn *pool_idle_conn(struct pool *p, bool must_be_quiet); /* NULL: none */
+void pool_unref(struct pool *p);                      /* a call lets go of it */
+struct upstream_conn *pool_idle_conn(struct pool *p); /* NULL: none */
 /* NULL: the system refuses one; `why` says how. */
 struct upstream_conn *upstream_conn_new(struct pool *p, const char **why);
 void upstream_conn_close(struct upstream_conn *c);
 /* Its call is over: back among the idle ones, or closed. Serves the queue. */
 void upstream_conn_release(struct upstream_conn *c, bool keep);
 void upstream_conn_idle_event(struct upstream_conn *c);
+void pool_distrust(struct pool *p); /* bytes came that answer nothing */
 
 /* upstream.c */
 void call_start(struct upstream_call *call);       /* from the queue */

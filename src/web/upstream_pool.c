@@ -6,7 +6,7 @@
 #include <openssl/ssl.h>
 #include <stdlib.h>
 
-enum { IDLE_MS = 50000, SESSION_MS = 600000, SWEEP_MS = 5000, KEY_MAX = 1024 };
+enum { IDLE_MS = 50000, SESSION_MS = 600000, SWEEP_MS = 5000, ALONE_MS = 30000, KEY_MAX = 1024 };
 
 /* ---- pools ----------------------------------------------------------------------------------- */
 static size_t address_bytes(const struct sockaddr_storage *s, char out[24])
@@ -83,7 +83,7 @@ static void pool_free_unused(struct pool *p)
 {
     if (p->n_conns || p->n_calls)
         return;
-    if (p->session) {
+    if (p->session || p->alone_until_ms > loop_now_ms(p->u->loop)) {
         p->unused_since_ms = loop_now_ms(p->u->loop);
         if (!p->u->sweep.heap_at)
             loop_timer_set(p->u->loop, &p->u->sweep, SWEEP_MS);
@@ -155,15 +155,25 @@ static void idle_drop(struct upstream_conn *c)
     upstream_conn_close(c);
 }
 
-struct upstream_conn *pool_idle_conn(struct pool *p, bool must_be_quiet)
+void pool_distrust(struct pool *p)
+{
+    p->alone_until_ms = loop_now_ms(p->u->loop) + ALONE_MS;
+}
+
+/* One on which nothing came since its last answer: a second one would be taken for the next call's,
+ * which may be another person's. The call to the kernel is the price of that. */
+struct upstream_conn *pool_idle_conn(struct pool *p)
 {
     while (!link_empty(&p->idle)) {
         struct upstream_conn *c = LINK_OWNER(p->idle.next, struct upstream_conn, link);
         p->n_idle--;
         link_del(&c->link);
         link_add_first(&p->busy, &c->link);
-        if (!must_be_quiet || wire_is_quiet(&c->wire))
+        enum wire_quiet quiet = wire_quiet(&c->wire);
+        if (quiet == WIRE_QUIET)
             return c;
+        if (quiet == WIRE_SPOKE)
+            pool_distrust(p);
         upstream_conn_close(c);
     }
     return NULL;
@@ -173,7 +183,7 @@ void upstream_conn_release(struct upstream_conn *c, bool keep)
 {
     struct pool *p = c->pool;
     struct upstreams *u = p->u;
-    if (!keep || p->n_idle >= u->kept_per_origin) {
+    if (!keep || p->n_idle >= u->kept_per_origin || loop_now_ms(u->loop) < p->alone_until_ms) {
         upstream_conn_close(c);
         return;
     }
@@ -195,6 +205,8 @@ void upstream_conn_idle_event(struct upstream_conn *c)
 {
     size_t n;
     enum err e = wire_recv(&c->wire, c->pool->u->room, UPSTREAM_READ_BYTES, &n);
+    if (e == ERR_OK && n > 0)
+        pool_distrust(c->pool);
     if (e != ERR_AGAIN)
         idle_drop(c);
 }
@@ -207,8 +219,17 @@ static void sweep(struct loop_timer *t)
     for (struct link *l = u->pools.next, *next; l != &u->pools; l = next) {
         struct pool *p = LINK_OWNER(l, struct pool, link);
         unsigned idle = p->n_idle;
-        bool kept = p->session != NULL;
-        next = l->next; /* the last connection takes the pool along */
+        next = l->next; /* the last connection may take the pool along */
+        if (!p->n_conns && !p->n_calls) {
+            if (p->unused_since_ms > loop_now_ms(u->loop) - SESSION_MS) {
+                left++;
+                continue;
+            }
+            SSL_SESSION_free(p->session);
+            p->session = NULL;
+            pool_free_unused(p);
+            continue;
+        }
         while (idle) {
             struct upstream_conn *c = LINK_OWNER(p->idle.prev, struct upstream_conn, link);
             if (c->idle_since_ms > too_old_ms)
@@ -217,14 +238,6 @@ static void sweep(struct loop_timer *t)
             idle_drop(c);
         }
         left += idle;
-        if (!kept || p->n_conns || p->n_calls)
-            continue;
-        left++;
-        if (p->unused_since_ms > loop_now_ms(u->loop) - SESSION_MS)
-            continue;
-        SSL_SESSION_free(p->session);
-        p->session = NULL;
-        pool_free_unused(p);
     }
     if (left)
         loop_timer_set(u->loop, &u->sweep, SWEEP_MS);

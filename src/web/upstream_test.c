@@ -317,6 +317,11 @@ static void silence_has_a_limit(void **state)
     expect(HTTP_GET, "/hang-head", ERR_TIMEOUT, "");
     expect(HTTP_GET, "/hang-body", ERR_TIMEOUT, "hello");
     assert_true(clock_mono_ms() - began_ms >= 3 * SHORT_MS);
+    struct seen s = {0}; /* bytes come, and lead nowhere */
+    send_to(&origin, &s, HTTP_GET, "/trickle", STR_NONE);
+    run();
+    assert_true(s.err == ERR_TIMEOUT && s.body.n > 0 && s.body.n < 4000);
+    seen_free(&s);
 }
 
 static void nobody_there_is_told_apart(void **state)
@@ -394,6 +399,17 @@ static void bytes_behind_an_answer_are_nobodys(void **state)
     (void)state;
     expect(HTTP_GET, "/extra", ERR_OK, "hello");
     expect(HTTP_GET, "/length", ERR_OK, "hello");
+    assert_int_equal(n_accepted, 2);
+    expect(HTTP_GET, "/length", ERR_OK, "hello");
+    assert_int_equal(n_accepted, 3); /* who does that has a connection a call, for a while */
+}
+
+static void an_answer_that_came_before_its_question_is_nobodys(void **state)
+{
+    (void)state;
+    expect(HTTP_GET, "/twice", ERR_OK, "hello");
+    poll(NULL, 0, 200); /* the loop is busy with something else */
+    expect(HTTP_HEAD, "/head", ERR_OK, "");
     assert_int_equal(n_accepted, 2);
 }
 
@@ -585,6 +601,7 @@ int main(void)
         TEST(a_post_is_never_asked_twice),
         TEST(a_kept_connection_that_closes_is_let_go),
         TEST(bytes_behind_an_answer_are_nobodys),
+        TEST(an_answer_that_came_before_its_question_is_nobodys),
         TEST(calls_queue_and_then_fail),
         TEST(a_queue_waits_no_longer_than_for_a_connection),
         TEST(a_callback_may_call_again),

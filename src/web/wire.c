@@ -255,9 +255,18 @@ void wire_unwatch(struct wire *w)
     w->unwatched = true;
 }
 
-bool wire_is_quiet(const struct wire *w)
+enum wire_quiet wire_quiet(const struct wire *w)
 {
     char byte;
     ssize_t got = recv(w->io.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-    return (got < 0 && errno == EAGAIN) || (got > 0 && w->ssl); /* TLS has words of its own */
+    if (got < 0 && errno == EAGAIN)
+        return WIRE_QUIET;
+    if (got <= 0 || !w->ssl)
+        return got > 0 ? WIRE_SPOKE : WIRE_GONE;
+    /* TLS has words of its own: a ticket is nothing. */
+    ERR_clear_error();
+    int n = SSL_peek(w->ssl, &byte, 1);
+    bool nothing = n <= 0 && SSL_get_error(w->ssl, n) == SSL_ERROR_WANT_READ;
+    ERR_clear_error();
+    return nothing ? WIRE_QUIET : n > 0 ? WIRE_SPOKE : WIRE_GONE;
 }

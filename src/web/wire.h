@@ -53,7 +53,8 @@ enum err wire_send(struct wire *w, const char *p, size_t n, size_t *taken) MUST_
 void wire_want(struct wire *w, bool read, bool write);
 void wire_unwatch(struct wire *w);
 
-/* False when something came, or the end did, while nothing was expected. Costs a system call. */
-bool wire_is_quiet(const struct wire *w);
+/* What came while nothing was expected: nothing; bytes; the end. Costs a system call. */
+enum wire_quiet { WIRE_QUIET, WIRE_SPOKE, WIRE_GONE };
+enum wire_quiet wire_quiet(const struct wire *w);
 
 #endif

@@ -131,5 +131,11 @@ enum gw_code call_still_allowed(struct gw_call *c) MUST_CHECK;
 /* Asks the provider (ask.c). False: it cannot be asked so. */
 bool call_ask(struct gw_call *c, const struct upstream_ops *ops) MUST_CHECK;
 void call_release(struct gw_call *c);
+/* The provider is not waited for any more. */
+void call_stop_asking(struct gw_call *c);
+/* Once of each decision; later ones are nothing. status 0: the caller is gone; code NULL:
+ * delivered.
+ */
+void call_outcome(struct gw_call *c, int status, const char *code, const struct record_fields *f);
 
 #endif

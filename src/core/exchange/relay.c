@@ -8,7 +8,7 @@
 #include "base/clock.h"
 #include "base/codec.h"
 #include "base/log.h"
-#include "core/exchange/entreprise.h"
+#include "core/exchange/reply.h"
 #include "core/exchange/sample.h"
 #include "core/exchange/signature.h"
 #include "core/exchange/stages.h"
@@ -139,7 +139,7 @@ static void probe_return(struct gw_call *c)
     c->probe = false;
 }
 
-static void up_stop(struct gw_call *c)
+void call_stop_asking(struct gw_call *c)
 {
     provider_judged(c, HEALTH_LEFT);
     provider_left(c);
@@ -150,7 +150,7 @@ static void up_stop(struct gw_call *c)
     c->up_ended = true;
 }
 
-static void outcome(struct gw_call *c, int status, const char *code, const struct record_fields *f)
+void call_outcome(struct gw_call *c, int status, const char *code, const struct record_fields *f)
 {
     struct record_end end = {.k = c->k,
                              .fields = f,
@@ -220,144 +220,6 @@ void relay_start(struct gateway *g)
     g->waiting_timer.fn = waiting_sweep;
     buf_init(&g->filtered, FILTERED_MAX);
     buf_init(&g->values, FILTERED_MAX);
-}
-
-/* ---- answering ----------------------------------------------------------------------------------
- */
-enum { HEADERS_MAX = 20 };
-struct headers {
-    struct http_header list[HEADERS_MAX];
-    size_t n;
-    char limit[12], left[12], reset[12], retry[12], age[12];
-};
-
-static void header(struct headers *h, const char *name, struct str value)
-{
-    if (value.n && h->n < HEADERS_MAX)
-        h->list[h->n++] = (struct http_header){str_from(name), value};
-}
-
-static struct str number(char out[12], unsigned v)
-{
-    char digits[12];
-    size_t n = 0, at = 0;
-    do {
-        digits[n++] = (char)('0' + v % 10);
-        v /= 10;
-    } while (v);
-    while (n)
-        out[at++] = digits[--n];
-    return str_of(out, at);
-}
-
-static void common_headers(struct gw_call *c, struct headers *h)
-{
-    h->n = 0;
-    header(h, "Cache-Control", STR("no-store"));
-    if (c->ticket.id[0]) {
-        header(h, "Socle-Entry", str_of(c->ticket.id, ID_LEN));
-        header(h, "Socle-Commitment", str_of(c->ticket.commitment, JOURNAL_COMMITMENT_LEN));
-    }
-    if (c->cached)
-        header(h, "Age", number(h->age, (unsigned)c->age_s));
-    if (c->traceparent[0])
-        header(h, "Traceparent", str_from(c->traceparent));
-    if (c->route) {
-        header(h, "Deprecation", c->route->deprecation);
-        header(h, "Sunset", c->route->sunset);
-    }
-    if (!c->quota || !c->quota->per_minute)
-        return;
-    unsigned left = quota_left(c->quota) * c->g->n_loops;
-    header(h, "RateLimit-Limit", number(h->limit, c->k->quota_per_minute));
-    header(h, "RateLimit-Remaining",
-           number(h->left, left < c->k->quota_per_minute ? left : c->k->quota_per_minute));
-    header(h, "RateLimit-Reset", number(h->reset, quota_reset_s(c->quota)));
-}
-
-static struct str why_in_detail(struct gw_call *c, enum gw_code code)
-{
-    if (code == GW_SIGNATURE && c->why.n)
-        return arena_printf(fast_arena(c->x), "It does not hold: " STR_FMT ".", STR_ARG(c->why));
-    if (code != GW_CONSENT || !c->denied_at_ms)
-        return STR_NONE;
-    struct arena *a = fast_arena(c->x);
-    return arena_printf(a, "The person withdrew this consent on %s.",
-                        clock_rfc3339(a, c->denied_at_ms, false).p);
-}
-
-static bool under_dpop(struct gw_call *c, enum gw_code code)
-{
-    struct str h = http_header_get(fast_head(c->x), "Authorization");
-    return code == GW_PROOF || code == GW_TOKEN_BOUND ||
-           (h.n > 5 && str_eq_nocase(str_sub(h, 0, 5), STR("DPoP ")));
-}
-
-static struct str authenticate(struct gw_call *c, enum gw_code code, const struct gw_fault *f)
-{
-    struct arena *a = fast_arena(c->x);
-    if (!f->oauth)
-        return STR_NONE;
-    if (f->status == 401 && f->oauth[0] && under_dpop(c, code))
-        return arena_printf(a, "DPoP realm=\"socle\", error=\"%s\", algs=\"" DPOP_ALGS "\"",
-                            f->oauth);
-    if (!f->oauth[0])
-        return STR("Bearer realm=\"socle\"");
-    if (f->status == 403 && c->route)
-        return arena_printf(a, "Bearer realm=\"socle\", error=\"%s\", scope=\"" STR_FMT "\"",
-                            f->oauth, STR_ARG(c->route->scope));
-    return arena_printf(a, "Bearer realm=\"socle\", error=\"%s\"", f->oauth);
-}
-
-static bool names_provider(enum gw_code code)
-{
-    return code == GW_PROVIDER || code == GW_PROVIDER_FORM || code == GW_PROVIDER_DOWN ||
-           code == GW_PROVIDER_SLOW || code == GW_NO_DATA || code == GW_REQUEST ||
-           code == GW_BREAKER || code == GW_LIMIT || code == GW_SHARE;
-}
-
-void call_fail(struct gw_call *c, enum gw_code code)
-{
-    const struct gw_fault *f = gw_fault(code);
-    struct headers h;
-    struct buf text;
-    struct fast *x = c->x;
-    struct gw_problem p = {.code = code,
-                           .detail = why_in_detail(c, code),
-                           .in = c->fault.in,
-                           .field = c->fault.name,
-                           .rule = code == GW_FIELD ? c->fault.rule : NULL,
-                           .trace_id = str_from(fast_trace_id(x)),
-                           .base_url = c->g->pf->settings->base_url};
-    if (names_provider(code))
-        p.provider = c->route->provider_fr;
-    c->answered = true;
-    up_stop(c);
-    outcome(c, f->status, f->code, NULL);
-    if (f->status >= 500)
-        log_info("gateway_refused", "trace", p.trace_id.p, "code", f->code, "api",
-                 c->route ? c->route->key.p : "");
-    common_headers(c, &h);
-    bool entreprise = c->route && c->route->policy.entreprise_errors;
-    header(&h, "Content-Type",
-           entreprise ? STR("application/json") : STR("application/problem+json"));
-    header(&h, "WWW-Authenticate", authenticate(c, code, f));
-    if (code == GW_SIGNATURE)
-        header(&h, "Accept-Signature", SIGNATURE_ASKED);
-    if (code == GW_METHOD)
-        header(&h, "Allow", c->route->allow);
-    unsigned retry_s = code == GW_QUOTA ? quota_retry_s(c->quota) : f->retry_s;
-    if (c->retry_s && (code == GW_BREAKER || code == GW_LIMIT))
-        retry_s = c->retry_s;
-    if (retry_s)
-        header(&h, "Retry-After", number(h.retry, retry_s));
-    buf_init(&text, 4096);
-    if (entreprise)
-        entreprise_write(&text, &p, retry_s, c->lacks);
-    else
-        gw_problem_write(&text, &p);
-    fast_answer(x, f->status, h.list, h.n, buf_str(&text));
-    buf_free(&text);
 }
 
 /* ---- BODY
@@ -583,9 +445,9 @@ static void pause_provider(struct gw_call *c, bool pause)
 
 static void stream_begin(struct gw_call *c)
 {
-    struct headers h;
-    common_headers(c, &h);
-    header(&h, "Content-Type", str_of(c->content_type, c->content_type_n));
+    struct reply h;
+    reply_start(c, &h);
+    reply_header(&h, "Content-Type", str_of(c->content_type, c->content_type_n));
     c->answered = true;
     fast_begin(c->x, c->status, h.list, h.n, c->length);
 }
@@ -639,8 +501,8 @@ static void up_end(struct upstream_call *u, enum err e, bool sent)
     if (c->answered) {
         if (c->answer != ANSWER_STREAM)
             return;
-        outcome(c, e == ERR_OK ? c->status : 0, e == ERR_OK ? NULL : gw_fault(GW_PROVIDER)->code,
-                NULL);
+        call_outcome(c, e == ERR_OK ? c->status : 0,
+                     e == ERR_OK ? NULL : gw_fault(GW_PROVIDER)->code, NULL);
         if (e == ERR_OK)
             fast_end(c->x);
         else
@@ -659,12 +521,12 @@ static void up_end(struct upstream_call *u, enum err e, bool sent)
  * -------------------------------------------------------------------------- */
 static void answer_whole(struct gw_call *c, struct str body, const struct record_fields *f)
 {
-    struct headers h;
-    common_headers(c, &h);
-    header(&h, "Content-Type", str_of(c->content_type, c->content_type_n));
+    struct reply h;
+    reply_start(c, &h);
+    reply_header(&h, "Content-Type", str_of(c->content_type, c->content_type_n));
     c->answered = true;
     c->bytes_out = body.n;
-    outcome(c, c->status, NULL, f);
+    call_outcome(c, c->status, NULL, f);
     kept_put(c);
     if (c->k->signatures & EXCHANGE_SIGNED_ANSWERS)
         signature_answer(c, h.list, h.n, body);
@@ -708,7 +570,7 @@ static void try_finish(struct gw_call *c)
             stream_write(c, buf_str(&c->content));
         buf_reset(&c->content);
         if (ended) {
-            outcome(c, c->status, NULL, NULL);
+            call_outcome(c, c->status, NULL, NULL);
             fast_end(x);
         } else {
             pause_provider(c, false);
@@ -732,8 +594,8 @@ static void on_close(struct fast *x)
 {
     struct gw_call *c = fast_get(x);
     /* Gone before its answer: what is owed is recorded without a status. */
-    outcome(c, 0, NULL, NULL);
-    up_stop(c);
+    call_outcome(c, 0, NULL, NULL);
+    call_stop_asking(c);
     c->x = NULL;
     c->answered = true;
     call_release(c);

@@ -209,6 +209,12 @@ static void state_shown(struct ctx *c, json_t *v)
 {
     const char *state = json_get_z(json_get(v, "breaker"), "state", "closed");
     bool closed = strcmp(state, "closed") == 0;
+    static const char *const stretches[] = {"today", "days_30"};
+    for (size_t i = 0; i < COUNT_OF(stretches); i++) { /* a person reads whole milliseconds */
+        json_t *one = json_object_get(v, stretches[i]);
+        double mean = json_number_value(json_object_get(one, "mean_ms"));
+        json_object_set_new(one, "mean_ms", json_integer((json_int_t)(mean + 0.5)));
+    }
     int64_t since_ms = json_get_i64(json_get(v, "breaker"), "since", 0);
     json_object_set_new(v, "state_key", json_sprintf("status.state.%s", state));
     json_object_set_new(
