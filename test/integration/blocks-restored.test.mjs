@@ -34,6 +34,7 @@ async function signIn(who, { provider = 'un', p = new Client() } = {}) {
   await p.go(`${platform.base}/api/v2/authorize?${new URLSearchParams({ response_type: 'code', client_id: client.client_id, redirect_uri: 'http://localhost:3000/cb', scope: 'openid email offline_access', acr_values: 'eidas1', state: b64(randomBytes(16)), nonce: b64(randomBytes(18)), code_challenge: createHash('sha256').update(verifier).digest('base64url'), code_challenge_method: 'S256' })}`);
   if (!p.stopped) await p.follow(new RegExp(`/connexion/vers/${provider}\\b`));
   if (!p.stopped && words(p.page.text).includes(words(text('identity', 'info.title', 'fr')))) await p.press(text('identity', 'info.continue', 'fr'));
+  if (!p.stopped && words(p.page.text).includes(words(text('identity', 'consent.title', 'fr')))) await p.press(text('identity', 'consent.agree', 'fr')); // access that lasts is asked for
   if (!p.stopped) return codeOf(p);
   return (await token({ grant_type: 'authorization_code', code: new URL(p.stopped).searchParams.get('code'), redirect_uri: 'http://localhost:3000/cb', code_verifier: verifier })).json;
 }
