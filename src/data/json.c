@@ -64,6 +64,11 @@ json_t *json_get(const json_t *obj, const char *key)
     return json_object_get(obj, key);
 }
 
+json_t *json_str(struct str s)
+{
+    return json_stringn(s.p ? s.p : "", s.n);
+}
+
 struct str json_get_str(const json_t *obj, const char *key)
 {
     const json_t *v = json_object_get(obj, key);

@@ -23,6 +23,9 @@ int64_t json_get_i64(const json_t *obj, const char *key, int64_t absent);
 bool json_get_bool(const json_t *obj, const char *key, bool absent);
 json_t *json_get(const json_t *obj, const char *key); /* borrowed or NULL */
 
+/* A new text; STR_NONE gives the empty one. NULL: not UTF-8. */
+json_t *json_str(struct str s);
+
 /* Compact text into a buffer or the arena. */
 void json_write(struct buf *b, const json_t *v);
 struct str json_text(struct arena *a, const json_t *v);

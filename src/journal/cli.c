@@ -59,11 +59,6 @@ static void print_json(struct cli *c, json_t *v)
     json_decref(v);
 }
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static int failed(const struct cli *c, enum err e)
 {
     static const char *const words[ERR_COUNT] = {
@@ -127,7 +122,7 @@ static json_t *witnesses_json(const struct evidence *ev)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < ev->n_witnesses; i++)
-        json_array_append_new(list, json_pack("{s:o, s:I}", "name", jstr(ev->witness[i].name),
+        json_array_append_new(list, json_pack("{s:o, s:I}", "name", json_str(ev->witness[i].name),
                                               "signed_at", (json_int_t)ev->witness[i].at_s));
     return list;
 }
@@ -188,7 +183,7 @@ static int verify_proof(struct cli *c, const char *path)
     }
     if (c->json) {
         json_t *j = verdict_json(&v);
-        json_object_set_new(j, "leaf", jstr(leaf));
+        json_object_set_new(j, "leaf", json_str(leaf));
         json_object_set_new(j, "witnesses", witnesses_json(&ev));
         print_json(c, j);
     } else if (v.err != ERR_OK) {
@@ -268,7 +263,7 @@ static int prove(struct cli *c)
         return failed(c, e);
     if (c->json)
         print_json(c, json_pack("{s:I, s:I, s:o}", "log", (json_int_t)at.log, "index",
-                                (json_int_t)at.index, "proof", jstr(proof)));
+                                (json_int_t)at.index, "proof", json_str(proof)));
     else
         fwrite(proof.p, 1, proof.n, stdout);
     return 0;
@@ -282,7 +277,7 @@ static json_t *entry_json(struct cli *c, struct journal_at at, struct str leaf)
     sha256_many(parts, 2, hash);
     json_t *j =
         json_pack("{s:I, s:I, s:o}", "log", (json_int_t)at.log, "index", (json_int_t)at.index,
-                  "leaf_hash", jstr(codec_to_hex(&c->a, hash, sizeof hash)));
+                  "leaf_hash", json_str(codec_to_hex(&c->a, hash, sizeof hash)));
     if (json_read(leaf, &entry, NULL) == ERR_OK)
         json_object_set_new(j, "entry", entry);
     return j;
@@ -407,7 +402,7 @@ static int checkpoint(struct cli *c)
     if (e != ERR_OK)
         return failed(c, e);
     if (c->json)
-        print_json(c, json_pack("{s:o, s:o}", "checkpoint", jstr(note), "key", jstr(key)));
+        print_json(c, json_pack("{s:o, s:o}", "checkpoint", json_str(note), "key", json_str(key)));
     else
         fwrite(note.p, 1, note.n, stdout);
     return 0;
@@ -420,7 +415,7 @@ static int key(struct cli *c)
     if (e != ERR_OK)
         return failed(c, e);
     if (c->json)
-        print_json(c, json_pack("{s:o}", "key", jstr(text)));
+        print_json(c, json_pack("{s:o}", "key", json_str(text)));
     else
         printf(STR_FMT "\n", STR_ARG(text));
     return 0;

@@ -49,16 +49,11 @@ static struct str words(struct ctx *c, const struct error_code *e, const char *p
                       NULL);
 }
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static json_t *row(struct ctx *c, const struct error_code *e)
 {
     struct str url = arena_printf(c->arena, "/erreurs/%s", e->code);
     return json_pack("{s:s,s:i,s:o,s:o}", "code", e->code, "status", e->status, "title",
-                     jstr(words(c, e, "title")), "url", jstr(url));
+                     json_str(words(c, e, "title")), "url", json_str(url));
 }
 
 enum err error_list(struct ctx *c)
@@ -84,7 +79,7 @@ enum err error_page(struct ctx *c)
     json_t *d = row(c, e);
     if (e == &name)
         json_object_del(d, "status");
-    json_object_set_new(d, "meaning", jstr(words(c, e, "meaning")));
-    json_object_set_new(d, "action", jstr(words(c, e, "action")));
+    json_object_set_new(d, "meaning", json_str(words(c, e, "meaning")));
+    json_object_set_new(d, "action", json_str(words(c, e, "action")));
     return ctx_page(c, "platform/error_code", d);
 }

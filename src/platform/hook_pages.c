@@ -9,14 +9,9 @@
 
 static const struct fault f_url = {"SOC-422-HOOK", 422, "platform", "Address Not Acceptable"};
 
-static json_t *text(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static json_t *words(struct ctx *c, const char *key)
 {
-    return text(pages_text(c->arena, "platform", key, c->lang, NULL));
+    return json_str(pages_text(c->arena, "platform", key, c->lang, NULL));
 }
 
 static enum err set(struct ctx *c, struct str *url, struct str *secret)
@@ -32,7 +27,7 @@ enum err hook_api_get(struct ctx *c)
 {
     struct str url;
     enum err e = hook_url(c, c->site->org_id, &url);
-    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "url", text(url))) : e;
+    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "url", json_str(url))) : e;
 }
 
 enum err hook_api_set(struct ctx *c)
@@ -41,9 +36,9 @@ enum err hook_api_set(struct ctx *c)
     enum err e = set(c, &url, &secret);
     if (e != ERR_OK)
         return e;
-    json_t *v = json_pack("{s:o}", "url", text(url));
+    json_t *v = json_pack("{s:o}", "url", json_str(url));
     if (url.n)
-        json_object_set_new(v, "secret", text(secret));
+        json_object_set_new(v, "secret", json_str(secret));
     return ctx_json(c, 200, v);
 }
 
@@ -72,14 +67,14 @@ enum err hook_api_mail(struct ctx *c)
 {
     struct str address;
     enum err e = org_mail_get(c, c->site->org_id, &address);
-    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "address", text(address))) : e;
+    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "address", json_str(address))) : e;
 }
 
 enum err hook_api_mail_set(struct ctx *c)
 {
     struct str address;
     enum err e = mail_set(c, &address);
-    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "address", text(address))) : e;
+    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "address", json_str(address))) : e;
 }
 
 /* ---- on a page ----------------------------------------------------------------------------------
@@ -91,14 +86,15 @@ static json_t *delivery_shown(struct ctx *c, const json_t *v)
     bool waiting = strcmp(state, "waiting") == 0;
     json_t *out = json_pack("{s:O,s:O,s:o,s:O,s:O,s:{s:s,s:o}}", "id", json_get(v, "id"), "event",
                             json_get(v, "event"), "when",
-                            text(clock_in_words(c->arena, at_ms, c->lang, true)), "tries",
+                            json_str(clock_in_words(c->arena, at_ms, c->lang, true)), "tries",
                             json_get(v, "tries"), "status", json_get(v, "status"), "tag", "kind",
                             waiting                           ? "info"
                             : strcmp(state, "delivered") == 0 ? "success"
                                                               : "error",
                             "label", words(c, arena_printf(c->arena, "hook.state.%s", state).p));
     if (waiting && json_get_i64(v, "tries", 0))
-        json_object_set_new(out, "next", text(clock_in_words(c->arena, next_ms, c->lang, true)));
+        json_object_set_new(out, "next",
+                            json_str(clock_in_words(c->arena, next_ms, c->lang, true)));
     return out;
 }
 
@@ -106,7 +102,7 @@ static json_t *mail_field(struct ctx *c, struct str value, bool wrong)
 {
     json_t *f = json_pack("{s:s,s:s,s:o,s:o,s:b,s:s,s:s,s:o}", "id", "address", "name", "address",
                           "label", words(c, "hook.mail"), "hint", words(c, "hook.mail.hint"),
-                          "text", 1, "type", "email", "width", "w30", "value", text(value));
+                          "text", 1, "type", "email", "width", "w30", "value", json_str(value));
     if (wrong)
         json_object_set_new(f, "error", words(c, "hook.mail.error"));
     return f;
@@ -135,7 +131,7 @@ static enum err page(struct ctx *c, struct str typed, json_t *more)
     bool wrong = c->rs->status == 422 && !json_get(data, "mail_field");
     json_t *field = json_pack("{s:s,s:s,s:o,s:o,s:b,s:s,s:o}", "id", "url", "name", "url", "label",
                               words(c, "hook.url"), "hint", words(c, "hook.url.hint"), "text", 1,
-                              "inputmode", "url", "value", text(wrong ? typed : url));
+                              "inputmode", "url", "value", json_str(wrong ? typed : url));
     if (wrong)
         json_object_set_new(field, "error", words(c, "hook.url.error"));
     json_object_set_new(data, "field", field);
@@ -159,7 +155,7 @@ enum err hook_page_post(struct ctx *c)
     if (e != ERR_OK && (!c->fault.code || strcmp(c->fault.code, f_url.code) != 0))
         return e;
     if (e == ERR_OK)
-        return page(c, url, url.n ? json_pack("{s:o}", "secret", text(secret)) : NULL);
+        return page(c, url, url.n ? json_pack("{s:o}", "secret", json_str(secret)) : NULL);
     c->rs->status = 422;
     return page(c, url,
                 json_pack("{s:{s:[{s:s,s:o}]}}", "error_summary", "items", "id", "url", "text",

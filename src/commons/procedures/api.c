@@ -20,11 +20,11 @@ static void set_time(json_t *j, const char *name, int64_t at_ms)
 
 static json_t *row_json(const struct dossier_row *r)
 {
-    json_t *j = json_pack("{s:o,s:s,s:O,s:s}", "id", view_str(r->id), "procedure", r->procedure->id,
+    json_t *j = json_pack("{s:o,s:s,s:O,s:s}", "id", json_str(r->id), "procedure", r->procedure->id,
                           "title", json_get(r->procedure->def, "title"), "state",
                           dossier_state_name(r->state));
     if (r->state != DOSSIER_DRAFT)
-        json_object_set_new(j, "number", view_str(r->number));
+        json_object_set_new(j, "number", json_str(r->number));
     set_time(j, "submitted_at", r->submitted_ms);
     set_time(j, "updated_at", r->updated_ms);
     set_time(j, "deadline_at", r->deadline_ms);
@@ -67,9 +67,9 @@ static enum err events_json(struct ctx *c, const struct dossier *d, json_t **out
     *out = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(
-            *out, json_pack("{s:o,s:I,s:o,s:o,s:o}", "entry", view_str(list[i].id), "at",
-                            (json_int_t)list[i].at_ms, "kind", view_str(list[i].kind), "who",
-                            view_str(list[i].who), "text", view_str(list[i].text)));
+            *out, json_pack("{s:o,s:I,s:o,s:o,s:o}", "entry", json_str(list[i].id), "at",
+                            (json_int_t)list[i].at_ms, "kind", json_str(list[i].kind), "who",
+                            json_str(list[i].who), "text", json_str(list[i].text)));
     return ERR_OK;
 }
 
@@ -80,7 +80,7 @@ static enum err answer(struct ctx *c, int status, const struct dossier *d)
     if (e != ERR_OK)
         return e;
     size_t missing = form_first_missing(d);
-    j = json_pack("{s:o,s:o,s:s,s:I,s:o,s:O,s:o}", "id", view_str(d->id), "procedure",
+    j = json_pack("{s:o,s:o,s:s,s:I,s:o,s:O,s:o}", "id", json_str(d->id), "procedure",
                   procedure_json(d->procedure), "state", dossier_state_name(d->state), "revision",
                   (json_int_t)d->revision, "values", values_json(d), "sources",
                   json_get(d->data, "sources"), "events", events);
@@ -93,14 +93,14 @@ static enum err answer(struct ctx *c, int status, const struct dossier *d)
                             missing < d->procedure->n_steps ? json_integer((json_int_t)missing + 1)
                                                             : json_null());
     } else {
-        json_object_set_new(j, "number", view_str(d->number));
-        json_object_set_new(j, "digest", view_str(d->digest));
+        json_object_set_new(j, "number", json_str(d->number));
+        json_object_set_new(j, "digest", json_str(d->digest));
     }
     if (d->decided_ms)
         json_object_set_new(j, "decision",
                             json_pack("{s:b,s:o,s:o,s:I}", "accepted", d->state == DOSSIER_ACCEPTED,
-                                      "reason", view_str(json_get_str(d->data, "reason")), "by",
-                                      view_str(d->agent_name), "at", (json_int_t)d->decided_ms));
+                                      "reason", json_str(json_get_str(d->data, "reason")), "by",
+                                      json_str(d->agent_name), "at", (json_int_t)d->decided_ms));
     return ctx_json(c, status, j);
 }
 

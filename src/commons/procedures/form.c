@@ -13,11 +13,6 @@ static struct str text_of(struct ctx *c, const char *key, const json_t *data)
     return pages_text(c->arena, "procedures", key, c->lang, data);
 }
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* "2026-09-15" as people read dates. Partial dates (1970-00-00) keep what they have. */
 static struct str date_in_words(struct ctx *c, struct str iso)
 {
@@ -60,7 +55,8 @@ static json_t *source_of(struct ctx *c, const struct dossier *d, const json_t *v
     struct str when = json_get(value, "at")
                           ? clock_in_words(c->arena, json_get_i64(value, "at", 0), c->lang, false)
                           : date_in_words(c, json_get_str(value, "date"));
-    return json_pack("{s:o,s:o}", "provider", jstr(provider_of(c, d, id)), "date", jstr(when));
+    return json_pack("{s:o,s:o}", "provider", json_str(provider_of(c, d, id)), "date",
+                     json_str(when));
 }
 
 /* {provider, was} of a value that the person changed. */
@@ -69,8 +65,8 @@ static json_t *corrected_of(struct ctx *c, const struct dossier *d, const json_t
     const char *id = json_get_z(value, "source", NULL);
     if (!id || !json_get_bool(value, "corrected", false))
         return NULL;
-    return json_pack("{s:o,s:o}", "provider", jstr(provider_of(c, d, id)), "was",
-                     jstr(json_get_str(value, "was")));
+    return json_pack("{s:o,s:o}", "provider", json_str(provider_of(c, d, id)), "was",
+                     json_str(json_get_str(value, "was")));
 }
 
 static const char *type_of(const json_t *field)
@@ -119,9 +115,9 @@ static void set_date(json_t *f, const json_t *value)
     if (json_get(value, "parts")) {
         json_object_update(f, json_get(value, "parts"));
     } else if (iso.n == 10) {
-        json_object_set_new(f, "day", jstr(str_sub(iso, 8, 2)));
-        json_object_set_new(f, "month", jstr(str_sub(iso, 5, 2)));
-        json_object_set_new(f, "year", jstr(str_sub(iso, 0, 4)));
+        json_object_set_new(f, "day", json_str(str_sub(iso, 8, 2)));
+        json_object_set_new(f, "month", json_str(str_sub(iso, 5, 2)));
+        json_object_set_new(f, "year", json_str(str_sub(iso, 0, 4)));
     }
 }
 
@@ -157,7 +153,7 @@ static void set_text(struct ctx *c, json_t *f, const json_t *field, const json_t
                                            {"integer", "text", "numeric"}};
     bool number = is_type(field, "integer");
     json_object_set_new(f, is_type(field, "textarea") ? "textarea" : "text", json_true());
-    json_object_set_new(f, "value", jstr(shown(c, field, value)));
+    json_object_set_new(f, "value", json_str(shown(c, field, value)));
     for (size_t i = 0; i < COUNT_OF(types); i++) {
         if (!is_type(field, types[i][0]))
             continue;
@@ -218,12 +214,12 @@ static json_t *one_field(struct ctx *c, const struct dossier *d, const json_t *f
     if (json_get(errors, name))
         json_object_set(f, "error", json_get(errors, name));
     else if (wrong)
-        json_object_set_new(f, "error", jstr(error_text(c, field, wrong)));
+        json_object_set_new(f, "error", json_str(error_text(c, field, wrong)));
     if (source)
         json_object_set_new(f, "source", source);
     if (json_get_bool(field, "locked", false) && source && json_get_str(value, "v").n) {
         json_object_set_new(f, "locked", json_true());
-        json_object_set_new(f, "value", jstr(shown(c, field, value)));
+        json_object_set_new(f, "value", json_str(shown(c, field, value)));
     } else {
         set_control(c, f, field, value);
     }
@@ -269,14 +265,14 @@ static const char *take_date(struct ctx *c, const char *name, json_t **value)
         return "error.required";
     if (!all || part[2] > 9999 || part[1] > 12 || part[0] > 31 ||
         !date_exists((unsigned)part[2], (unsigned)part[1], (unsigned)part[0])) {
-        *value = json_pack("{s:s,s:{s:o,s:o,s:o}}", "v", "", "parts", "day",
-                           jstr(str_sub(text[0], 0, 8)), "month", jstr(str_sub(text[1], 0, 8)),
-                           "year", jstr(str_sub(text[2], 0, 8)));
+        *value = json_pack(
+            "{s:s,s:{s:o,s:o,s:o}}", "v", "", "parts", "day", json_str(str_sub(text[0], 0, 8)),
+            "month", json_str(str_sub(text[1], 0, 8)), "year", json_str(str_sub(text[2], 0, 8)));
         return "error.date";
     }
-    *value = json_pack(
-        "{s:o}", "v",
-        jstr(arena_printf(c->arena, "%04d-%02d-%02d", (int)part[2], (int)part[1], (int)part[0])));
+    *value = json_pack("{s:o}", "v",
+                       json_str(arena_printf(c->arena, "%04d-%02d-%02d", (int)part[2], (int)part[1],
+                                             (int)part[0])));
     return NULL;
 }
 
@@ -290,10 +286,10 @@ static json_t *commune_choices(struct ctx *c, const json_t *items)
         struct str label = arena_printf(c->arena, "%s – %s", json_get_z(row, "label", ""),
                                         json_get_z(row, "departement_nom", ""));
         json_array_append_new(
-            list, json_pack("{s:O,s:o}", "value", json_get(row, "key"), "label", jstr(label)));
+            list, json_pack("{s:O,s:o}", "value", json_get(row, "key"), "label", json_str(label)));
     }
     json_array_append_new(list, json_pack("{s:s,s:o}", "value", "", "label",
-                                          jstr(text_of(c, "form.commune_other", NULL))));
+                                          json_str(text_of(c, "form.commune_other", NULL))));
     return list;
 }
 
@@ -331,13 +327,13 @@ static const json_t *commune_named(struct ctx *c, const json_t *items, struct st
 static const char *take_commune(struct ctx *c, struct str text, json_t **value)
 {
     json_t *found = NULL, *args;
-    args = json_pack("{s:s,s:o}", "register", "communes", "key", jstr(text));
+    args = json_pack("{s:s,s:o}", "register", "communes", "key", json_str(text));
     enum err e = platform_call(c, "registers.find", args, &found);
     json_decref(args);
     const json_t *named = e == ERR_OK ? found : NULL;
     json_t *items = NULL;
     if (!named) {
-        args = json_pack("{s:s,s:o,s:i}", "register", "communes", "q", jstr(text), "limit",
+        args = json_pack("{s:s,s:o,s:i}", "register", "communes", "q", json_str(text), "limit",
                          CHOICES_MAX);
         e = platform_call(c, "registers.search", args, &found);
         json_decref(args);
@@ -349,7 +345,7 @@ static const char *take_commune(struct ctx *c, struct str text, json_t **value)
             json_pack("{s:O,s:O}", "v", json_get(named, "key"), "label", json_get(named, "label"));
         return NULL;
     }
-    *value = json_pack("{s:s,s:o}", "v", "", "label", jstr(str_sub(text, 0, TEXT_MAX)));
+    *value = json_pack("{s:s,s:o}", "v", "", "label", json_str(str_sub(text, 0, TEXT_MAX)));
     if (json_array_size(items) == 0)
         return "error.commune_unknown";
     json_object_set_new(*value, "choices", commune_choices(c, items));
@@ -389,7 +385,7 @@ static size_t length(struct str s)
 static const char *take_integer(const json_t *field, struct str text, json_t **value)
 {
     int64_t v;
-    *value = json_pack("{s:o}", "v", jstr(str_sub(text, 0, 40)));
+    *value = json_pack("{s:o}", "v", json_str(str_sub(text, 0, 40)));
     if (!str_to_i64(text, &v))
         return "error.integer";
     return v < json_get_i64(field, "min", 0)           ? "error.min"
@@ -402,7 +398,7 @@ static const char *take_text(const json_t *field, struct str text, json_t **valu
     size_t max = (size_t)json_get_i64(field, "max", TEXT_MAX);
     if (is_type(field, "integer"))
         return take_integer(field, text, value);
-    *value = json_pack("{s:o}", "v", jstr(text));
+    *value = json_pack("{s:o}", "v", json_str(text));
     if (is_type(field, "choice"))
         return option_find(field, text) ? NULL : "error.choice";
     if (is_type(field, "checkbox"))
@@ -491,7 +487,7 @@ void form_take(struct ctx *c, struct dossier *d, size_t step, json_t **errors)
         if (!*errors)
             *errors = json_own(&c->pool, json_object());
         json_object_set_new(*errors, json_get_z(field, "name", ""),
-                            jstr(error_text(c, field, wrong)));
+                            json_str(error_text(c, field, wrong)));
     }
 }
 
@@ -530,7 +526,7 @@ json_t *form_summary(struct ctx *c, const struct dossier *d, bool with_links)
         {
             const json_t *value = dossier_value(d, json_get_z(field, "name", ""));
             json_t *row = json_pack("{s:s,s:o}", "label", def_text(c, json_get(field, "label")),
-                                    "value", jstr(shown(c, field, value)));
+                                    "value", json_str(shown(c, field, value)));
             json_t *source = source_of(c, d, value);
             if (source)
                 json_object_set_new(row, "source", source);
@@ -541,8 +537,9 @@ json_t *form_summary(struct ctx *c, const struct dossier *d, bool with_links)
             if (with_links && !locked)
                 json_object_set_new(
                     row, "change_url",
-                    jstr(arena_printf(c->arena, "/dossiers/" STR_FMT "/etape/%d?retour=verifier#%s",
-                                      STR_ARG(d->id), (int)s + 1, json_get_z(field, "name", ""))));
+                    json_str(
+                        arena_printf(c->arena, "/dossiers/" STR_FMT "/etape/%d?retour=verifier#%s",
+                                     STR_ARG(d->id), (int)s + 1, json_get_z(field, "name", ""))));
             json_array_append_new(rows, row);
         }
         json_array_append_new(

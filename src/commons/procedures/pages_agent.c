@@ -55,7 +55,7 @@ static json_t *list_url(struct ctx *c, const struct dossier_query *q, const char
         url = url_with(c->arena, url, "q", q->q);
     if (page > 1)
         url = url_with(c->arena, url, "page", arena_printf(c->arena, "%zu", page));
-    return view_str(url);
+    return json_str(url);
 }
 
 static json_t *filters(struct ctx *c, const struct dossier_query *q, const struct dossier_counts *n)
@@ -117,9 +117,9 @@ static json_t *row_json(struct ctx *c, const struct dossier_row *r)
                                : view_state(c, r->state);
     json_t *due = r->deadline_ms ? view_date(c, r->deadline_ms) : json_string("–");
     return json_pack("{s:[{s:b,s:o,s:o},{s:o},{s:O},{s:o,s:o},{s:b,s:o},{s:o},{s:o}]}", "cells",
-                     "head", 1, "text", view_str(r->number), "url",
+                     "head", 1, "text", json_str(r->number), "url",
                      view_path(c, "/agent/dossiers/" STR_FMT, STR_ARG(r->id)), "text",
-                     view_str(applicant_of(c, r)), "text", json_get(r->procedure->def, "title"),
+                     json_str(applicant_of(c, r)), "text", json_get(r->procedure->def, "title"),
                      "text", view_date(c, r->submitted_ms), "datetime",
                      view_datetime(c, r->submitted_ms), "num", 1, "text", age(c, r->submitted_ms),
                      "text", due, "tag", state);
@@ -212,7 +212,7 @@ enum err procedures_agent_list(struct ctx *c)
     json_t *page =
         json_pack("{s:o,s:{s:s,s:s,s:o,s:o,s:o,s:[{s:s,s:s}]},s:b,s:I,s:b}", "filters",
                   filters(c, &q, &counts), "search", "action", "/agent", "name", "q", "value",
-                  view_str(q.q), "label", view_text(c, "agent.list.search", NULL), "hint",
+                  json_str(q.q), "label", view_text(c, "agent.list.search", NULL), "hint",
                   view_text(c, "agent.list.search_hint", NULL), "hidden", "name", "etat", "value",
                   "all", "searched", q.q.n > 0 || counts.all > 0, "late", (json_int_t)counts.late,
                   "late_one", counts.late == 1);
@@ -224,7 +224,7 @@ enum err procedures_agent_list(struct ctx *c)
         json_t *url = list_url(c, &q, NULL, NULL, 1);
         json_object_set_new(
             page, "export_url",
-            view_str(url_with(c->arena, str_from(json_string_value(url)), "format", STR("csv"))));
+            json_str(url_with(c->arena, str_from(json_string_value(url)), "format", STR("csv"))));
         json_decref(url);
     }
     add_pages(c, page, &q, total);
@@ -246,7 +246,7 @@ static json_t *outcome_fields(struct ctx *c, const json_t *errors)
                           str_eq_z(outcome, "refuse"), "id", "reason", "name", "reason", "label",
                           view_text(c, "agent.decide.reason", NULL), "hint",
                           view_text(c, "agent.decide.reason_hint", NULL), "textarea", 1, "value",
-                          view_str(reason), "maxlength", 2000);
+                          json_str(reason), "maxlength", 2000);
     for (size_t i = 0; i < 2; i++) {
         json_t *one = json_array_get(f, i);
         if (json_get(errors, json_get_z(one, "name", "")))
@@ -270,9 +270,9 @@ static enum err show_dossier(struct ctx *c, const struct dossier *d, const json_
         return e;
     }
     json_t *page =
-        json_pack("{s:o,s:O,s:o,s:o,s:o,s:o,s:o,s:o,s:s}", "number", view_str(d->number),
+        json_pack("{s:o,s:O,s:o,s:o,s:o,s:o,s:o,s:o,s:s}", "number", json_str(d->number),
                   "procedure", json_get(d->procedure->def, "title"), "applicant",
-                  view_str(dossier_applicant(c, d)), "state", view_state(c, d->state), "received",
+                  json_str(dossier_applicant(c, d)), "state", view_state(c, d->state), "received",
                   view_date_time(c, d->submitted_ms), "age", age(c, d->submitted_ms), "groups",
                   form_summary(c, d, false), "events", events, "back_url", "/agent");
     if (d->deadline_ms && open) {
@@ -344,11 +344,11 @@ enum err procedures_agent_preview(struct ctx *c)
     return ctx_page(
         c, "procedures/agent_confirm",
         json_pack("{s:o,s:o,s:b,s:o,s:o,s:[{s:s,s:o},{s:s,s:o}],s:o,s:o}", "number",
-                  view_str(d.number), "applicant", view_str(dossier_applicant(c, &d)), "accepted",
+                  json_str(d.number), "applicant", json_str(dossier_applicant(c, &d)), "accepted",
                   accept, "preview", view_preview(c, &d, accept, reason), "action",
                   view_path(c, "/agent/dossiers/" STR_FMT "/decision", STR_ARG(d.id)), "hidden",
-                  "name", "outcome", "value", view_str(ctx_form(c, "outcome")), "name", "reason",
-                  "value", view_str(reason), "change_action",
+                  "name", "outcome", "value", json_str(ctx_form(c, "outcome")), "name", "reason",
+                  "value", json_str(reason), "change_action",
                   view_path(c, "/agent/dossiers/" STR_FMT "/relire", STR_ARG(d.id)), "back_url",
                   view_path(c, "/agent/dossiers/" STR_FMT, STR_ARG(d.id))));
 }

@@ -48,7 +48,7 @@ static json_t *row_json(struct ctx *c, const struct dossier_row *r)
     if (r->state == DOSSIER_DRAFT)
         json_object_set_new(j, "draft", json_true());
     else
-        json_object_set_new(j, "number", view_str(r->number));
+        json_object_set_new(j, "number", json_str(r->number));
     return j;
 }
 
@@ -64,7 +64,7 @@ enum err procedures_home(struct ctx *c)
         return e;
     json_t *d = json_pack("{s:o,s:o,s:b,s:s,s:o}", "org_name", org_json(c), "procedures",
                           procedures_of_site(c), "user_ready", person, "sign_in_url",
-                          "/connexion?return=/", "portal", view_str(portal_url(c, "/")));
+                          "/connexion?return=/", "portal", json_str(portal_url(c, "/")));
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
         json_array_append_new(list, row_json(c, &rows[i]));
@@ -319,8 +319,8 @@ enum err procedures_receipt(struct ctx *c)
         return e;
     json_t *receipt = json_pack(
         "{s:o,s:o,s:o,s:o,s:o,s:o}", "title", view_text(c, "receipt.title", NULL), "number",
-        view_str(d.number), "date", view_date_time(c, d.submitted_ms), "datetime",
-        view_datetime(c, d.submitted_ms), "body", org_json(c), "digest", view_str(d.digest));
+        json_str(d.number), "date", view_date_time(c, d.submitted_ms), "datetime",
+        view_datetime(c, d.submitted_ms), "body", org_json(c), "digest", json_str(d.digest));
     json_t *by = json_object();
     if (d.deadline_ms) {
         json_object_set_new(receipt, "deadline", view_date(c, d.deadline_ms));
@@ -339,7 +339,7 @@ enum err procedures_receipt(struct ctx *c)
     if (n)
         json_object_set_new(
             page, "proof_url",
-            view_str(portal_url(
+            json_str(portal_url(
                 c, arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(events[0].id)).p)));
     return ctx_page(c, "procedures/receipt", page);
 }
@@ -378,10 +378,10 @@ enum err procedures_dossier(struct ctx *c)
     }
     json_t *page = json_pack(
         "{s:O,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o}", "procedure", json_get(d.procedure->def, "title"),
-        "number", view_str(d.number), "org_name", org_json(c), "state", view_state(c, d.state),
+        "number", json_str(d.number), "org_name", org_json(c), "state", view_state(c, d.state),
         "events", events, "groups", form_summary(c, &d, false), "uses_url",
-        view_str(portal_url(c, "/account/uses")), "receipt_url",
-        view_path(c, "/dossiers/" STR_FMT "/recu", STR_ARG(d.id)), "back_url", view_str(STR("/")));
+        json_str(portal_url(c, "/account/uses")), "receipt_url",
+        view_path(c, "/dossiers/" STR_FMT "/recu", STR_ARG(d.id)), "back_url", json_str(STR("/")));
     if (decision)
         json_object_set_new(page, "decision", decision);
     else

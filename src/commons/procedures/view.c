@@ -3,29 +3,24 @@
 #include "base/clock.h"
 #include "web/pages.h"
 
-json_t *view_str(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 json_t *view_text(struct ctx *c, const char *key, const json_t *data)
 {
-    return view_str(pages_text(c->arena, "procedures", key, c->lang, data));
+    return json_str(pages_text(c->arena, "procedures", key, c->lang, data));
 }
 
 json_t *view_date(struct ctx *c, int64_t at_ms)
 {
-    return view_str(clock_in_words(c->arena, at_ms, c->lang, false));
+    return json_str(clock_in_words(c->arena, at_ms, c->lang, false));
 }
 
 json_t *view_date_time(struct ctx *c, int64_t at_ms)
 {
-    return view_str(clock_in_words(c->arena, at_ms, c->lang, true));
+    return json_str(clock_in_words(c->arena, at_ms, c->lang, true));
 }
 
 json_t *view_datetime(struct ctx *c, int64_t at_ms)
 {
-    return view_str(clock_rfc3339(c->arena, at_ms, false));
+    return json_str(clock_rfc3339(c->arena, at_ms, false));
 }
 
 json_t *view_path(struct ctx *c, const char *fmt, ...)
@@ -34,7 +29,7 @@ json_t *view_path(struct ctx *c, const char *fmt, ...)
     va_start(ap, fmt);
     struct str s = arena_vprintf(c->arena, fmt, ap);
     va_end(ap);
-    return view_str(s);
+    return json_str(s);
 }
 
 json_t *view_state(struct ctx *c, enum dossier_state s)
@@ -51,7 +46,7 @@ static struct str org_of(struct ctx *c)
 
 static json_t *proof_url(struct ctx *c, struct str entry)
 {
-    return view_str(
+    return json_str(
         portal_url(c, arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(entry)).p));
 }
 
@@ -63,7 +58,7 @@ static json_t *event_json(struct ctx *c, const struct dossier_event *e, bool age
                                        agent ? "event.applicant" : "event.you", c->lang, NULL)
                      : agent && e->who.n ? e->who
                                          : org_of(c);
-    return json_pack("{s:o,s:o,s:o,s:o}", "what", view_text(c, key.p, NULL), "who", view_str(who),
+    return json_pack("{s:o,s:o,s:o,s:o}", "what", view_text(c, key.p, NULL), "who", json_str(who),
                      "when", view_date_time(c, e->at_ms), "datetime", view_datetime(c, e->at_ms));
 }
 
@@ -94,7 +89,7 @@ static json_t *decision_text(struct ctx *c, const struct dossier *d, bool accept
 {
     const json_t *own =
         json_get(json_get(d->procedure->def, "decision"), accept ? "accepted" : "refused");
-    return own ? view_str(str_from(def_text(c, own)))
+    return own ? json_str(str_from(def_text(c, own)))
                : view_text(c, accept ? "decision.accepted.text" : "decision.refused.text", NULL);
 }
 
@@ -105,10 +100,10 @@ json_t *view_preview(struct ctx *c, const struct dossier *d, bool accept, struct
                           view_text(c, accept ? "decision.accepted" : "decision.refused", NULL),
                           "text", decision_text(c, d, accept));
     if (reason.n)
-        json_object_set_new(v, "reason", view_str(reason));
+        json_object_set_new(v, "reason", json_str(reason));
     if (!accept)
         json_object_set_new(v, "appeal",
-                            appeal ? view_str(str_from(def_text(c, appeal)))
+                            appeal ? json_str(str_from(def_text(c, appeal)))
                                    : view_text(c, "decision.appeal", NULL));
     return v;
 }
@@ -127,7 +122,7 @@ enum err view_decision(struct ctx *c, const struct dossier *d, json_t **out)
     *out = view_preview(c, d, accept, json_get_str(d->data, "reason"));
     json_object_set_new(*out, accept ? "accepted" : "refused", json_true());
     json_object_set_new(*out, "when", view_date_time(c, d->decided_ms));
-    json_object_set_new(*out, "by", view_str(d->agent_name.n ? d->agent_name : org_of(c)));
+    json_object_set_new(*out, "by", json_str(d->agent_name.n ? d->agent_name : org_of(c)));
     if (n)
         json_object_set_new(*out, "proof_url", proof_url(c, list[n - 1].id));
     return ERR_OK;

@@ -4,7 +4,6 @@
 
 #include "commons/procedures/procedures.h"
 
-json_t *view_str(struct str s);
 json_t *view_text(struct ctx *c, const char *key, const json_t *data /* may be NULL */);
 json_t *view_date(struct ctx *c, int64_t at_ms);      /* in words, without the hour */
 json_t *view_date_time(struct ctx *c, int64_t at_ms); /* in words */

@@ -3,14 +3,10 @@
 
 enum { USES_MAX = 500 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 enum err account_api_search(struct ctx *c)
 {
-    json_t *found, *args = json_pack("{s:o,s:s}", "q", jstr(ctx_query(c, "q")), "lang", c->lang);
+    json_t *found,
+        *args = json_pack("{s:o,s:s}", "q", json_str(ctx_query(c, "q")), "lang", c->lang);
     enum err e = platform_call(c, "procedures.search", args, &found);
     json_decref(args);
     return e == ERR_OK ? ctx_json(c, 200, json_incref(found)) : e;
@@ -28,8 +24,8 @@ static json_t *use_json(const struct use *u)
 {
     json_t *j = json_copy(u->told);
     json_object_del(j, "salt");
-    json_object_set_new(j, "entry", jstr(u->entry));
-    json_object_set_new(j, "kind", jstr(u->kind));
+    json_object_set_new(j, "entry", json_str(u->entry));
+    json_object_set_new(j, "kind", json_str(u->kind));
     json_object_set_new(j, "at", json_integer(u->at_ms));
     return j;
 }
@@ -103,7 +99,7 @@ enum err account_api_consents(struct ctx *c)
 enum err account_api_withdraw(struct ctx *c)
 {
     json_t *done, *args = account_person_args(c);
-    json_object_set_new(args, "consent_id", jstr(ctx_path(c, "id")));
+    json_object_set_new(args, "consent_id", json_str(ctx_path(c, "id")));
     enum err e = platform_call(c, "consent.withdraw", args, &done);
     json_decref(args);
     return e == ERR_OK ? ctx_json(c, 200, json_incref(done)) : e;

@@ -8,11 +8,6 @@ static const struct fault f_words = {"ACC-422-WORDS", 422, "account", "Words Nee
 static const struct fault f_exists = {"ACC-409-OBJECTION", 409, "account", "Already Objected"};
 static const struct fault f_officer = {"ACC-403-OFFICER", 403, "account", "For The Data Officer"};
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- the person ---------------------------------------------------------------------------------
  */
 static enum err form(struct ctx *c, bool empty)
@@ -23,14 +18,14 @@ static enum err form(struct ctx *c, bool empty)
         return e;
     json_t *d =
         json_pack("{s:o,s:o,s:b}", "use", account_use_json(c, &use), "back_url",
-                  jstr(arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(use.entry))),
+                  json_str(arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(use.entry))),
                   "missing", empty);
     json_object_del(json_get(d, "use"), "proof_url");
     if (empty) {
         struct str text = pages_text(c->arena, "account", "objection.missing", c->lang, NULL);
         json_object_set_new(
             d, "error_summary",
-            json_pack("{s:[{s:s,s:o}]}", "items", "id", "reason", "text", jstr(text)));
+            json_pack("{s:[{s:s,s:o}]}", "items", "id", "reason", "text", json_str(text)));
         c->rs->status = 422;
     }
     return ctx_page(c, "account/objection", d);
@@ -66,8 +61,9 @@ enum err objection_api_post(struct ctx *c)
 {
     struct str id;
     enum err e = open_it(c, &id);
-    return e == ERR_OK ? ctx_json(c, 201, json_pack("{s:o,s:s}", "id", jstr(id), "state", "open"))
-                       : e;
+    return e == ERR_OK
+               ? ctx_json(c, 201, json_pack("{s:o,s:s}", "id", json_str(id), "state", "open"))
+               : e;
 }
 
 /* Days in words, and whether there is an answer. */
@@ -80,10 +76,11 @@ static void in_words(struct ctx *c, json_t *list)
         int64_t at_ms = json_get_i64(one, "answered_at", 0);
         json_object_set_new(one, "is_open", json_boolean(at_ms == 0));
         json_object_set_new(
-            one, "when", jstr(clock_in_words(c->arena, json_get_i64(one, "at", 0), c->lang, true)));
+            one, "when",
+            json_str(clock_in_words(c->arena, json_get_i64(one, "at", 0), c->lang, true)));
         if (at_ms)
             json_object_set_new(one, "answered",
-                                jstr(clock_in_words(c->arena, at_ms, c->lang, true)));
+                                json_str(clock_in_words(c->arena, at_ms, c->lang, true)));
     }
 }
 

@@ -8,11 +8,6 @@
 
 enum { RECENT = 5, PROOF_MAX = 64 * 1024 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 json_t *account_person_args(struct ctx *c)
 {
     return json_pack("{s:s#}", "person", c->session->subject.p, (int)c->session->subject.n);
@@ -22,7 +17,7 @@ json_t *account_person_args(struct ctx *c)
  */
 static json_t *search(struct ctx *c, struct str q)
 {
-    json_t *found, *args = json_pack("{s:o,s:s}", "q", jstr(q), "lang", c->lang);
+    json_t *found, *args = json_pack("{s:o,s:s}", "q", json_str(q), "lang", c->lang);
     enum err e = platform_call(c, "procedures.search", args, &found);
     json_decref(args);
     json_t *items = e == ERR_OK ? json_get(found, "items") : NULL;
@@ -34,9 +29,9 @@ enum err account_page_home(struct ctx *c)
     struct str q = ctx_query(c, "q");
     json_t *found = search(c, q);
     size_t n = json_array_size(found);
-    json_t *d = json_pack("{s:o,s:b,s:i,s:b,s:b,s:s}", "q", jstr(q), "searched", q.n > 0, "total",
-                          (int)n, "one", n == 1, "signed_in", c->session != NULL, "sign_in_url",
-                          "/connexion?return=/account");
+    json_t *d = json_pack("{s:o,s:b,s:i,s:b,s:b,s:s}", "q", json_str(q), "searched", q.n > 0,
+                          "total", (int)n, "one", n == 1, "signed_in", c->session != NULL,
+                          "sign_in_url", "/connexion?return=/account");
     json_object_set_new(d, q.n ? "results" : "popular", found);
     return ctx_page(c, "account/home", d);
 }
@@ -56,7 +51,7 @@ static void dossier_add(struct ctx *c, json_t *list, const json_t *d)
     json_object_set_new(item, "kind", json_string(kind_of(json_get_z(d, "state", ""))));
     json_object_set_new(
         item, "updated",
-        jstr(clock_in_words(c->arena, json_get_i64(d, "updated_at", 0), c->lang, false)));
+        json_str(clock_in_words(c->arena, json_get_i64(d, "updated_at", 0), c->lang, false)));
     json_array_append_new(list, item);
 }
 
@@ -94,10 +89,11 @@ static json_t *notices_json(struct ctx *c, const json_t *list)
             "{s:s,s:o}", "to",
             e == ERR_OK ? account_text(c, json_get(client, "name"))
                         : json_get_z(n, "client_id", ""),
-            "told", jstr(clock_in_words(c->arena, json_get_i64(n, "told_at", 0), c->lang, false)));
+            "told",
+            json_str(clock_in_words(c->arena, json_get_i64(n, "told_at", 0), c->lang, false)));
         if (done_ms)
             json_object_set_new(j, "deleted",
-                                jstr(clock_in_words(c->arena, done_ms, c->lang, false)));
+                                json_str(clock_in_words(c->arena, done_ms, c->lang, false)));
         json_array_append_new(out, j);
     }
     return out;
@@ -116,7 +112,7 @@ static json_t *consent_json(struct ctx *c, const json_t *item)
     json_object_set_new(j, "id", json_string(json_get_z(item, "id", "")));
     json_object_set_new(j, "to", json_string(to));
     json_object_set_new(j, "provider", json_string(account_text(c, json_get(item, "provider"))));
-    json_object_set_new(j, "what", jstr(account_fields(c, json_get(item, "fields"))));
+    json_object_set_new(j, "what", json_str(account_fields(c, json_get(item, "fields"))));
     json_object_set_new(j, "why", json_string(account_text(c, json_get(item, "purpose"))));
     static const struct {
         const char *member, *from;
@@ -125,19 +121,19 @@ static json_t *consent_json(struct ctx *c, const json_t *item)
         int64_t at_ms = json_get_i64(item, times[i].from, 0);
         if (at_ms)
             json_object_set_new(j, times[i].member,
-                                jstr(clock_in_words(c->arena, at_ms, c->lang, false)));
+                                json_str(clock_in_words(c->arena, at_ms, c->lang, false)));
     }
     const char *state = json_get_z(item, "state", "");
     json_object_set_new(j, "withdrawn", json_boolean(strcmp(state, "withdrawn") == 0));
     if (strcmp(state, "ended") == 0)
         json_object_set(j, "ended", json_get(j, "until"));
     json_object_set_new(j, "notices", notices_json(c, json_get(item, "notices")));
-    json_object_set_new(
-        j, "receipt_url",
-        jstr(arena_printf(c->arena, "/account/consents/%s/receipt", json_get_z(item, "id", ""))));
-    json_object_set_new(
-        j, "withdraw_url",
-        jstr(arena_printf(c->arena, "/account/consents/%s/withdraw", json_get_z(item, "id", ""))));
+    json_object_set_new(j, "receipt_url",
+                        json_str(arena_printf(c->arena, "/account/consents/%s/receipt",
+                                              json_get_z(item, "id", ""))));
+    json_object_set_new(j, "withdraw_url",
+                        json_str(arena_printf(c->arena, "/account/consents/%s/withdraw",
+                                              json_get_z(item, "id", ""))));
     return j;
 }
 
@@ -237,7 +233,7 @@ enum err account_page_withdraw_post(struct ctx *c)
 {
     json_t *active, *ended, *done, *args = account_person_args(c);
     struct str id = ctx_path(c, "id");
-    json_object_set_new(args, "consent_id", jstr(id));
+    json_object_set_new(args, "consent_id", json_str(id));
     enum err e = platform_call(c, "consent.withdraw", args, &done);
     json_decref(args);
     if (e == ERR_OK)
@@ -247,11 +243,11 @@ enum err account_page_withdraw_post(struct ctx *c)
     json_t *one = consent_find(c, ended);
     struct str when =
         clock_in_words(c->arena, json_get_i64(done, "withdrawn_at", 0), c->lang, true);
-    json_t *d = json_pack("{s:O?,s:o}", "consent", one, "when", jstr(when));
+    json_t *d = json_pack("{s:O?,s:o}", "consent", one, "when", json_str(when));
     if (json_get(done, "entry"))
         json_object_set_new(
             d, "proof_url",
-            jstr(arena_printf(c->arena, "/account/uses/%s", json_get_z(done, "entry", ""))));
+            json_str(arena_printf(c->arena, "/account/uses/%s", json_get_z(done, "entry", ""))));
     return ctx_page(c, "account/consent_withdrawn", d);
 }
 
@@ -300,11 +296,11 @@ static void proof_lines(json_t *d, struct str proof)
         struct str line = line_of(str_sub(proof, 0, (size_t)note), 0, i);
         if (!line.n)
             break;
-        json_array_append_new(path, jstr(line));
+        json_array_append_new(path, json_str(line));
     }
     json_object_set_new(d, "path", path);
     if (note > 0)
-        json_object_set_new(d, "root_hash", jstr(line_of(proof, (size_t)note + 2, 2)));
+        json_object_set_new(d, "root_hash", json_str(line_of(proof, (size_t)note + 2, 2)));
 }
 
 void account_proof_details(struct ctx *c, json_t *d, struct journal_at at, struct str proof)
@@ -325,7 +321,7 @@ void account_proof_details(struct ctx *c, json_t *d, struct journal_at at, struc
     json_object_set_new(d, "origin", json_string(v.origin));
     json_object_set_new(d, "index", json_integer((json_int_t)at.index));
     json_object_set_new(d, "tree_size", json_integer((json_int_t)v.entries));
-    json_object_set_new(d, "leaf_hash", jstr(codec_to_base64(c->arena, hash, sizeof hash)));
+    json_object_set_new(d, "leaf_hash", json_str(codec_to_base64(c->arena, hash, sizeof hash)));
     proof_lines(d, proof);
 }
 
@@ -340,9 +336,9 @@ enum err account_page_proof(struct ctx *c)
     json_t *d =
         json_pack("{s:s,s:o}", "back_url", "/account/uses", "use", account_use_json(c, &use));
     json_object_del(json_get(d, "use"), "proof_url");
-    json_object_set_new(
-        d, "objection_url",
-        jstr(arena_printf(c->arena, "/account/uses/" STR_FMT "/objection", STR_ARG(use.entry))));
+    json_object_set_new(d, "objection_url",
+                        json_str(arena_printf(c->arena, "/account/uses/" STR_FMT "/objection",
+                                              STR_ARG(use.entry))));
     e = journal_find(account_reader, use.entry, &at);
     if (e == ERR_OK)
         e = journal_prove(account_reader, at, c->arena, &proof);
@@ -350,10 +346,10 @@ enum err account_page_proof(struct ctx *c)
         account_proof_details(c, d, at, proof);
         struct str file =
             arena_printf(c->arena, "/account/uses/" STR_FMT "/preuve", STR_ARG(use.entry));
-        json_object_set_new(d, "download_url", jstr(file));
+        json_object_set_new(d, "download_url", json_str(file));
         json_object_set_new(d, "command",
-                            jstr(arena_printf(c->arena, "socle verify preuve-" STR_FMT ".txt",
-                                              STR_ARG(use.entry))));
+                            json_str(arena_printf(c->arena, "socle verify preuve-" STR_FMT ".txt",
+                                                  STR_ARG(use.entry))));
     } else {
         json_object_set_new(d, "pending", json_true());
     }

@@ -8,11 +8,6 @@
 enum { PER_PAGE = 25, SHOWN_MONTHS = 6, KEPT_MONTHS = 36 /* where no rule says */ };
 static const struct str kind = {"identity.signin", 15};
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 struct history {
     struct use_list list;
     size_t page, of, total;
@@ -67,18 +62,19 @@ static json_t *row(struct ctx *c, const struct use *u)
     report = url_with(c->arena, report, "service", str_from(service));
     if (session.n)
         report = url_with(c->arena, report, "session", session);
-    json_object_set_new(v, "when", jstr(clock_in_words(c->arena, u->at_ms, c->lang, true)));
-    json_object_set_new(v, "datetime", jstr(clock_rfc3339(c->arena, u->at_ms, false)));
+    json_object_set_new(v, "when", json_str(clock_in_words(c->arena, u->at_ms, c->lang, true)));
+    json_object_set_new(v, "datetime", json_str(clock_rfc3339(c->arena, u->at_ms, false)));
     json_object_set_new(v, "service", json_string(service));
     json_object_set_new(v, "provider", json_string(account_text(c, json_get(t, "provider"))));
     json_object_set_new(v, "device", json_string(account_text(c, json_get(t, "device"))));
-    json_object_set_new(v, "network", jstr(place(t)));
+    json_object_set_new(v, "network", json_str(place(t)));
     json_object_set_new(v, "low", json_boolean(str_eq_z(level, "eidas1")));
     json_object_set_new(v, "middle", json_boolean(str_eq_z(level, "eidas2")));
     json_object_set_new(v, "high", json_boolean(str_eq_z(level, "eidas3")));
-    json_object_set_new(v, "proof_url",
-                        jstr(arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(u->entry))));
-    json_object_set_new(v, "report_url", jstr(report));
+    json_object_set_new(
+        v, "proof_url",
+        json_str(arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(u->entry))));
+    json_object_set_new(v, "report_url", json_str(report));
     return v;
 }
 
@@ -89,7 +85,7 @@ static json_t *by_day(struct ctx *c, const struct use *uses, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct str words = clock_in_words(c->arena, uses[i].at_ms, c->lang, false);
         if (!day || !str_eq(words, last)) {
-            day = json_pack("{s:o,s:[]}", "day", jstr(words), "items");
+            day = json_pack("{s:o,s:[]}", "day", json_str(words), "items");
             json_array_append_new(days, day);
             last = words;
         }
@@ -100,7 +96,7 @@ static json_t *by_day(struct ctx *c, const struct use *uses, size_t n)
 
 static json_t *page_url(struct ctx *c, const struct history *h, size_t page)
 {
-    return jstr(
+    return json_str(
         arena_printf(c->arena, "/account/sign-ins?%spage=%zu", h->old ? "months=36&" : "", page));
 }
 
@@ -145,8 +141,8 @@ enum err account_api_signins(struct ctx *c)
     for (size_t i = 0; i < n; i++) {
         static const char *const members[] = {"consumer", "provider", "acr",
                                               "device",   "network",  "session"};
-        json_t *v =
-            json_pack("{s:o,s:I}", "entry", jstr(uses[i].entry), "at", (json_int_t)uses[i].at_ms);
+        json_t *v = json_pack("{s:o,s:I}", "entry", json_str(uses[i].entry), "at",
+                              (json_int_t)uses[i].at_ms);
         for (size_t k = 0; k < COUNT_OF(members); k++)
             if (json_get(uses[i].told, members[k]))
                 json_object_set(v, members[k], json_get(uses[i].told, members[k]));

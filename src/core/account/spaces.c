@@ -5,15 +5,10 @@
 
 enum { OTHERS_SHOWN = 30, WORTH_SEARCHING = 6 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static json_t *one_args(struct ctx *c, struct str client_id)
 {
     json_t *args = account_person_args(c);
-    json_object_set_new(args, "client_id", jstr(client_id));
+    json_object_set_new(args, "client_id", json_str(client_id));
     return args;
 }
 
@@ -65,12 +60,13 @@ static json_t *space_item(struct ctx *c, const json_t *space)
         "{s:s,s:o,s:o,s:s,s:b,s:o,s:o}", "id", id, "name", in_lang(c, json_get(space, "name")),
         "org_name", in_lang(c, json_get(space, "org_name")), "url", json_get_z(space, "url", ""),
         "to_tell", json_get_bool(space, "to_tell", false), "action",
-        jstr(arena_printf(c->arena, "/account/spaces/%s", id)), "receives",
-        jstr(account_fields(c, json_get(space, "receives"))));
+        json_str(arena_printf(c->arena, "/account/spaces/%s", id)), "receives",
+        json_str(account_fields(c, json_get(space, "receives"))));
     if (json_equal(json_get(j, "name"), json_get(j, "org_name"))) /* a body's only space */
         json_object_del(j, "org_name");
     if (at_ms)
-        json_object_set_new(j, "visited", jstr(clock_in_words(c->arena, at_ms, c->lang, false)));
+        json_object_set_new(j, "visited",
+                            json_str(clock_in_words(c->arena, at_ms, c->lang, false)));
     return j;
 }
 
@@ -115,7 +111,7 @@ enum err account_page_spaces(struct ctx *c)
             ctx_form_action(c, json_get_str(space, "url"));
     }
     size_t n = json_array_size(found);
-    json_t *d = json_pack("{s:o,s:i,s:b,s:i,s:b}", "q", jstr(q), "found", (int)n, "one", n == 1,
+    json_t *d = json_pack("{s:o,s:i,s:b,s:i,s:b}", "q", json_str(q), "found", (int)n, "one", n == 1,
                           "more", (int)more, "searchable", total >= WORTH_SEARCHING);
     list_put(d, "mine", mine);
     list_put(d, "others", others);

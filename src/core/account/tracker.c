@@ -12,20 +12,15 @@ static uint64_t number(struct ctx *c, const char *name, uint64_t absent)
     return str_to_u64(ctx_query(c, name), &v) ? v : absent;
 }
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static json_t *usage_json(struct ctx *c, const struct use *u)
 {
     json_t *seen = account_use_json(c, u);
     const char *what = json_get_z(seen, "what", ""), *why = json_get_z(seen, "why", "");
     struct str action =
         *why ? arena_printf(c->arena, "%s (%s)", what, why) : arena_printf(c->arena, "%s", what);
-    json_t *j =
-        json_pack("{s:o,s:o,s:O,s:o}", "logtime", jstr(clock_rfc3339(c->arena, u->at_ms, true)),
-                  "action", jstr(action), "receiver", json_get(seen, "who"), "id", jstr(u->entry));
+    json_t *j = json_pack(
+        "{s:o,s:o,s:O,s:o}", "logtime", json_str(clock_rfc3339(c->arena, u->at_ms, true)), "action",
+        json_str(action), "receiver", json_get(seen, "who"), "id", json_str(u->entry));
     json_decref(seen);
     return j;
 }
@@ -59,8 +54,8 @@ enum err account_tracker_period(struct ctx *c)
         return e;
     int64_t from_ms = list.n ? list.keys[list.n - 1].at_ms : now_ms;
     return ctx_json(c, 200,
-                    json_pack("{s:o,s:o}", "from", jstr(clock_rfc3339(c->arena, from_ms, true)),
-                              "to", jstr(clock_rfc3339(c->arena, now_ms, true))));
+                    json_pack("{s:o,s:o}", "from", json_str(clock_rfc3339(c->arena, from_ms, true)),
+                              "to", json_str(clock_rfc3339(c->arena, now_ms, true))));
 }
 
 enum err account_tracker_heartbeat(struct ctx *c)

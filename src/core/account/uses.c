@@ -120,11 +120,6 @@ enum err account_uses(struct ctx *c, const struct str *kinds, size_t n_kinds, si
                        : e;
 }
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 json_t *account_use_json(struct ctx *c, const struct use *u)
 {
     const json_t *t = u->told;
@@ -147,18 +142,19 @@ json_t *account_use_json(struct ctx *c, const struct use *u)
     if (!*why)
         why = account_text(c, json_get(t, "procedure"));
     json_object_set_new(j, "who", json_string(who));
-    json_object_set_new(j, "what", jstr(what));
+    json_object_set_new(j, "what", json_str(what));
     json_object_set_new(j, "why", json_string(why));
     json_object_set_new(j, "basis", json_string(account_text(c, json_get(t, "legal_basis"))));
     json_object_set_new(j, "from", json_string(account_text(c, json_get(t, "provider"))));
-    json_object_set_new(j, "when", jstr(clock_in_words(c->arena, u->at_ms, c->lang, true)));
-    json_object_set_new(j, "datetime", jstr(clock_rfc3339(c->arena, u->at_ms, false)));
+    json_object_set_new(j, "when", json_str(clock_in_words(c->arena, u->at_ms, c->lang, true)));
+    json_object_set_new(j, "datetime", json_str(clock_rfc3339(c->arena, u->at_ms, false)));
     if (strcmp(json_get_z(t, "decision", "allowed"), "refused") == 0) {
         json_object_set_new(j, "refused", json_true());
         json_object_set_new(j, "reason", json_string(account_text(c, json_get(t, "reason"))));
     }
-    json_object_set_new(j, "proof_url",
-                        jstr(arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(u->entry))));
+    json_object_set_new(
+        j, "proof_url",
+        json_str(arena_printf(c->arena, "/account/uses/" STR_FMT, STR_ARG(u->entry))));
     return j;
 }
 
@@ -208,7 +204,7 @@ static json_t *by_day(struct ctx *c, const struct use *uses, size_t n)
     for (size_t i = 0; i < n; i++) {
         struct str words = clock_in_words(c->arena, uses[i].at_ms, c->lang, false);
         if (!day || !str_eq(words, last)) {
-            day = json_pack("{s:o,s:[]}", "day", jstr(words), "uses");
+            day = json_pack("{s:o,s:[]}", "day", json_str(words), "uses");
             json_array_append_new(days, day);
             last = words;
         }
@@ -223,7 +219,7 @@ static json_t *page_url(struct ctx *c, struct str q, const char *kind, size_t pa
         url_with(c->arena, STR("/account/uses"), "page", arena_printf(c->arena, "%zu", page));
     if (q.n)
         url = url_with(c->arena, url, "q", q);
-    return jstr(*kind ? url_with(c->arena, url, "kind", str_from(kind)) : url);
+    return json_str(*kind ? url_with(c->arena, url, "kind", str_from(kind)) : url);
 }
 
 static void add_pages(struct ctx *c, json_t *d, struct str q, const char *kind, size_t page,
@@ -244,7 +240,7 @@ static json_t *export_url(struct ctx *c, struct str q, const char *kind)
     struct str url = url_with(c->arena, STR("/account/uses"), "format", STR("csv"));
     if (q.n)
         url = url_with(c->arena, url, "q", q);
-    return jstr(*kind ? url_with(c->arena, url, "kind", str_from(kind)) : url);
+    return json_str(*kind ? url_with(c->arena, url, "kind", str_from(kind)) : url);
 }
 
 /* ---- by kind ------------------------------------------------------------------------------------
@@ -286,9 +282,9 @@ static json_t *filters_json(struct ctx *c, const struct use_list *uses, const st
             url = url_with(c->arena, url, "q", q);
         json_array_append_new(
             list, json_pack("{s:o,s:o,s:b,s:o}", "label",
-                            jstr(pages_text(c->arena, "account", kinds[i].key, c->lang, NULL)),
-                            "url", jstr(url), "current", &kinds[i] == chosen, "count",
-                            jstr(arena_printf(c->arena, "%zu", count))));
+                            json_str(pages_text(c->arena, "account", kinds[i].key, c->lang, NULL)),
+                            "url", json_str(url), "current", &kinds[i] == chosen, "count",
+                            json_str(arena_printf(c->arena, "%zu", count))));
     }
     return list;
 }
@@ -393,7 +389,7 @@ enum err account_page_uses(struct ctx *c)
     e = account_uses_open(c, &all, from < all.n ? from : all.n, to, &uses, &n);
     if (e != ERR_OK)
         return e;
-    json_t *d = json_pack("{s:o,s:b,s:i,s:b,s:o,s:o}", "q", jstr(q), "searched",
+    json_t *d = json_pack("{s:o,s:b,s:i,s:b,s:o,s:o}", "q", json_str(q), "searched",
                           q.n > 0 || chosen->kind, "total", (int)all.n, "one", all.n == 1, "days",
                           by_day(c, uses, n), "export_url", export_url(c, q, chosen->name));
     json_object_set(d, "filters", filters);

@@ -14,11 +14,6 @@ static const int64_t DESK_LIFE_MS = 7 * 86400000LL;
 static const char *const fields[] = {"given_name", "family_name",  "birthdate",         "gender",
                                      "birthplace", "birthcountry", "preferred_username"};
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static void code_key(struct str code, uint8_t key[SEAL_KEY_LEN])
 {
     hkdf_sha256(code, STR("socle/accounts/1"), STR("desk"), key, SEAL_KEY_LEN);
@@ -74,7 +69,7 @@ static json_t *typed(struct ctx *c)
     for (size_t i = 0; i < COUNT_OF(fields); i++) {
         struct str s = str_trim(ctx_form(c, fields[i]));
         if (s.n)
-            json_object_set_new(v, fields[i], jstr(s));
+            json_object_set_new(v, fields[i], json_str(s));
     }
     return v;
 }
@@ -86,9 +81,9 @@ static json_t *gender_options(struct ctx *c, struct str chosen)
     for (size_t i = 0; i < COUNT_OF(genders); i++)
         json_array_append_new(
             list, json_pack("{s:s,s:o,s:b}", "value", genders[i], "label",
-                            jstr(pages_text(c->arena, "accounts",
-                                            arena_printf(c->arena, "gender.%s", genders[i]).p,
-                                            c->lang, NULL)),
+                            json_str(pages_text(c->arena, "accounts",
+                                                arena_printf(c->arena, "gender.%s", genders[i]).p,
+                                                c->lang, NULL)),
                             "selected", str_eq_z(chosen, genders[i])));
     return list;
 }
@@ -104,7 +99,7 @@ static enum err desk_page(struct ctx *c, const char *fault)
         struct str words = pages_text(c->arena, "accounts", key, c->lang, NULL);
         if (!words.p)
             words = pages_text(c->arena, "accounts", "desk.fault.other", c->lang, NULL);
-        json_object_set_new(v, "fault", jstr(words));
+        json_object_set_new(v, "fault", json_str(words));
         c->rs->status = 422;
     }
     return ctx_page(c, "accounts/desk", v);
@@ -177,6 +172,6 @@ enum err accounts_desk_issue(struct ctx *c)
     if (e != ERR_OK)
         return e;
     struct str until = clock_in_words(c->arena, clock_now_ms() + DESK_LIFE_MS, c->lang, false);
-    json_t *d = json_pack("{s:o,s:o}", "code", jstr(code), "until", jstr(until));
+    json_t *d = json_pack("{s:o,s:o}", "code", json_str(code), "until", json_str(until));
     return api ? ctx_json(c, 201, d) : ctx_page(c, "accounts/desk_code", d);
 }

@@ -14,11 +14,6 @@
 enum { PAGE_LIFE_MS = 30 * 60 * 1000 };
 enum { TOTP_SECRET_LEN = 20, DESK_WINDOW_MS = 30 * 60 * 1000 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static bool is_api(const struct ctx *c)
 {
     return c->route->flags & ROUTE_API;
@@ -41,14 +36,14 @@ static json_t *keys_json(struct ctx *c, const struct account *a)
     for (size_t i = 0; i < n; i++) {
         const struct passkey *k = &list[i];
         struct str made = clock_in_words(c->arena, k->created_ms, c->lang, false);
-        json_t *v = json_pack("{s:o,s:o,s:I,s:b,s:o,s:I,s:I}", "id", jstr(k->id), "name",
-                              jstr(k->name.n ? k->name : text(c, "key.unnamed")), "level",
+        json_t *v = json_pack("{s:o,s:o,s:I,s:b,s:o,s:I,s:I}", "id", json_str(k->id), "name",
+                              json_str(k->name.n ? k->name : text(c, "key.unnamed")), "level",
                               (json_int_t)k->level, "synced", (k->cred.flags & WA_BE) != 0,
-                              "created", jstr(made), "created_at", (json_int_t)k->created_ms,
+                              "created", json_str(made), "created_at", (json_int_t)k->created_ms,
                               "used_at", (json_int_t)k->used_ms);
         if (k->used_ms)
             json_object_set_new(v, "used",
-                                jstr(clock_in_words(c->arena, k->used_ms, c->lang, true)));
+                                json_str(clock_in_words(c->arena, k->used_ms, c->lang, true)));
         json_object_set_new(v, "high", json_boolean(k->level == LEVEL_HIGH));
         json_array_append_new(items, v);
     }
@@ -58,13 +53,13 @@ static json_t *keys_json(struct ctx *c, const struct account *a)
 static json_t *account_json(struct ctx *c, const struct account *a)
 {
     int64_t now_ms = clock_now_ms();
-    json_t *d = json_pack("{s:o,s:b,s:o,s:b,s:I,s:I,s:o}", "email", jstr(a->email), "confirmed",
-                          a->confirmed, "verified", jstr(a->verified), "totp", a->totp.n > 0,
+    json_t *d = json_pack("{s:o,s:b,s:o,s:b,s:I,s:I,s:o}", "email", json_str(a->email), "confirmed",
+                          a->confirmed, "verified", json_str(a->verified), "totp", a->totp.n > 0,
                           "totp_level", (json_int_t)a->totp_level, "recovery_left",
                           (json_int_t)a->n_recovery, "passkeys", keys_json(c, a));
     if (a->desk_until_ms > now_ms)
         json_object_set_new(d, "desk_until",
-                            jstr(clock_in_words(c->arena, a->desk_until_ms, c->lang, true)));
+                            json_str(clock_in_words(c->arena, a->desk_until_ms, c->lang, true)));
     return d;
 }
 
@@ -82,7 +77,7 @@ static const json_t *vouched(const struct ctx *c)
 static json_t *flash(struct ctx *c, const char *kind, const char *key)
 {
     struct str words = text(c, key);
-    return words.p ? json_pack("{s:b,s:o}", kind, true, "title", jstr(words)) : NULL;
+    return words.p ? json_pack("{s:b,s:o}", kind, true, "title", json_str(words)) : NULL;
 }
 
 static enum err home(struct ctx *c, const struct fault *wrong)
@@ -196,8 +191,8 @@ static enum err email_set(struct ctx *c, struct account *a, struct str email, bo
     if (e == ERR_EXISTS)
         return accounts_refused(c, &accounts_f_limit);
     if (e == ERR_OK && confirmed && !a->verified.n) { /* what services are told of her */
-        json_t *args = json_own(&c->pool, json_pack("{s:o,s:{s:o}}", "account", jstr(a->id),
-                                                    "claims", "email", jstr(email)));
+        json_t *args = json_own(&c->pool, json_pack("{s:o,s:{s:o}}", "account", json_str(a->id),
+                                                    "claims", "email", json_str(email)));
         e = platform_call(c, "identity.own_person", args, &out);
     }
     if (e == ERR_OK && told)
@@ -217,10 +212,10 @@ static enum err email_ask(struct ctx *c, struct str ticket, struct str email, js
         return ctx_fail(c, &accounts_f_factor, ERR_DENIED, STR_NONE);
     if (is_api(c))
         return ctx_json(c, 200,
-                        json_pack("{s:o,s:o*}", "ticket", jstr(ticket), "letter",
+                        json_pack("{s:o,s:o*}", "ticket", json_str(ticket), "letter",
                                   letter ? json_incref(letter) : NULL));
-    json_t *d = json_pack("{s:o,s:o,s:b,s:O*}", "ticket", jstr(ticket), "email", jstr(email),
-                          "wrong", wrong, "letter", letter);
+    json_t *d = json_pack("{s:o,s:o,s:b,s:O*}", "ticket", json_str(ticket), "email",
+                          json_str(email), "wrong", wrong, "letter", letter);
     if (wrong)
         c->rs->status = 422;
     return ctx_page(c, "accounts/address", d);
@@ -249,9 +244,10 @@ enum err accounts_email(struct ctx *c)
     rand_bytes(random, sizeof random);
     for (size_t i = 0; i < sizeof random; i++)
         code[i] = (char)('0' + random[i] % 10);
-    json_t *v = json_own(
-        &c->pool, json_pack("{s:o,s:o,s:o,s:b}", "account", jstr(a->id), "email", jstr(email),
-                            "code", jstr(code_digest(c, str_from(code))), "taken", other != NULL));
+    json_t *v = json_own(&c->pool, json_pack("{s:o,s:o,s:o,s:b}", "account", json_str(a->id),
+                                             "email", json_str(email), "code",
+                                             json_str(code_digest(c, str_from(code))), "taken",
+                                             other != NULL));
     json_t *data = json_own(&c->pool, json_pack("{s:s}", "code", code));
     e = letter_write(c, a->person.p, email, other ? "taken" : "address", data, &letter);
     return e == ERR_OK
@@ -290,13 +286,13 @@ enum err accounts_email_confirm(struct ctx *c)
 static enum err totp_ask(struct ctx *c, const struct account *a, struct str secret, bool wrong)
 {
     struct str hex = codec_to_base64url(c->arena, secret.p, secret.n);
-    json_t *v = json_pack("{s:o,s:o}", "account", jstr(a->id), "secret", jstr(hex));
+    json_t *v = json_pack("{s:o,s:o}", "account", json_str(a->id), "secret", json_str(hex));
     struct str ticket = ticket_make(c, "totp", v, PAGE_LIFE_MS), uri = totp_uri(c, a, secret);
     json_decref(v);
     if (is_api(c) && wrong)
         return ctx_fail(c, &accounts_f_factor, ERR_DENIED, STR_NONE);
-    json_t *d = json_pack("{s:o,s:o,s:o}", "ticket", jstr(ticket), "secret",
-                          jstr(totp_base32(c, secret)), "uri", jstr(uri));
+    json_t *d = json_pack("{s:o,s:o,s:o}", "ticket", json_str(ticket), "secret",
+                          json_str(totp_base32(c, secret)), "uri", json_str(uri));
     if (is_api(c))
         return ctx_json(c, 200, d);
     json_t *qr = qr_svg(uri);
@@ -445,7 +441,7 @@ enum err accounts_delete(struct ctx *c)
     enum err e = mine(c, &a, &answered);
     if (answered)
         return e;
-    json_t *args = json_own(&c->pool, json_pack("{s:o}", "person", jstr(a->person)));
+    json_t *args = json_own(&c->pool, json_pack("{s:o}", "person", json_str(a->person)));
     e = account_act(c, a, "accounts.deleted", "self", "Vous avez supprimé votre compte",
                     "You deleted your account", &act);
     if (e == ERR_OK)

@@ -11,14 +11,9 @@
 
 enum { CHALLENGE_LIFE_MS = 10 * 60 * 1000, NAME_MAX_BYTES = 80 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static json_t *b64(struct ctx *c, struct str s)
 {
-    return jstr(codec_to_base64url(c->arena, s.p, s.n));
+    return json_str(codec_to_base64url(c->arena, s.p, s.n));
 }
 
 /* ---- where we are -------------------------------------------------------------------------------
@@ -55,7 +50,7 @@ static struct str challenge_make(struct ctx *c, const char *use, struct str acco
     uint8_t random[16];
     rand_bytes(random, sizeof random);
     json_t *v = json_pack("{s:o,s:o}", "r", b64(c, str_of(random, sizeof random)), "account",
-                          jstr(account));
+                          json_str(account));
     struct str ticket = ticket_make(c, use, v, CHALLENGE_LIFE_MS);
     json_decref(v);
     return ticket;
@@ -101,7 +96,7 @@ static enum err data_seal(struct ctx *c, struct str person, const struct passkey
                           struct str *out)
 {
     json_t *v =
-        json_pack("{s:o,s:o,s:o,s:I,s:o,s:b}", "name", jstr(k->name), "id", b64(c, k->cred.id),
+        json_pack("{s:o,s:o,s:o,s:I,s:o,s:b}", "name", json_str(k->name), "id", b64(c, k->cred.id),
                   "key", b64(c, k->cred.key), "alg", (json_int_t)k->cred.alg, "aaguid",
                   b64(c, k->cred.aaguid), "attested", k->cred.attested);
     enum err e = vault_seal(c, person, "accounts.passkey", json_text(c->arena, v), out);
@@ -229,13 +224,14 @@ json_t *passkey_ask_create(struct ctx *c, const struct account *a)
     struct str ticket = challenge_make(c, "create", a->id);
     bool high = factor_level(c, a) == LEVEL_HIGH;
     c->script = true;
-    json_t *options = json_pack(
-        "{s:o,s:o,s:s,s:o,s:o,s:o,s:s}", "challenge", b64(c, challenge_bytes(c, ticket)), "rp_id",
-        jstr(rp_id(c)), "rp_name", c->pf->settings->brand_name, "user_id", b64(c, a->id), "user",
-        jstr(a->email), "exclude", ids_of(c, a), "attestation", high ? "direct" : "none");
+    json_t *options =
+        json_pack("{s:o,s:o,s:s,s:o,s:o,s:o,s:s}", "challenge", b64(c, challenge_bytes(c, ticket)),
+                  "rp_id", json_str(rp_id(c)), "rp_name", c->pf->settings->brand_name, "user_id",
+                  b64(c, a->id), "user", json_str(a->email), "exclude", ids_of(c, a), "attestation",
+                  high ? "direct" : "none");
     struct str text = json_text(c->arena, options);
     json_decref(options);
-    return json_pack("{s:o,s:o}", "ticket", jstr(ticket), "options", jstr(text));
+    return json_pack("{s:o,s:o}", "ticket", json_str(ticket), "options", json_str(text));
 }
 
 json_t *passkey_ask_get(struct ctx *c, const struct account *a)
@@ -244,10 +240,10 @@ json_t *passkey_ask_get(struct ctx *c, const struct account *a)
     c->script = true;
     json_t *options = json_pack(
         "{s:o,s:o,s:o,s:s}", "challenge", b64(c, challenge_bytes(c, ticket)), "rp_id",
-        jstr(rp_id(c)), "allow", ids_of(c, a), "verification", a ? "preferred" : "required");
+        json_str(rp_id(c)), "allow", ids_of(c, a), "verification", a ? "preferred" : "required");
     struct str text = json_text(c->arena, options);
     json_decref(options);
-    return json_pack("{s:o,s:o}", "ticket", jstr(ticket), "options", jstr(text));
+    return json_pack("{s:o,s:o}", "ticket", json_str(ticket), "options", json_str(text));
 }
 
 /* ---- the answers --------------------------------------------------------------------------------

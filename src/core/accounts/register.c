@@ -11,11 +11,6 @@
 
 enum { LETTER_LIFE_MS = 30 * 60 * 1000, CODE_LEN = 8 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- whom it is for -----------------------------------------------------------------------------
  */
 /* A sign-in under way; or somebody signed in by another provider, who wants an account here. */
@@ -35,8 +30,8 @@ static json_t *comer_data(const struct comer *w)
 {
     json_t *d = json_object();
     if (w->flow.id.n) {
-        json_object_set_new(d, "flow", jstr(w->flow.id));
-        json_object_set_new(d, "choose_url", jstr(w->flow.choose_url));
+        json_object_set_new(d, "flow", json_str(w->flow.id));
+        json_object_set_new(d, "choose_url", json_str(w->flow.choose_url));
     }
     return d;
 }
@@ -78,10 +73,11 @@ static enum err register_page(struct ctx *c, const struct comer *w, struct str e
                               const char *fault)
 {
     json_t *d = comer_data(w);
-    json_object_set_new(d, "email", jstr(email));
+    json_object_set_new(d, "email", json_str(email));
     json_object_set_new(d, "min", json_integer(PASSWORD_MIN));
     if (fault) {
-        json_object_set_new(d, "fault", jstr(pages_text(c->arena, "accounts", fault, c->lang, d)));
+        json_object_set_new(d, "fault",
+                            json_str(pages_text(c->arena, "accounts", fault, c->lang, d)));
         c->rs->status = 422;
     }
     return ctx_page(c, "accounts/register", d);
@@ -99,8 +95,8 @@ static enum err sent_page(struct ctx *c, const struct comer *w, const char *page
                           struct str email, json_t *letter, bool wrong)
 {
     json_t *d = comer_data(w);
-    json_object_set_new(d, "ticket", jstr(ticket));
-    json_object_set_new(d, "email", jstr(email));
+    json_object_set_new(d, "ticket", json_str(ticket));
+    json_object_set_new(d, "email", json_str(email));
     json_object_set_new(d, "min", json_integer(PASSWORD_MIN));
     if (letter)
         json_object_set(d, "letter", letter);
@@ -150,10 +146,11 @@ enum err accounts_register_post(struct ctx *c)
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     struct str code = code_new(c);
-    json_t *v = json_own(&c->pool, json_pack("{s:o,s:o,s:o,s:b}", "email", jstr(a.email),
-                                             "password", jstr(a.password), "code",
-                                             jstr(code_digest(c, code)), "taken", other != NULL));
-    json_t *data = json_own(&c->pool, json_pack("{s:o}", "code", jstr(code)));
+    json_t *v =
+        json_own(&c->pool, json_pack("{s:o,s:o,s:o,s:b}", "email", json_str(a.email), "password",
+                                     json_str(a.password), "code", json_str(code_digest(c, code)),
+                                     "taken", other != NULL));
+    json_t *data = json_own(&c->pool, json_pack("{s:o}", "code", json_str(code)));
     e = letter_write(c, other ? other->person.p : "operator", a.email, other ? "taken" : "register",
                      data, &letter);
     if (e != ERR_OK)
@@ -217,7 +214,8 @@ static enum err forgot_page(struct ctx *c, const struct comer *w, const char *fa
     json_t *d = comer_data(w);
     json_object_set_new(d, "letters", json_boolean(letters_go(c)));
     if (fault) {
-        json_object_set_new(d, "fault", jstr(pages_text(c->arena, "accounts", fault, c->lang, d)));
+        json_object_set_new(d, "fault",
+                            json_str(pages_text(c->arena, "accounts", fault, c->lang, d)));
         c->rs->status = 422;
     }
     return ctx_page(c, "accounts/forgot", d);
@@ -252,10 +250,10 @@ enum err accounts_forgot_post(struct ctx *c)
     if (e != ERR_OK && e != ERR_NOT_FOUND)
         return e;
     struct str code = code_new(c);
-    json_t *v = json_own(&c->pool,
-                         json_pack("{s:o,s:o,s:o}", "email", jstr(email), "account",
-                                   jstr(a ? a->id : STR("")), "code", jstr(code_digest(c, code))));
-    json_t *data = json_own(&c->pool, json_pack("{s:o}", "code", jstr(code)));
+    json_t *v = json_own(&c->pool, json_pack("{s:o,s:o,s:o}", "email", json_str(email), "account",
+                                             json_str(a ? a->id : STR("")), "code",
+                                             json_str(code_digest(c, code))));
+    json_t *data = json_own(&c->pool, json_pack("{s:o}", "code", json_str(code)));
     e = letter_write(c, a ? a->person.p : "operator", email, a ? "reset" : "unknown", data,
                      &letter);
     if (e != ERR_OK)

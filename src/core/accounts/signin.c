@@ -20,17 +20,12 @@ const struct fault accounts_f_passkey = {"ACN-422-PASSKEY", 422, M, "Passkey Not
 const struct fault accounts_f_limit = {"ACN-409-LIMIT", 409, M, "Not Possible For This Account"};
 const struct fault accounts_f_level = {"ACN-403-LEVEL", 403, M, "Substantial Sign-in Needed"};
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- the sign-in under way ----------------------------------------------------------------------
  */
 enum err own_flow_get(struct ctx *c, struct str id, struct own_flow *f, bool *answered)
 {
     json_t *v;
-    json_t *args = json_own(&c->pool, json_pack("{s:o}", "flow", jstr(id)));
+    json_t *args = json_own(&c->pool, json_pack("{s:o}", "flow", json_str(id)));
     *answered = true;
     if (!c->pf->settings->own_accounts)
         return ctx_fail(c, &accounts_f_none, ERR_NOT_FOUND, STR_NONE);
@@ -53,7 +48,8 @@ enum err own_flow_get(struct ctx *c, struct str id, struct own_flow *f, bool *an
 
 static json_t *page_data(const struct own_flow *f)
 {
-    json_t *d = json_pack("{s:o,s:o}", "flow", jstr(f->id), "choose_url", jstr(f->choose_url));
+    json_t *d =
+        json_pack("{s:o,s:o}", "flow", json_str(f->id), "choose_url", json_str(f->choose_url));
     if (json_get_str(f->client_name, "fr").n)
         json_object_set(d, "client_name", (json_t *)f->client_name);
     return d;
@@ -82,13 +78,13 @@ static json_t *words_json(const char *text)
     json_t *list = json_array();
     struct str rest = str_from(text), part;
     while (rest.n && str_split(&rest, ' ', &part))
-        json_array_append_new(list, jstr(part));
+        json_array_append_new(list, json_str(part));
     return list;
 }
 
 static struct str step_ticket(struct ctx *c, const struct own_flow *f, const struct account *a)
 {
-    json_t *v = json_pack("{s:o,s:o}", "flow", jstr(f->id), "account", jstr(a->id));
+    json_t *v = json_pack("{s:o,s:o}", "flow", json_str(f->id), "account", json_str(a->id));
     struct str ticket = ticket_make(c, "step", v, STEP_LIFE_MS);
     json_decref(v);
     return ticket;
@@ -109,11 +105,11 @@ enum err own_finish(struct ctx *c, const struct own_flow *f, struct account *a, 
         level = LEVEL_LOW;
     if (level < f->level)
         return too_low(c, f, a);
-    json_t *args = json_own(&c->pool, json_pack("{s:o,s:o,s:I,s:o}", "flow", jstr(f->id), "person",
-                                                jstr(a->person), "level", (json_int_t)level, "amr",
-                                                words_json(amr)));
+    json_t *args = json_own(&c->pool, json_pack("{s:o,s:o,s:I,s:o}", "flow", json_str(f->id),
+                                                "person", json_str(a->person), "level",
+                                                (json_int_t)level, "amr", words_json(amr)));
     if (a->confirmed)
-        json_object_set_new(args, "email", jstr(a->email));
+        json_object_set_new(args, "email", json_str(a->email));
     return platform_call(c, "identity.own_signed_in", args, &out);
 }
 
@@ -123,8 +119,8 @@ static enum err sign_in_page(struct ctx *c, const struct own_flow *f, bool wrong
 {
     json_t *d = page_data(f);
     json_object_set_new(d, "passkey", passkey_ask_get(c, NULL));
-    json_object_set_new(d, "register_url", jstr(with_flow(c, "/compte/inscription", f)));
-    json_object_set_new(d, "forgot_url", jstr(with_flow(c, "/compte/oubli", f)));
+    json_object_set_new(d, "register_url", json_str(with_flow(c, "/compte/inscription", f)));
+    json_object_set_new(d, "forgot_url", json_str(with_flow(c, "/compte/oubli", f)));
     if (wrong) {
         json_object_set_new(d, "wrong", json_true());
         c->rs->status = 401;
@@ -222,7 +218,7 @@ static enum err factor_page(struct ctx *c, const struct own_flow *f, const struc
                             bool wrong)
 {
     json_t *d = page_data(f);
-    json_object_set_new(d, "step", jstr(step_ticket(c, f, a)));
+    json_object_set_new(d, "step", json_str(step_ticket(c, f, a)));
     json_object_set_new(d, "totp", json_boolean(a->totp.n > 0));
     json_object_set_new(d, "more", json_boolean(f->level > LEVEL_LOW));
     if (a->n_passkeys)

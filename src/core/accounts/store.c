@@ -4,11 +4,6 @@
 #include "base/rand.h"
 #include "crypto/password.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- what people give ---------------------------------------------------------------------------
  */
 enum err email_read(struct ctx *c, struct str text, struct str *out)
@@ -127,7 +122,7 @@ enum err account_seal(struct ctx *c, const struct account *a, struct account_row
                                 .totp_step = a->totp_step,
                                 .desk_until_ms = a->desk_until_ms,
                                 .now_ms = clock_now_ms()};
-    json_t *v = json_pack("{s:o,s:b}", "email", jstr(a->email), "confirmed", a->confirmed);
+    json_t *v = json_pack("{s:o,s:b}", "email", json_str(a->email), "confirmed", a->confirmed);
     enum err e = vault_seal(c, a->person, "accounts.data", json_text(c->arena, v), &row->data);
     json_decref(v);
     if (e == ERR_OK && a->totp.n)
@@ -191,11 +186,11 @@ static enum err person_of(struct ctx *c, const struct account *a, const json_t *
 {
     json_t *out, *claims = pivot ? json_copy((json_t *)pivot) : json_object();
     if (a->confirmed && a->email.n)
-        json_object_set_new(claims, "email", jstr(a->email));
+        json_object_set_new(claims, "email", json_str(a->email));
     json_t *args =
-        json_own(&c->pool, json_pack("{s:o,s:o}", "account", jstr(a->id), "claims", claims));
+        json_own(&c->pool, json_pack("{s:o,s:o}", "account", json_str(a->id), "claims", claims));
     if (a->verified.n && a->person.n) /* a verified account is never made somebody else's */
-        json_object_set_new(args, "same_as", jstr(a->person));
+        json_object_set_new(args, "same_as", json_str(a->person));
     enum err e = platform_call(c, "identity.own_person", args, &out);
     if (e != ERR_OK)
         return e;

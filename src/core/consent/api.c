@@ -9,11 +9,6 @@ static const struct fault f_body = {"CNS-422-BODY", 422, "consent", "Consent Not
 static const struct fault f_person = {"CNS-404-SUB", 404, "consent",
                                       "No Such Person For This Client"};
 
-static json_t *str(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- who asks, about whom
  * ------------------------------------------------------------------------- */
 /* ERR_AGAIN: it was refused, and answered. */
@@ -27,8 +22,8 @@ static enum err client_of(struct ctx *c, const json_t **client)
 
 static enum err person_of(struct ctx *c, const json_t *client, struct str sub, struct str *person)
 {
-    json_t *out,
-        *args = json_pack("{s:O,s:o}", "client_id", json_get(client, "client_id"), "sub", str(sub));
+    json_t *out, *args = json_pack("{s:O,s:o}", "client_id", json_get(client, "client_id"), "sub",
+                                   json_str(sub));
     enum err e = platform_call(c, "identity.person", json_own(&c->pool, args), &out);
     if (e == ERR_NOT_FOUND)
         return ctx_fail(c, &f_person, e, STR_NONE);
@@ -110,7 +105,7 @@ static json_t *shown(const json_t *item)
 
 static enum err items_of(struct ctx *c, const json_t *client, struct str person, json_t **list)
 {
-    json_t *out, *item, *args = json_pack("{s:o}", "person", str(person));
+    json_t *out, *item, *args = json_pack("{s:o}", "person", json_str(person));
     size_t i;
     enum err e = platform_call(c, "consent.list", json_own(&c->pool, args), &out);
     if (e != ERR_OK)
@@ -158,7 +153,7 @@ enum err consent_api_give(struct ctx *c)
         e = person_of(c, client, json_get_str(body, "sub"), &person);
     if (e != ERR_OK)
         return done(e);
-    json_t *args = json_pack("{s:o,s:O,s:O,s:[o]}", "person", str(person), "client_id",
+    json_t *args = json_pack("{s:o,s:O,s:O,s:[o]}", "person", json_str(person), "client_id",
                              json_get(client, "client_id"), "by", json_get(client, "client_id"),
                              "items", item_of(client, body));
     e = platform_call(c, "consent.record", json_own(&c->pool, args), &out);
@@ -172,7 +167,7 @@ enum err consent_api_give(struct ctx *c)
         e = consent_receipt(c, item, json_get_z(client, "client_id", ""), "given", &jws);
     return e == ERR_OK ? ctx_json(c, 201,
                                   json_pack("{s:s,s:s,s:o}", "id", id, "state", "active", "receipt",
-                                            str(jws)))
+                                            json_str(jws)))
                        : e;
 }
 
@@ -231,17 +226,18 @@ enum err consent_api_withdraw(struct ctx *c)
         e = one_of(c, client, &person, &item);
     if (e != ERR_OK)
         return done(e);
-    json_t *args = json_pack("{s:o,s:O,s:O}", "person", str(person), "consent_id",
+    json_t *args = json_pack("{s:o,s:O,s:O}", "person", json_str(person), "consent_id",
                              json_get(item, "id"), "by", json_get(client, "client_id"));
     e = platform_call(c, "consent.withdraw", json_own(&c->pool, args), &out);
     if (e == ERR_OK) {
         json_object_set(item, "withdrawn_at", json_get(out, "withdrawn_at"));
         e = consent_receipt(c, item, json_get_z(client, "client_id", ""), "withdrawn", &jws);
     }
-    return e == ERR_OK ? ctx_json(c, 200,
-                                  json_pack("{s:s,s:O,s:o}", "state", "withdrawn", "withdrawn_at",
-                                            json_get(out, "withdrawn_at"), "receipt", str(jws)))
-                       : e;
+    return e == ERR_OK
+               ? ctx_json(c, 200,
+                          json_pack("{s:s,s:O,s:o}", "state", "withdrawn", "withdrawn_at",
+                                    json_get(out, "withdrawn_at"), "receipt", json_str(jws)))
+               : e;
 }
 
 /* The receipt again: of what it was given, or of its end. */
@@ -256,7 +252,7 @@ enum err consent_api_client_receipt(struct ctx *c)
     if (e == ERR_OK)
         e = consent_receipt(c, item, json_get_z(client, "client_id", ""),
                             json_get_i64(item, "withdrawn_at", 0) ? "withdrawn" : "given", &jws);
-    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "receipt", str(jws))) : done(e);
+    return e == ERR_OK ? ctx_json(c, 200, json_pack("{s:o}", "receipt", json_str(jws))) : done(e);
 }
 
 /* ---- after a withdrawal: delete, and say so

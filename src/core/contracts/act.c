@@ -75,12 +75,11 @@ static enum err draft_insert(struct db_conn *db, void *arg)
 /* Who holds the data is the API's to say, and may change until it is submitted. */
 static void names_from_terms(struct ctx *c, struct contract_request *r, json_t **api)
 {
-    json_object_set_new(r->terms, "consumer", contracts_str(r->consumer));
+    json_object_set_new(r->terms, "consumer", json_str(r->consumer));
     r->client_id = json_get_str(r->terms, "client_id");
     r->api = json_get_str(r->terms, "api");
     r->version = json_get_str(r->terms, "version");
-    json_t *args =
-        json_pack("{s:o,s:o}", "api", contracts_str(r->api), "version", contracts_str(r->version));
+    json_t *args = json_pack("{s:o,s:o}", "api", json_str(r->api), "version", json_str(r->version));
     *api = contracts_one(c, "exchange.api", args);
     if (*api)
         r->provider = json_get_str(*api, "org_id");

@@ -135,10 +135,10 @@ enum err contracts_api_key(struct ctx *c)
     for (size_t i = 0; i < COUNT_OF(members); i++) {
         struct str v = ctx_form(c, arena_printf(c->arena, "jwk.%s", members[i]).p);
         if (v.p)
-            json_object_set_new(jwk, members[i], contracts_str(v));
+            json_object_set_new(jwk, members[i], json_str(v));
     }
     enum err e = org_key_put(c, p.org, p.who, jwk, &kid);
-    return e == ERR_OK ? ctx_json(c, 201, json_pack("{s:o}", "kid", contracts_str(kid))) : e;
+    return e == ERR_OK ? ctx_json(c, 201, json_pack("{s:o}", "kid", json_str(kid))) : e;
 }
 
 /* ---- what everybody may read: contracts in force, and the uses their consumers declare (5.7.b)
@@ -160,8 +160,7 @@ static json_t *uses_of(const json_t *reports)
 static enum err public_one(struct ctx *c, const struct contract_request *r, json_t *list)
 {
     json_t *reports, *v = request_json(c, r, 0);
-    json_t *args =
-        json_pack("{s:o,s:o}", "api", contracts_str(r->api), "version", contracts_str(r->version));
+    json_t *args = json_pack("{s:o,s:o}", "api", json_str(r->api), "version", json_str(r->version));
     const json_t *api = contracts_one(c, "exchange.api", args), *terms = json_get(v, "terms");
     enum err e = report_list(c, r->id, &reports);
     if (e == ERR_OK)

@@ -9,9 +9,9 @@ static const int64_t NEVER_MS = (int64_t)1 << 50;
 static json_t *declaration(const struct contract_request *r, bool sandbox)
 {
     json_t *v = json_copy(r->terms);
-    json_object_set_new(v, "id", contracts_str(r->contract_id));
-    json_object_set_new(v, "client_id", contracts_str(r->client_id));
-    json_object_set_new(v, "org_id", contracts_str(r->consumer));
+    json_object_set_new(v, "id", json_str(r->contract_id));
+    json_object_set_new(v, "client_id", json_str(r->client_id));
+    json_object_set_new(v, "org_id", json_str(r->consumer));
     json_object_set_new(v, "delegated",
                         json_boolean(json_get_bool(r->terms, "for_clients", false)));
     json_object_set_new(v, "starts_at", json_integer(sandbox ? NEVER_MS : 0));
@@ -21,8 +21,7 @@ static json_t *declaration(const struct contract_request *r, bool sandbox)
 
 static enum err state_set(struct ctx *c, const struct contract_request *r, const char *state)
 {
-    json_t *out,
-        *args = json_pack("{s:o,s:s}", "id", contracts_str(r->contract_id), "state", state);
+    json_t *out, *args = json_pack("{s:o,s:s}", "id", json_str(r->contract_id), "state", state);
     return platform_call(c, "exchange.contract_state", json_own(&c->pool, args), &out);
 }
 

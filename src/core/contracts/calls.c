@@ -12,8 +12,7 @@ enum err contracts_call_draft(struct ctx *c, const json_t *args, json_t **out)
     json_t *terms = json_own(&c->pool, json_deep_copy(json_get(args, "terms")));
     enum err e = request_create(c, &p, terms, json_get_str(args, "stage"), STR_NONE, &r);
     if (e == ERR_OK)
-        *out = json_pack("{s:o,s:s}", "id", contracts_str(r.id), "state",
-                         contract_state_name(r.state));
+        *out = json_pack("{s:o,s:s}", "id", json_str(r.id), "state", contract_state_name(r.state));
     return e;
 }
 

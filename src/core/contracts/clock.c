@@ -73,10 +73,10 @@ static enum err mails_make(struct ctx *c, struct clock_job *j)
         struct site *site = site_of_org(c->arena, sides[i]);
         struct str url = arena_printf(c->arena, STR_FMT "/contrats/" STR_FMT,
                                       STR_ARG(site ? site->base_url : STR("")), STR_ARG(r->id));
-        json_t *data = json_own(
-            &c->pool, json_pack("{s:o,s:o,s:o,s:o}", "api", contracts_str(r->api), "version",
-                                contracts_str(r->version), "ends", contracts_str(ends), "url",
-                                contracts_str(site ? url : STR(""))));
+        json_t *data =
+            json_own(&c->pool, json_pack("{s:o,s:o,s:o,s:o}", "api", json_str(r->api), "version",
+                                         json_str(r->version), "ends", json_str(ends), "url",
+                                         json_str(site ? url : STR(""))));
         const char *key = arena_printf(c->arena, "mail.%s", j->o->message).p;
         struct str subject = pages_text(c->arena, "contracts",
                                         arena_printf(c->arena, "%s.subject", key).p, "fr", data);

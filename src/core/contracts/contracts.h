@@ -87,7 +87,6 @@ enum err message_add(struct db_conn *db, struct str request, struct str org, str
                      const char *kind, struct str words, int64_t now_ms);
 /* [{at, org, who, kind, text}], oldest first. */
 enum err message_list(struct ctx *c, struct str request, json_t **out) MUST_CHECK;
-json_t *contracts_str(struct str s);
 json_t *contracts_one(struct ctx *c, const char *call, json_t *args); /* a call's result or NULL */
 
 /* ---- act.c: whoever acts, and what is done

@@ -136,11 +136,10 @@ static enum err state_closure(struct db_conn *db, void *arg)
 static enum err write(struct ctx *c, struct delegation_job *j, db_closure *fn)
 {
     struct act act;
-    json_t *v =
-        json_own(&c->pool,
-                 json_pack("{s:o,s:o,s:o,s:o,s:s}", "delegation", contracts_str(j->d->id), "client",
-                           contracts_str(j->d->client), "vendor", contracts_str(j->d->vendor),
-                           "api", contracts_str(j->d->api), "state", j->state));
+    json_t *v = json_own(&c->pool, json_pack("{s:o,s:o,s:o,s:o,s:s}", "delegation",
+                                             json_str(j->d->id), "client", json_str(j->d->client),
+                                             "vendor", json_str(j->d->vendor), "api",
+                                             json_str(j->d->api), "state", j->state));
     struct act_info info = {.kind = j->event, .actor = j->p->who, .object = j->d->id};
     j->members = json_text(c->arena, v);
     j->now_ms = clock_now_ms();
@@ -178,9 +177,9 @@ static enum err gateway_told(struct ctx *c, const struct delegation *d, bool on)
     enum err e = org_find(c, d->client, &id, &siret);
     if (e != ERR_OK)
         return e;
-    json_t *args = json_pack("{s:o,s:o,s:o,s:I,s:b}", "vendor", contracts_str(d->vendor),
-                             "recipient", contracts_str(siret), "api", contracts_str(d->api),
-                             "until", (json_int_t)d->until_ms, "on", on);
+    json_t *args = json_pack("{s:o,s:o,s:o,s:I,s:b}", "vendor", json_str(d->vendor), "recipient",
+                             json_str(siret), "api", json_str(d->api), "until",
+                             (json_int_t)d->until_ms, "on", on);
     return platform_call(c, "exchange.delegate", json_own(&c->pool, args), &out);
 }
 
@@ -236,8 +235,7 @@ enum err delegation_api_declare(struct ctx *c)
     struct str id;
     enum err e = delegation_from_form(c, &id);
     return e == ERR_OK
-               ? ctx_json(c, 201,
-                          json_pack("{s:o,s:s}", "id", contracts_str(id), "state", "declared"))
+               ? ctx_json(c, 201, json_pack("{s:o,s:s}", "id", json_str(id), "state", "declared"))
                : e;
 }
 

@@ -7,7 +7,7 @@
 static json_t *words_of(struct ctx *c, const char *kind, const char *name)
 {
     struct str key = arena_printf(c->arena, "%s.%s", kind, name);
-    return contracts_str(pages_text(c->arena, "contracts", key.p, c->lang, NULL));
+    return json_str(pages_text(c->arena, "contracts", key.p, c->lang, NULL));
 }
 
 static json_t *row_of(struct ctx *c, const json_t *v)
@@ -31,7 +31,7 @@ static json_t *row_of(struct ctx *c, const json_t *v)
     return json_pack("{s:O,s:O,s:O,s:o,s:o,s:o,s:{s:s,s:o},s:o}", "id", json_get(v, "id"), "name",
                      json_get(other, "name"), "siret", json_get(other, "siret"), "side",
                      words_of(c, "delegation.side", client ? "client" : "vendor"), "api", label,
-                     "until", contracts_str(until), "tag", "kind", kind, "label",
+                     "until", json_str(until), "tag", "kind", kind, "label",
                      words_of(c, "delegation.state", state), "acts", acts);
 }
 
@@ -41,7 +41,7 @@ static json_t *field(struct ctx *c, const char *name, bool optional, bool wrong)
     json_t *f = json_pack("{s:s,s:s,s:s,s:o,s:o,s:b,s:o}", "width", "w20", "id", name, "name", name,
                           "label", words_of(c, "delegation.label", name), "hint",
                           words_of(c, "delegation.hint", name), "text", 1, "value",
-                          contracts_str(typed.p ? typed : STR("")));
+                          json_str(typed.p ? typed : STR("")));
     if (optional)
         json_object_set_new(f, "optional", json_true());
     if (wrong)

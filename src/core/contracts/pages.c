@@ -8,7 +8,7 @@
 
 static json_t *words(struct ctx *c, const char *key)
 {
-    return contracts_str(pages_text(c->arena, "contracts", key, c->lang, NULL));
+    return json_str(pages_text(c->arena, "contracts", key, c->lang, NULL));
 }
 
 static json_t *words_of(struct ctx *c, const char *kind, const char *name)
@@ -23,7 +23,7 @@ static const char *in_lang(struct ctx *c, const json_t *pair)
 
 static json_t *date(struct ctx *c, int64_t at_ms)
 {
-    return at_ms ? contracts_str(clock_in_words(c->arena, at_ms, c->lang, false)) : json_string("");
+    return at_ms ? json_str(clock_in_words(c->arena, at_ms, c->lang, false)) : json_string("");
 }
 
 static const char *tag_kind(const json_t *v)
@@ -58,11 +58,11 @@ static json_t *filters(struct ctx *c, struct str current)
     json_t *list = json_array();
     for (size_t i = 0; i < COUNT_OF(all); i++)
         json_array_append_new(
-            list, json_pack("{s:o,s:o,s:b}", "label",
-                            words_of(c, "filter", *all[i] ? all[i] : "all"), "url",
-                            contracts_str(arena_printf(c->arena, "/contrats%s%s",
-                                                       *all[i] ? "?etat=" : "", all[i])),
-                            "current", str_eq_z(current, all[i])));
+            list,
+            json_pack(
+                "{s:o,s:o,s:b}", "label", words_of(c, "filter", *all[i] ? all[i] : "all"), "url",
+                json_str(arena_printf(c->arena, "/contrats%s%s", *all[i] ? "?etat=" : "", all[i])),
+                "current", str_eq_z(current, all[i])));
     return list;
 }
 
@@ -83,7 +83,7 @@ static json_t *row(struct ctx *c, const json_t *v)
     struct str name = arena_printf(c->arena, "%s %s", json_get_z(terms, "api", ""),
                                    json_get_z(terms, "version", ""));
     return json_pack("{s:[{s:b,s:o,s:o},{s:s},{s:s},{s:o},{s:o},{s:o},o]}", "cells", "head", 1,
-                     "text", contracts_str(name), "url", contracts_str(url_of(c, v, "")), "text",
+                     "text", json_str(name), "url", json_str(url_of(c, v, "")), "text",
                      in_lang(c, json_get(json_get(v, "consumer"), "name")), "text",
                      in_lang(c, json_get(json_get(v, "provider"), "name")), "tag", tag(c, v),
                      "text", words_of(c, "stage", json_get_z(v, "stage", "")), "text",
@@ -186,7 +186,7 @@ static json_t *value_of(struct ctx *c, const json_t *terms, size_t i)
     if (inputs[i].sub)
         v = json_get(v, inputs[i].sub);
     if (json_is_integer(v))
-        return contracts_str(arena_printf(c->arena, "%lld", (long long)json_integer_value(v)));
+        return json_str(arena_printf(c->arena, "%lld", (long long)json_integer_value(v)));
     return json_is_string(v) ? json_incref((json_t *)v) : json_string("");
 }
 
@@ -195,12 +195,12 @@ static json_t *input(struct ctx *c, const json_t *terms, const json_t *errors, s
     static const char *const kinds[] = {"text", "textarea", "text", "checkbox"};
     const char *name = inputs[i].name;
     struct str id = dashed(c->arena, name);
-    json_t *f = json_pack("{s:o,s:s,s:o,s:b}", "id", contracts_str(id), "name", name, "label",
+    json_t *f = json_pack("{s:o,s:s,s:o,s:b}", "id", json_str(id), "name", name, "label",
                           words_of(c, "label", name), kinds[inputs[i].kind], 1);
     struct str hint =
         pages_text(c->arena, "contracts", arena_printf(c->arena, "hint.%s", name).p, c->lang, NULL);
     if (hint.n)
-        json_object_set_new(f, "hint", contracts_str(hint));
+        json_object_set_new(f, "hint", json_str(hint));
     if (inputs[i].optional && inputs[i].kind != BOX)
         json_object_set_new(f, "optional", json_true());
     if (inputs[i].kind == BOX) {
@@ -232,9 +232,8 @@ static json_t *api_options(struct ctx *c, const json_t *terms)
         struct str label =
             arena_printf(c->arena, "%s – %s (%s)", in_lang(c, json_get(v, "title")),
                          in_lang(c, json_get(json_get(v, "provider"), "name")), value.p);
-        json_array_append_new(list,
-                              json_pack("{s:o,s:o,s:b}", "value", contracts_str(value), "label",
-                                        contracts_str(label), "selected", str_eq(value, chosen)));
+        json_array_append_new(list, json_pack("{s:o,s:o,s:b}", "value", json_str(value), "label",
+                                              json_str(label), "selected", str_eq(value, chosen)));
     }
     return list;
 }
@@ -256,7 +255,7 @@ static enum err form_page(struct ctx *c, const json_t *terms, const json_t *erro
             json_array_append_new(items, json_pack("{s:O,s:O}", "id", json_get(f, "id"), "text",
                                                    json_get(f, "error")));
     }
-    json_t *data = json_pack("{s:o,s:o,s:b,s:s}", "fields", fields, "action", contracts_str(action),
+    json_t *data = json_pack("{s:o,s:o,s:b,s:s}", "fields", fields, "action", json_str(action),
                              "fresh", fresh, "back_url", "/contrats");
     if (json_array_size(items))
         json_object_set_new(data, "error_summary", json_pack("{s:O}", "items", items));
@@ -271,18 +270,18 @@ static void from_address(struct ctx *c, json_t *terms)
     static const char *const pairs[] = {"purpose", "legal_basis"};
     for (size_t i = 0; i < COUNT_OF(texts); i++)
         if (ctx_query(c, texts[i]).n)
-            json_object_set_new(terms, texts[i], contracts_str(ctx_query(c, texts[i])));
+            json_object_set_new(terms, texts[i], json_str(ctx_query(c, texts[i])));
     for (size_t i = 0; i < COUNT_OF(pairs); i++) {
         struct str v = ctx_query(c, arena_printf(c->arena, "%s.fr", pairs[i]).p);
         if (v.n)
-            json_object_set_new(terms, pairs[i], json_pack("{s:o}", "fr", contracts_str(v)));
+            json_object_set_new(terms, pairs[i], json_pack("{s:o}", "fr", json_str(v)));
     }
 }
 
 enum err contracts_page_new(struct ctx *c)
 {
     json_t *terms = terms_read(c, NULL);
-    json_object_set_new(terms, "client_id", contracts_str(c->site->client_id));
+    json_object_set_new(terms, "client_id", json_str(c->site->client_id));
     from_address(c, terms);
     return form_page(c, terms, NULL, STR("/contrats/nouveau"), true);
 }
@@ -367,8 +366,8 @@ static json_t *facts(struct ctx *c, const json_t *v)
     fact(c, rows, "col.provider",
          json_string(in_lang(c, json_get(json_get(v, "provider"), "name"))));
     fact(c, rows, "label.api",
-         contracts_str(arena_printf(c->arena, "%s (%s/%s)", in_lang(c, json_get(v, "api_title")),
-                                    json_get_z(t, "api", ""), json_get_z(t, "version", ""))));
+         json_str(arena_printf(c->arena, "%s (%s/%s)", in_lang(c, json_get(v, "api_title")),
+                               json_get_z(t, "api", ""), json_get_z(t, "version", ""))));
     fact(c, rows, "fact.purpose", json_string(in_lang(c, json_get(t, "purpose"))));
     fact(c, rows, "fact.legal_basis", json_string(in_lang(c, json_get(t, "legal_basis"))));
     fact(c, rows, "label.recipients", json_string(json_get_z(t, "recipients", "")));
@@ -377,20 +376,20 @@ static json_t *facts(struct ctx *c, const json_t *v)
     fact(c, rows, "fact.consent",
          words(c, json_get_bool(t, "consent_needed", false) ? "yes" : "no"));
     fact(c, rows, "fact.quota",
-         contracts_str(
+         json_str(
              arena_printf(c->arena, "%lld", (long long)json_get_i64(t, "quota_per_minute", 0))));
     int64_t price = json_get_i64(t, "price_per_1000", 0);
     fact(c, rows, "fact.price",
-         price ? contracts_str(arena_printf(c->arena, "%lld,%02lld\302\240\342\202\254",
-                                            (long long)(price / 100), (long long)(price % 100)))
+         price ? json_str(arena_printf(c->arena, "%lld,%02lld\302\240\342\202\254",
+                                       (long long)(price / 100), (long long)(price % 100)))
                : words(c, "fact.free"));
     const json_t *use = json_get(v, "terms_of_use");
     if (use)
         fact(c, rows, "use.title",
-             contracts_str(pages_text(c->arena, "contracts",
-                                      json_get_bool(use, "accepted", false) ? "use.accepted"
-                                                                            : "use.to_accept",
-                                      c->lang, use)));
+             json_str(pages_text(c->arena, "contracts",
+                                 json_get_bool(use, "accepted", false) ? "use.accepted"
+                                                                       : "use.to_accept",
+                                 c->lang, use)));
     fact(c, rows, "col.ends", date(c, json_get_i64(v, "ends_at", 0)));
     fact(c, rows, "fact.report_due", date(c, json_get_i64(v, "report_due_at", 0)));
     if (json_get_i64(v, "sensitivity", 0) >= 2) {
@@ -413,12 +412,11 @@ static json_t *events(struct ctx *c, const json_t *messages)
         struct str who =
             arena_printf(c->arena, "%s, " STR_FMT, json_get_z(m, "who", ""), STR_ARG(name));
         json_array_append_new(
-            list,
-            json_pack("{s:o,s:o,s:o,s:o,s:O}", "what",
-                      words_of(c, "event", json_get_z(m, "kind", "")), "who", contracts_str(who),
-                      "when", contracts_str(clock_in_words(c->arena, at_ms, c->lang, true)),
-                      "datetime", contracts_str(clock_rfc3339(c->arena, at_ms, false)), "text",
-                      json_get(m, "text")));
+            list, json_pack("{s:o,s:o,s:o,s:o,s:O}", "what",
+                            words_of(c, "event", json_get_z(m, "kind", "")), "who", json_str(who),
+                            "when", json_str(clock_in_words(c->arena, at_ms, c->lang, true)),
+                            "datetime", json_str(clock_rfc3339(c->arena, at_ms, false)), "text",
+                            json_get(m, "text")));
     }
     return list;
 }
@@ -436,7 +434,7 @@ static json_t *buttons(struct ctx *c, const json_t *v, bool substantial)
                      strcmp(name, "suspend") == 0;
         json_t *b =
             json_pack("{s:s,s:o,s:o,s:o,s:b,s:b}", "name", name, "action",
-                      contracts_str(url_of(c, v, arena_printf(c->arena, "/%s", name).p)), "title",
+                      json_str(url_of(c, v, arena_printf(c->arena, "/%s", name).p)), "title",
                       words_of(c, "act", name), "hint", words_of(c, "act.hint", name), "words",
                       t && t->words_needed, "danger", takes);
         if (strcmp(name, "submit") == 0 && json_get(v, "terms_of_use"))
@@ -445,8 +443,8 @@ static json_t *buttons(struct ctx *c, const json_t *v, bool substantial)
         if (strcmp(name, "validate") == 0 && json_get_i64(v, "sensitivity", 0) >= 2 && !substantial)
             json_object_set_new(
                 b, "level_url",
-                contracts_str(url_with(c->arena, STR("/agent/connexion?niveau=substantiel"),
-                                       "return", url_of(c, v, ""))));
+                json_str(url_with(c->arena, STR("/agent/connexion?niveau=substantiel"), "return",
+                                  url_of(c, v, ""))));
         json_array_append_new(list, b);
     }
     return list;
@@ -465,9 +463,8 @@ static json_t *reports(struct ctx *c, const json_t *all)
             list,
             json_pack("{s:o,s:O,s:o,s:o,s:o}", "what",
                       words_of(c, "report", json_get_z(r, "kind", "")), "who", json_get(r, "who"),
-                      "when", contracts_str(clock_in_words(c->arena, at_ms, c->lang, true)),
-                      "datetime", contracts_str(clock_rfc3339(c->arena, at_ms, false)), "text",
-                      contracts_str(text)));
+                      "when", json_str(clock_in_words(c->arena, at_ms, c->lang, true)), "datetime",
+                      json_str(clock_rfc3339(c->arena, at_ms, false)), "text", json_str(text)));
     }
     return list;
 }
@@ -491,17 +488,17 @@ enum err contracts_page_one(struct ctx *c)
         in_lang(c, json_get(v, "api_title")), "stage", words_of(c, "stage", r.stage.p), "state",
         tag(c, v), "rows", facts(c, v), "items", fields_list(c, json_get(v, "fields")), "events",
         events(c, json_get(v, "messages")), "buttons", buttons(c, v, p.substantial), "back_url",
-        "/contrats", "message_action", contracts_str(url_of(c, v, "/message")), "overdue",
+        "/contrats", "message_action", json_str(url_of(c, v, "/message")), "overdue",
         json_get_bool(v, "report_overdue", false), "review", json_get_bool(v, "review_due", false));
     json_object_set_new(data, "revision", json_integer(r.revision));
     if (open && sides & SIDE_CONSUMER)
-        json_object_set_new(data, "edit_url", contracts_str(url_of(c, v, "/modifier")));
+        json_object_set_new(data, "edit_url", json_str(url_of(c, v, "/modifier")));
     if (r.digest.n)
-        json_object_set_new(data, "agreement_url", contracts_str(url_of(c, v, "/convention")));
+        json_object_set_new(data, "agreement_url", json_str(url_of(c, v, "/convention")));
     if (active)
-        json_object_set_new(data, "report_action", contracts_str(url_of(c, v, "/report")));
+        json_object_set_new(data, "report_action", json_str(url_of(c, v, "/report")));
     if (active)
-        json_object_set_new(data, "statement_url", contracts_str(url_of(c, v, "/releve")));
+        json_object_set_new(data, "statement_url", json_str(url_of(c, v, "/releve")));
     json_object_set_new(data, "consumer_side", json_boolean(sides & SIDE_CONSUMER));
     const json_t *use = json_get(v, "terms_of_use");
     if (use) {
@@ -542,7 +539,7 @@ static json_t *signatures(struct ctx *c, const json_t *list)
         struct str org = json_get_str(s, "org"), name = org;
         if (org_name(c, org, c->lang, &name) != ERR_OK)
             name = org;
-        json_array_append_new(out, json_pack("{s:o,s:O,s:o,s:b}", "org", contracts_str(name), "kid",
+        json_array_append_new(out, json_pack("{s:o,s:O,s:o,s:b}", "org", json_str(name), "kid",
                                              json_get(s, "kid"), "when",
                                              date(c, json_get_i64(s, "at", 0)), "valid",
                                              json_get_bool(s, "valid", false)));
@@ -567,7 +564,7 @@ enum err contracts_page_agreement(struct ctx *c)
         "{s:s,s:o,s:o,s:O,s:O,s:o,s:o}", "title", in_lang(c, json_get(full, "api_title")), "rows",
         facts(c, full), "items", fields_list(c, json_get(full, "fields")), "digest",
         json_get(v, "digest"), "text", json_get(v, "text"), "signatures",
-        signatures(c, json_get(v, "signatures")), "back_url", contracts_str(url_of(c, full, "")));
+        signatures(c, json_get(v, "signatures")), "back_url", json_str(url_of(c, full, "")));
     return ctx_page(c, "contracts/agreement", data);
 }
 

@@ -80,7 +80,7 @@ bool org_is_private(struct ctx *c, struct str org)
 const json_t *contract_counted(struct ctx *c, const struct contract_request *r)
 {
     return contracts_one(c, "exchange.contract_usage",
-                         json_pack("{s:o}", "id", contracts_str(r->contract_id)));
+                         json_pack("{s:o}", "id", json_str(r->contract_id)));
 }
 
 /* All calls it declared under this contract, over its reopenings. */

@@ -170,7 +170,7 @@ static enum err missing_of(struct ctx *c, const struct contract_request *r, cons
         }
         e = db_query(db, c->arena, &q, "SELECT 1 FROM org_key WHERE org = $1", "s", both[i]);
         if (e == ERR_OK && q.n_rows && !has)
-            json_array_append_new(*out, contracts_str(both[i]));
+            json_array_append_new(*out, json_str(both[i]));
     }
     return e;
 }
@@ -199,9 +199,9 @@ enum err agreement_read(struct ctx *c, const struct contract_request *r, json_t 
     }
     if (e == ERR_OK)
         e = missing_of(c, r, list, &missing);
-    *out = json_own(&c->pool, json_pack("{s:o,s:o,s:o,s:o}", "text",
-                                        contracts_str(e == ERR_OK ? text : STR("")), "digest",
-                                        contracts_str(r->digest), "signatures", list, "missing",
-                                        missing ? missing : json_array()));
+    *out = json_own(&c->pool,
+                    json_pack("{s:o,s:o,s:o,s:o}", "text", json_str(e == ERR_OK ? text : STR("")),
+                              "digest", json_str(r->digest), "signatures", list, "missing",
+                              missing ? missing : json_array()));
     return e;
 }

@@ -33,7 +33,7 @@ static enum err statement(struct ctx *c, const struct contract_request *r, json_
     size_t i;
     if (month_read(str_trim(ctx_query(c, "month")), &from, &to) != ERR_OK)
         return ctx_fail(c, &contracts_fault_fields, ERR_INVALID, STR("month"));
-    json_t *args = json_pack("{s:o,s:I,s:I}", "id", contracts_str(r->contract_id), "from",
+    json_t *args = json_pack("{s:o,s:I,s:I}", "id", json_str(r->contract_id), "from",
                              (json_int_t)from, "to", (json_int_t)to);
     enum err e = platform_call(c, "exchange.contract_days", json_own(&c->pool, args), &days);
     if (e != ERR_OK)
@@ -44,16 +44,16 @@ static enum err statement(struct ctx *c, const struct contract_request *r, json_
         refused += json_get_i64(v, "refused", 0);
     }
     int64_t price = json_get_i64(r->terms, "price_per_1000", 0);
-    *out = json_own(
-        &c->pool,
-        json_pack("{s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:s,s:O}", "contract",
-                  contracts_str(r->contract_id), "api", contracts_str(r->api), "version",
-                  contracts_str(r->version), "from",
-                  contracts_str(clock_rfc3339(c->arena, from * DAY_S * 1000, false)), "to",
-                  contracts_str(clock_rfc3339(c->arena, to * DAY_S * 1000, false)), "delivered",
-                  (json_int_t)calls, "refused", (json_int_t)refused, "price_per_1000",
-                  (json_int_t)price, "amount_cents", (json_int_t)((calls * price + 500) / 1000),
-                  "currency", "EUR", "days", json_get(days, "items")));
+    *out = json_own(&c->pool,
+                    json_pack("{s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I,s:I,s:s,s:O}", "contract",
+                              json_str(r->contract_id), "api", json_str(r->api), "version",
+                              json_str(r->version), "from",
+                              json_str(clock_rfc3339(c->arena, from * DAY_S * 1000, false)), "to",
+                              json_str(clock_rfc3339(c->arena, to * DAY_S * 1000, false)),
+                              "delivered", (json_int_t)calls, "refused", (json_int_t)refused,
+                              "price_per_1000", (json_int_t)price, "amount_cents",
+                              (json_int_t)((calls * price + 500) / 1000), "currency", "EUR", "days",
+                              json_get(days, "items")));
     return ERR_OK;
 }
 

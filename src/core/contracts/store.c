@@ -67,11 +67,6 @@ const struct db_migration contracts_migrations[CONTRACTS_MIGRATIONS] = {
      "ALTER TABLE contract_request ADD COLUMN review_told_at BIGINT NOT NULL DEFAULT 0;"},
 };
 
-json_t *contracts_str(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 json_t *contracts_one(struct ctx *c, const char *call, json_t *args)
 {
     json_t *out = NULL;

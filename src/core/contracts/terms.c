@@ -41,7 +41,7 @@ static struct str words_of(struct arena *a, struct str s)
 static void set_text(struct ctx *c, json_t *t, const char *name, struct str v)
 {
     bool list = strcmp(name, "fields") == 0 || strcmp(name, "recipients") == 0;
-    json_object_set_new(t, name, contracts_str(list ? words_of(c->arena, v) : str_trim(v)));
+    json_object_set_new(t, name, json_str(list ? words_of(c->arena, v) : str_trim(v)));
 }
 
 static void set_pair(struct ctx *c, json_t *t, const char *name)
@@ -52,9 +52,8 @@ static void set_pair(struct ctx *c, json_t *t, const char *name)
         return;
     fr = str_trim(fr.p ? fr : STR(""));
     en = str_trim(en.p ? en : STR(""));
-    json_object_set_new(
-        t, name,
-        json_pack("{s:o,s:o}", "fr", contracts_str(fr), "en", contracts_str(en.n ? en : fr)));
+    json_object_set_new(t, name,
+                        json_pack("{s:o,s:o}", "fr", json_str(fr), "en", json_str(en.n ? en : fr)));
 }
 
 json_t *terms_read(struct ctx *c, const json_t *before)
@@ -217,7 +216,7 @@ static json_t *label_of(struct ctx *c, struct str field, const json_t *known)
         en = arena_printf(c->arena, STR_FMT ": %s " STR_FMT ", yes or no only", STR_ARG(en),
                           least ? "at least" : "at most", STR_ARG(ask.bound_text));
     }
-    return json_pack("{s:o,s:o}", "fr", contracts_str(fr), "en", contracts_str(en));
+    return json_pack("{s:o,s:o}", "fr", json_str(fr), "en", json_str(en));
 }
 
 json_t *terms_fields(struct ctx *c, const json_t *terms, const json_t *api)
@@ -231,7 +230,7 @@ json_t *terms_fields(struct ctx *c, const json_t *terms, const json_t *api)
     while (rest.n && str_split(&rest, ' ', &part)) {
         const json_t *known = described(api, path_of(part));
         json_array_append_new(list,
-                              json_pack("{s:o,s:o,s:I}", "name", contracts_str(part), "label",
+                              json_pack("{s:o,s:o,s:I}", "name", json_str(part), "label",
                                         label_of(c, part, known), "sensitivity",
                                         (json_int_t)json_get_i64(known, "sensitivity", UNKNOWN)));
     }
@@ -242,8 +241,8 @@ json_t *terms_fields(struct ctx *c, const json_t *terms, const json_t *api)
  */
 const json_t *terms_of_use(struct ctx *c, const struct contract_request *r, int64_t number)
 {
-    json_t *args = json_pack("{s:o,s:o,s:I}", "api", contracts_str(r->api), "version",
-                             contracts_str(r->version), "number", (json_int_t)number);
+    json_t *args = json_pack("{s:o,s:o,s:I}", "api", json_str(r->api), "version",
+                             json_str(r->version), "number", (json_int_t)number);
     return contracts_one(c, "catalogue.terms", args);
 }
 
@@ -257,7 +256,7 @@ static json_t *org_json(struct ctx *c, struct str id)
         db ? db_query_one(db, c->arena, &r,
                           "SELECT siret, name_fr, name_en FROM organisation WHERE id = $1", "s", id)
            : ERR_UNAVAILABLE;
-    json_t *v = json_pack("{s:o}", "id", contracts_str(id));
+    json_t *v = json_pack("{s:o}", "id", json_str(id));
     if (e == ERR_OK) {
         json_object_set_new(v, "siret", json_string(db_z(&r, 0, 0)));
         json_object_set_new(v, "name",
@@ -276,10 +275,10 @@ enum err agreement_text(struct ctx *c, const struct contract_request *r, const j
     json_t *v = json_deep_copy(r->terms);
     json_object_set_new(v, "v", json_integer(1));
     json_object_set_new(v, "type", json_string("socle.agreement"));
-    json_object_set_new(v, "request", contracts_str(r->id));
-    json_object_set_new(v, "contract", contracts_str(r->contract_id));
-    json_object_set_new(v, "replaces", contracts_str(r->replaces));
-    json_object_set_new(v, "stage", contracts_str(r->stage));
+    json_object_set_new(v, "request", json_str(r->id));
+    json_object_set_new(v, "contract", json_str(r->contract_id));
+    json_object_set_new(v, "replaces", json_str(r->replaces));
+    json_object_set_new(v, "stage", json_str(r->stage));
     json_object_set_new(v, "revision", json_integer(r->revision));
     json_object_set_new(v, "consumer", org_json(c, r->consumer));
     json_object_set_new(v, "provider", org_json(c, r->provider));

@@ -10,8 +10,8 @@ static json_t *org_of(struct ctx *c, struct str id)
     struct str fr = id, en = id;
     if (id.n && (org_name(c, id, "fr", &fr) != ERR_OK || org_name(c, id, "en", &en) != ERR_OK))
         fr = en = id;
-    return json_pack("{s:o,s:{s:o,s:o}}", "id", contracts_str(id), "name", "fr", contracts_str(fr),
-                     "en", contracts_str(en));
+    return json_pack("{s:o,s:{s:o,s:o}}", "id", json_str(id), "name", "fr", json_str(fr), "en",
+                     json_str(en));
 }
 
 static json_t *actions_of(const struct contract_request *r, unsigned sides)
@@ -38,14 +38,13 @@ json_t *request_json(struct ctx *c, const struct contract_request *r, unsigned s
     bool active = r->state == CONTRACT_VALIDATED;
     json_t *terms = json_copy(r->terms);
     json_object_del(terms, "consumer");
-    json_t *v =
-        json_pack("{s:o,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I}", "id",
-                  contracts_str(r->id), "contract", contracts_str(r->contract_id), "replaces",
-                  contracts_str(r->replaces), "stage", contracts_str(r->stage), "state",
-                  contract_state_name(r->state), "held_by", contracts_str(r->held_by), "consumer",
-                  org_of(c, r->consumer), "provider", org_of(c, r->provider), "terms", terms,
-                  "digest", contracts_str(r->digest), "revision", (json_int_t)r->revision,
-                  "created_at", (json_int_t)r->created_ms, "updated_at", (json_int_t)r->updated_ms);
+    json_t *v = json_pack(
+        "{s:o,s:o,s:o,s:o,s:s,s:o,s:o,s:o,s:o,s:o,s:I,s:I,s:I}", "id", json_str(r->id), "contract",
+        json_str(r->contract_id), "replaces", json_str(r->replaces), "stage", json_str(r->stage),
+        "state", contract_state_name(r->state), "held_by", json_str(r->held_by), "consumer",
+        org_of(c, r->consumer), "provider", org_of(c, r->provider), "terms", terms, "digest",
+        json_str(r->digest), "revision", (json_int_t)r->revision, "created_at",
+        (json_int_t)r->created_ms, "updated_at", (json_int_t)r->updated_ms);
     json_object_set_new(v, "ends_at", json_integer(r->ends_ms));
     json_object_set_new(v, "reviewed_at", json_integer(r->reviewed_ms));
     json_object_set_new(v, "report_due_at", json_integer(r->report_due_ms));
@@ -77,8 +76,7 @@ enum err request_json_full(struct ctx *c, const struct contract_party *p,
                            const struct contract_request *r, json_t **out)
 {
     json_t *messages, *reports, *agreement = NULL;
-    json_t *args =
-        json_pack("{s:o,s:o}", "api", contracts_str(r->api), "version", contracts_str(r->version));
+    json_t *args = json_pack("{s:o,s:o}", "api", json_str(r->api), "version", json_str(r->version));
     const json_t *api = contracts_one(c, "exchange.api", args);
     enum err e = message_list(c, r->id, &messages);
     if (e == ERR_OK)

@@ -21,11 +21,6 @@
 #include "crypto/digest.h"
 #include "platform/device.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- there --------------------------------------------------------------------------------------
  */
 static enum level level_wanted(const struct flow *f, const struct provider *p)
@@ -240,8 +235,8 @@ static enum err back_read(struct ctx *c, struct back *b, bool *answered)
         return idt_fail(c, IDT_PIVOT, b->flow, why);
     json_own(&c->pool, b->who.claims);
     if (agent) {
-        json_object_set_new(b->who.claims, "idp_id", jstr(b->p->id));
-        json_object_set_new(b->who.claims, "idp_acr", jstr(acr));
+        json_object_set_new(b->who.claims, "idp_id", json_str(b->p->id));
+        json_object_set_new(b->who.claims, "idp_acr", json_str(acr));
     }
     e = identity_recognise(c, b->flow, b->p, &b->who, answered);
     if (*answered || agent)
@@ -271,8 +266,8 @@ static json_t *session_data(struct ctx *c, const struct back *b)
     char sid[SECRET_LEN + 1];
     secret_new(sid);
     json_t *d = json_object();
-    json_object_set_new(d, "realm", jstr(b->flow->realm));
-    json_object_set_new(d, "provider", jstr(b->p->id));
+    json_object_set_new(d, "realm", json_str(b->flow->realm));
+    json_object_set_new(d, "provider", json_str(b->p->id));
     json_object_set_new(d, "provider_name", provider_name(b->p));
     json_object_set_new(d, "acr", json_string(level_name(b->level)));
     if (json_is_array(json_get(b->answer.id_claims, "amr")))
@@ -280,10 +275,10 @@ static json_t *session_data(struct ctx *c, const struct back *b)
     json_object_set_new(d, "auth_time_ms", json_integer(clock_now_ms()));
     json_object_set_new(d, "sid", json_stringn(sid, 22));
     json_object_set_new(d, "device", device_kind(c->arena, ctx_header(c, "User-Agent")));
-    json_object_set_new(d, "network", jstr(device_network(c->arena, c->rq->remote)));
-    json_object_set_new(d, "name", jstr(display_name(c, b->who.claims)));
+    json_object_set_new(d, "network", json_str(device_network(c->arena, c->rq->remote)));
+    json_object_set_new(d, "name", json_str(display_name(c, b->who.claims)));
     json_object_set(d, "claims", b->who.claims);
-    json_object_set_new(d, "id_token", jstr(b->answer.id_token));
+    json_object_set_new(d, "id_token", json_str(b->answer.id_token));
     return d;
 }
 

@@ -12,11 +12,6 @@
 
 static const char LAST_COOKIE[] = "socle_last";
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 enum err flow_of_request(struct ctx *c, struct flow **out, bool *answered)
 {
     struct str id = ctx_form(c, "flow");
@@ -47,12 +42,13 @@ static json_t *provider_json(struct ctx *c, const struct flow *f, const struct p
 {
     const char *path = arena_printf(c->arena, "/connexion/vers/" STR_FMT, STR_ARG(p->id)).p;
     struct str last = ctx_cookie_get(c, LAST_COOKIE);
-    json_t *v =
-        json_pack("{s:o,s:o,s:b,s:b}", "name", provider_name(p), "url", jstr(flow_url(c, f, path)),
-                  "last", last.p && str_eq(last, p->id), "down", !p->up);
+    json_t *v = json_pack("{s:o,s:o,s:b,s:b}", "name", provider_name(p), "url",
+                          json_str(flow_url(c, f, path)), "last", last.p && str_eq(last, p->id),
+                          "down", !p->up);
     if (p->hint_fr.n || p->hint_en.n)
-        json_object_set_new(v, "hint",
-                            json_pack("{s:o,s:o}", "fr", jstr(p->hint_fr), "en", jstr(p->hint_en)));
+        json_object_set_new(
+            v, "hint",
+            json_pack("{s:o,s:o}", "fr", json_str(p->hint_fr), "en", json_str(p->hint_en)));
     return v;
 }
 
@@ -67,9 +63,9 @@ static json_t *own_json(struct ctx *c, const struct flow *f)
         (client_get(c, f->request.client_id, &k) != ERR_OK || !own_is_accepted(k)))
         return NULL;
     return json_pack("{s:o,s:o,s:b,s:o}", "name", own_name(c), "url",
-                     jstr(flow_url(c, f, "/compte/connexion")), "last",
+                     json_str(flow_url(c, f, "/compte/connexion")), "last",
                      last.p && str_eq_z(last, OWN_PROVIDER), "hint",
-                     jstr(pages_text(c->arena, "identity", "choose.own", c->lang, NULL)));
+                     json_str(pages_text(c->arena, "identity", "choose.own", c->lang, NULL)));
 }
 
 static json_t *wallet_json(struct ctx *c, const struct flow *f)
@@ -78,9 +74,9 @@ static json_t *wallet_json(struct ctx *c, const struct flow *f)
     if (!wallet_is_offered(c, f))
         return NULL;
     return json_pack("{s:o,s:o,s:b,s:o}", "name", wallet_name(), "url",
-                     jstr(flow_url(c, f, "/connexion/portefeuille")), "last",
+                     json_str(flow_url(c, f, "/connexion/portefeuille")), "last",
                      last.p && str_eq_z(last, WALLET_PROVIDER), "hint",
-                     jstr(pages_text(c->arena, "identity", "choose.wallet", c->lang, NULL)));
+                     json_str(pages_text(c->arena, "identity", "choose.wallet", c->lang, NULL)));
 }
 
 static void card_add(json_t *out, json_t *card)
@@ -123,8 +119,8 @@ enum err identity_choose(struct ctx *c)
     json_t *d = json_pack("{s:o}", "providers", providers_json(c, f, list, n));
     if (f->kind == FLOW_CLIENT) {
         bool en = strcmp(c->lang, "en") == 0;
-        json_object_set_new(d, "client_name", jstr(en ? f->client_name_en : f->client_name_fr));
-        json_object_set_new(d, "cancel_url", jstr(flow_url(c, f, "/connexion/annuler")));
+        json_object_set_new(d, "client_name", json_str(en ? f->client_name_en : f->client_name_fr));
+        json_object_set_new(d, "cancel_url", json_str(flow_url(c, f, "/connexion/annuler")));
     }
     return ctx_page(c, "identity/choose", d);
 }

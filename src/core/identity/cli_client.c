@@ -62,11 +62,6 @@ static const struct cli_option options[] = {
     {"--data-provider", true},
 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- add ----------------------------------------------------------------------------------------
  */
 static int print_new(struct cli *r, struct str id, struct str secret)
@@ -74,8 +69,8 @@ static int print_new(struct cli *r, struct str id, struct str secret)
     const char *issuer = r->c->pf->settings->base_url;
     if (r->json) {
         cli_print(
-            r, json_pack("{s:o,s:o,s:s,s:s}", "client_id", jstr(id), "client_secret", jstr(secret),
-                         "issuer", issuer, "discovery",
+            r, json_pack("{s:o,s:o,s:s,s:s}", "client_id", json_str(id), "client_secret",
+                         json_str(secret), "issuer", issuer, "discovery",
                          arena_printf(&r->arena, "%s/.well-known/openid-configuration", issuer).p));
         return 0;
     }

@@ -10,11 +10,6 @@
 
 enum { FILE_LIMIT = 64 * 1024 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static enum err rows_get(struct cli *r, struct db_result *rows, const char *sql)
 {
     struct db_conn *db = db_read(r->c->pf->db);
@@ -282,9 +277,9 @@ static int user_add(struct cli *r)
                               given.p ? arena_dupz(&r->arena, given) : NULL, &id, &password);
     if (e != ERR_OK)
         return cli_failed(r, e == ERR_EXISTS ? "this login is taken" : "add", e);
-    json_t *v = json_pack("{s:o,s:s}", "id", jstr(id), "login", login);
+    json_t *v = json_pack("{s:o,s:s}", "id", json_str(id), "login", login);
     if (!given.p)
-        json_object_set_new(v, "password", jstr(password));
+        json_object_set_new(v, "password", json_str(password));
     if (r->json) {
         cli_print(r, v);
         return 0;

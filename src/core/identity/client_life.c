@@ -6,11 +6,6 @@
 #include "base/rand.h"
 #include "platform/change.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- shown --------------------------------------------------------------------------------------
  */
 #define CLIENT_SQL                                                                         \
@@ -27,7 +22,7 @@ static json_t *uris(struct ctx *c, const char *id, const char *kind)
                        "SELECT uri FROM client_uri WHERE client_id = $1 AND kind = $2 ORDER BY uri",
                        "zz", id, kind) == ERR_OK)
         for (size_t i = 0; i < rows.n_rows; i++)
-            json_array_append_new(list, jstr(db_str(&rows, i, 0)));
+            json_array_append_new(list, json_str(db_str(&rows, i, 0)));
     return list;
 }
 

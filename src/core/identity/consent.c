@@ -12,11 +12,6 @@
 #include "core/identity/refresh.h"
 #include "web/pages.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* What the page and its answer stand on, worked out afresh each time: nothing in the form is
  * believed but the decision. */
 struct asking {
@@ -113,7 +108,7 @@ static json_t *identity_rows(struct ctx *c, struct str claims)
     int64_t until_ms = clock_now_ms() + refresh_life_ms;
     json_t *until =
         json_own(&c->pool, json_pack("{s:o}", "until",
-                                     jstr(clock_in_words(c->arena, until_ms, c->lang, false))));
+                                     json_str(clock_in_words(c->arena, until_ms, c->lang, false))));
     for (size_t i = 0; (d = claim_at(i)) != NULL; i++) {
         const json_t *v = json_get(all, d->name);
         bool no_value = strcmp(d->name, "account") == 0 || strcmp(d->name, "offline_access") == 0;
@@ -124,10 +119,10 @@ static json_t *identity_rows(struct ctx *c, struct str claims)
         if (!d->label || !text.n || !list_has(claims, str_from(d->name)))
             continue;
         const char *key = arena_printf(c->arena, "claim.%s", d->name).p;
-        json_array_append_new(rows,
-                              json_pack("{s:o,s:o}", "label",
-                                        jstr(pages_text(c->arena, "identity", key, c->lang, NULL)),
-                                        "value", jstr(text)));
+        json_array_append_new(
+            rows, json_pack("{s:o,s:o}", "label",
+                            json_str(pages_text(c->arena, "identity", key, c->lang, NULL)), "value",
+                            json_str(text)));
     }
     return rows;
 }
@@ -137,8 +132,8 @@ static json_t *duration(struct ctx *c, int64_t days)
     int64_t until_ms = clock_now_ms() + days * 86400 * 1000;
     json_t *d = json_object();
     json_object_set_new(d, "days", json_integer(days));
-    json_object_set_new(d, "until", jstr(clock_in_words(c->arena, until_ms, c->lang, false)));
-    json_t *words = jstr(pages_text(c->arena, "identity", "consent.duration", c->lang, d));
+    json_object_set_new(d, "until", json_str(clock_in_words(c->arena, until_ms, c->lang, false)));
+    json_t *words = json_str(pages_text(c->arena, "identity", "consent.duration", c->lang, d));
     json_decref(d);
     return words;
 }
@@ -186,18 +181,18 @@ enum err identity_agree(struct ctx *c)
     json_t *items = json_array(), *rows = identity_rows(c, a.wanted.claims);
     for (size_t i = 0; i < json_array_size(a.wanted.items); i++)
         json_array_append_new(items, item_json(c, json_array_get(a.wanted.items, i)));
-    json_t *d =
-        json_pack("{s:o,s:o,s:o,s:s,s:[{s:s,s:o}],s:o}", "client_name",
-                  jstr(client_name_in(a.k, c->lang)), "org_name", jstr(org_of(c, a.k)), "items",
-                  items, "action", "/connexion/accord", "hidden", "name", "flow", "value",
-                  jstr(a.flow->id), "cancel_url", jstr(flow_url(c, a.flow, "/connexion/annuler")));
+    json_t *d = json_pack("{s:o,s:o,s:o,s:s,s:[{s:s,s:o}],s:o}", "client_name",
+                          json_str(client_name_in(a.k, c->lang)), "org_name",
+                          json_str(org_of(c, a.k)), "items", items, "action", "/connexion/accord",
+                          "hidden", "name", "flow", "value", json_str(a.flow->id), "cancel_url",
+                          json_str(flow_url(c, a.flow, "/connexion/annuler")));
     bool asks = any_to_ask(&a), lasting = is_lasting(&a);
     const char *effect = a.k->asks          ? "consent.refuse_all"
                          : lasting && !asks ? "consent.refuse_lasting"
                                             : NULL;
     if (effect)
         json_object_set_new(d, "refuse_effect",
-                            jstr(pages_text(c->arena, "identity", effect, c->lang, NULL)));
+                            json_str(pages_text(c->arena, "identity", effect, c->lang, NULL)));
     if (json_array_size(rows))
         json_object_set_new(d, "identity", json_pack("{s:O}", "rows", rows));
     json_decref(rows);
@@ -228,8 +223,8 @@ static enum err record(struct ctx *c, const struct asking *a)
         json_decref(list);
         return ERR_OK;
     }
-    json_t *args = json_pack("{s:o,s:o,s:o}", "person", jstr(c->session->subject), "client_id",
-                             jstr(a->k->id), "items", list);
+    json_t *args = json_pack("{s:o,s:o,s:o}", "person", json_str(c->session->subject), "client_id",
+                             json_str(a->k->id), "items", list);
     enum err e = platform_call(c, "consent.record", args, &done);
     json_decref(args);
     return e;

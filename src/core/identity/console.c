@@ -10,11 +10,6 @@
 
 enum { LIST_MAX = 50 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- clients ------------------------------------------------------------------------------------
  */
 static size_t list_read(const json_t *args, const char *name, const char *out[LIST_MAX])
@@ -61,9 +56,9 @@ enum err identity_call_client_put(struct ctx *c, const json_t *args, json_t **ou
     }
     if (e != ERR_OK)
         return e;
-    *out = json_pack("{s:o}", "client_id", jstr(id));
+    *out = json_pack("{s:o}", "client_id", json_str(id));
     if (secret.p)
-        json_object_set_new(*out, "client_secret", jstr(secret));
+        json_object_set_new(*out, "client_secret", json_str(secret));
     return ERR_OK;
 }
 
@@ -104,7 +99,7 @@ enum err identity_call_client_rotate(struct ctx *c, const json_t *args, json_t *
         return ERR_OK;
     }
     if (e == ERR_OK)
-        *out = jwks.n ? json_object() : json_pack("{s:o}", "client_secret", jstr(secret));
+        *out = jwks.n ? json_object() : json_pack("{s:o}", "client_secret", json_str(secret));
     return e;
 }
 
@@ -114,7 +109,7 @@ enum err identity_call_client_activate(struct ctx *c, const json_t *args, json_t
     enum err e =
         client_activate(c, json_get_str(args, "client_id"), json_get_str(args, "actor"), &secret);
     if (e == ERR_OK)
-        *out = json_pack("{s:o}", "client_secret", jstr(secret));
+        *out = json_pack("{s:o}", "client_secret", json_str(secret));
     return e;
 }
 
@@ -172,10 +167,10 @@ enum err identity_call_provider_get(struct ctx *c, const json_t *args, json_t **
         return e;
     struct str callback =
         portal_url(c, arena_printf(c->arena, "/connexion/retour/" STR_FMT, STR_ARG(p->id)).p);
-    *out = json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:O,s:o}", "id", jstr(p->id), "name",
-                     provider_name(p), "realm", jstr(p->realm), "issuer", jstr(p->issuer),
-                     "client_id", jstr(p->client_id), "state", jstr(p->state), "min_acr",
-                     level_name(p->min_level), "conf", p->conf, "redirect_uri", jstr(callback));
+    *out = json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:s,s:O,s:o}", "id", json_str(p->id), "name",
+                     provider_name(p), "realm", json_str(p->realm), "issuer", json_str(p->issuer),
+                     "client_id", json_str(p->client_id), "state", json_str(p->state), "min_acr",
+                     level_name(p->min_level), "conf", p->conf, "redirect_uri", json_str(callback));
     return ERR_OK;
 }
 

@@ -45,15 +45,10 @@ const struct fault *idt_fault_at(size_t i)
     return i < IDT_COUNT ? &table[i] : NULL;
 }
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static void text(struct ctx *c, json_t *d, const struct fault *f, const char *part)
 {
     const char *key = arena_printf(c->arena, "error.%s.%s", f->code, part).p;
-    json_object_set_new(d, part, jstr(pages_text(c->arena, "identity", key, c->lang, d)));
+    json_object_set_new(d, part, json_str(pages_text(c->arena, "identity", key, c->lang, d)));
 }
 
 /* The service learns that nobody signed in: its own page can say what else to do. */
@@ -108,11 +103,11 @@ enum err idt_fail(struct ctx *c, enum idt code, const struct flow *f, const char
     json_t *d = json_object();
     if (known && f->kind == FLOW_CLIENT) {
         bool en = strcmp(c->lang, "en") == 0;
-        json_object_set_new(d, "client_name", jstr(en ? f->client_name_en : f->client_name_fr));
-        json_object_set_new(d, "return_url", jstr(return_url(c, f)));
+        json_object_set_new(d, "client_name", json_str(en ? f->client_name_en : f->client_name_fr));
+        json_object_set_new(d, "return_url", json_str(return_url(c, f)));
     }
     if (known && f->id.p && f->stage == FLOW_BEGUN && can_choose_again(code))
-        json_object_set_new(d, "retry_url", jstr(flow_url(c, f, "/connexion/choix")));
+        json_object_set_new(d, "retry_url", json_str(flow_url(c, f, "/connexion/choix")));
     if (code == IDT_BLOCKED)
         json_object_set_new(d, "unblock_url",
                             json_string("/connexion?level=eidas2&again=1"

@@ -28,11 +28,6 @@ static struct str browser_hash(struct ctx *c, struct str cookie)
     return codec_to_base64url(c->arena, hash, sizeof hash);
 }
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- beginning ----------------------------------------------------------------------------------
  */
 struct flow_row {
@@ -65,14 +60,14 @@ static struct str data_seal(struct ctx *c, const struct flow *f)
     json_t *v = json_object();
     json_object_set_new(v, "kind", json_integer(f->kind));
     json_object_set_new(v, "begun", json_integer(f->begun_ms));
-    json_object_set_new(v, "browser", jstr(f->browser));
-    json_object_set_new(v, "to", jstr(f->to));
-    json_object_set_new(v, "state", jstr(f->state));
-    json_object_set_new(v, "realm", jstr(f->realm));
+    json_object_set_new(v, "browser", json_str(f->browser));
+    json_object_set_new(v, "to", json_str(f->to));
+    json_object_set_new(v, "state", json_str(f->state));
+    json_object_set_new(v, "realm", json_str(f->realm));
     if (f->wallet.n)
-        json_object_set_new(v, "wallet", jstr(f->wallet));
-    json_object_set_new(v, "name_fr", jstr(f->client_name_fr));
-    json_object_set_new(v, "name_en", jstr(f->client_name_en));
+        json_object_set_new(v, "wallet", json_str(f->wallet));
+    json_object_set_new(v, "name_fr", json_str(f->client_name_fr));
+    json_object_set_new(v, "name_en", json_str(f->client_name_en));
     if (f->kind == FLOW_CLIENT)
         json_object_set_new(v, "request", request_to_json(&f->request));
     else

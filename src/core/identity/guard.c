@@ -6,11 +6,6 @@
 #include "platform/device.h"
 #include "platform/throttle.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* She asked to have her account unblocked, and came by a means that may. */
 static enum err unblock(struct ctx *c, const struct guarded *g, bool *done)
 {
@@ -19,8 +14,8 @@ static enum err unblock(struct ctx *c, const struct guarded *g, bool *done)
     if (g->flow->kind != FLOW_PORTAL || g->level < LEVEL_EIDAS2 ||
         !str_eq_z(g->flow->to, "/account/security/unblock"))
         return ERR_OK;
-    json_t *args = json_pack("{s:o,s:o,s:s}", "person", jstr(g->person), "provider",
-                             jstr(g->provider), "acr", level_name(g->level));
+    json_t *args = json_pack("{s:o,s:o,s:s}", "person", json_str(g->person), "provider",
+                             json_str(g->provider), "acr", level_name(g->level));
     enum err e = platform_call(c, "safety.unblock", args, &out);
     json_decref(args);
     *done = e == ERR_OK;
@@ -41,7 +36,8 @@ enum err guard_judge(struct ctx *c, const struct guarded *g, bool *answered)
 {
     json_t *said;
     bool unblocked = false;
-    json_t *args = json_pack("{s:o,s:o}", "person", jstr(g->person), "provider", jstr(g->provider));
+    json_t *args =
+        json_pack("{s:o,s:o}", "person", json_str(g->person), "provider", json_str(g->provider));
     enum err e = platform_call(c, "safety.judge", args, &said);
     json_decref(args);
     *answered = false;
@@ -71,14 +67,14 @@ void guard_arrived(struct ctx *c, const struct guarded *g)
     json_t *out, *service = json_pack("{s:s,s:s}", "fr", "Votre compte", "en", "Your account");
     const json_t *d = c->session->data;
     if (g->flow->kind == FLOW_CLIENT) {
-        json_object_set_new(service, "fr", jstr(g->flow->client_name_fr));
-        json_object_set_new(service, "en", jstr(g->flow->client_name_en));
+        json_object_set_new(service, "fr", json_str(g->flow->client_name_fr));
+        json_object_set_new(service, "en", json_str(g->flow->client_name_en));
     }
-    json_t *args =
-        json_pack("{s:o,s:o,s:O?,s:s,s:o,s:o,s:s,s:o}", "person", jstr(g->person), "provider",
-                  jstr(g->provider), "provider_name", g->provider_name, "acr", level_name(g->level),
-                  "session", jstr(c->session->id), "sid", jstr(json_get_str(d, "sid")), "email",
-                  json_get_z(json_get(d, "claims"), "email", ""), "service", service);
+    json_t *args = json_pack("{s:o,s:o,s:O?,s:s,s:o,s:o,s:s,s:o}", "person", json_str(g->person),
+                             "provider", json_str(g->provider), "provider_name", g->provider_name,
+                             "acr", level_name(g->level), "session", json_str(c->session->id),
+                             "sid", json_str(json_get_str(d, "sid")), "email",
+                             json_get_z(json_get(d, "claims"), "email", ""), "service", service);
     enum err e = platform_call(c, "safety.arrived", args, &out);
     json_decref(args);
     if (e != ERR_OK && e != ERR_NOT_FOUND)

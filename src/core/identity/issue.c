@@ -17,11 +17,6 @@
 #include "platform/cache.h"
 #include "web/pages.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- sessions -----------------------------------------------------------------------------------
  */
 bool session_serves(const struct ctx *c, const struct flow *f, const struct client *k)
@@ -76,7 +71,7 @@ json_t *scope_list(struct str scope)
     struct str part;
     while (scope.n && str_split(&scope, ' ', &part))
         if (part.n && !scope_is_known(part))
-            json_array_append_new(list, jstr(part));
+            json_array_append_new(list, json_str(part));
     return list;
 }
 
@@ -90,7 +85,7 @@ static enum err contracts_asked(struct ctx *c, const struct client *k, struct st
         json_decref(scopes);
         return ERR_OK;
     }
-    json_t *args = json_pack("{s:o,s:o}", "client_id", jstr(k->id), "scopes", scopes);
+    json_t *args = json_pack("{s:o,s:o}", "client_id", json_str(k->id), "scopes", scopes);
     enum err e = platform_call(c, "exchange.scopes", args, &found);
     json_decref(args);
     if (e == ERR_OK && json_get(found, "items"))
@@ -101,7 +96,8 @@ static enum err contracts_asked(struct ctx *c, const struct client *k, struct st
 enum err consents_active(struct ctx *c, struct str person, struct str client_id, json_t **consents)
 {
     json_t *found = NULL;
-    json_t *args = json_pack("{s:o,s:o}", "person", jstr(person), "client_id", jstr(client_id));
+    json_t *args =
+        json_pack("{s:o,s:o}", "person", json_str(person), "client_id", json_str(client_id));
     enum err e = platform_call(c, "consent.active", args, &found);
     json_decref(args);
     *consents = e == ERR_OK ? json_get(found, "consents") : NULL;
@@ -247,7 +243,7 @@ void signin_place(const struct ctx *c, json_t *told)
     for (size_t i = 0; i < COUNT_OF(names); i++)
         if (json_get(c->session->data, names[i]))
             json_object_set(told, names[i], json_get(c->session->data, names[i]));
-    json_object_set_new(told, "session", jstr(c->session->id));
+    json_object_set_new(told, "session", json_str(c->session->id));
 }
 
 /* The claims by their names in both languages: the same for all who pass on the same. */
@@ -265,8 +261,10 @@ static json_t *fields_of(struct ctx *c, struct str claims)
             continue;
         const char *key = arena_printf(c->arena, "claim.%s", d->name).p;
         json_t *label = json_object();
-        json_object_set_new(label, "fr", jstr(pages_text(c->arena, "identity", key, "fr", NULL)));
-        json_object_set_new(label, "en", jstr(pages_text(c->arena, "identity", key, "en", NULL)));
+        json_object_set_new(label, "fr",
+                            json_str(pages_text(c->arena, "identity", key, "fr", NULL)));
+        json_object_set_new(label, "en",
+                            json_str(pages_text(c->arena, "identity", key, "en", NULL)));
         json_array_append_new(fields, json_pack("{s:s,s:o}", "name", d->name, "label", label));
     }
     cache_put_json(&made, claims, mark, fields);
@@ -277,13 +275,13 @@ static json_t *fields_of(struct ctx *c, struct str claims)
 static json_t *told_of(struct ctx *c, const struct client *k, struct str claims)
 {
     json_t *fields = fields_of(c, claims);
-    json_t *told =
-        json_pack("{s:{s:o,s:o},s:o,s:{s:s,s:s},s:{s:s,s:s},s:o,s:O?}", "title", "fr",
-                  jstr(arena_printf(c->arena, "Connexion à " STR_FMT, STR_ARG(k->name_fr))), "en",
-                  jstr(arena_printf(c->arena, "Sign-in to " STR_FMT, STR_ARG(k->name_en))),
-                  "consumer", client_name(k), "api_title", "fr", "Votre identité", "en",
-                  "Your identity", "purpose", "fr", "Vous reconnaître", "en", "To recognise you",
-                  "fields", fields, "acr", json_get(c->session->data, "acr"));
+    json_t *told = json_pack(
+        "{s:{s:o,s:o},s:o,s:{s:s,s:s},s:{s:s,s:s},s:o,s:O?}", "title", "fr",
+        json_str(arena_printf(c->arena, "Connexion à " STR_FMT, STR_ARG(k->name_fr))), "en",
+        json_str(arena_printf(c->arena, "Sign-in to " STR_FMT, STR_ARG(k->name_en))), "consumer",
+        client_name(k), "api_title", "fr", "Votre identité", "en", "Your identity", "purpose", "fr",
+        "Vous reconnaître", "en", "To recognise you", "fields", fields, "acr",
+        json_get(c->session->data, "acr"));
     if (json_get(c->session->data, "provider_name"))
         json_object_set(told, "provider", json_get(c->session->data, "provider_name"));
     signin_place(c, told);

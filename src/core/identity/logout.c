@@ -12,11 +12,6 @@
 
 enum { TARGET_MAX = 6000 }; /* of HTTP_TARGET_MAX */
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* The provider's end_session address for the session that ends; .p NULL: it has none, or its
  * settings are gone, or it is not to be reached: signing out here must not fail for that. */
 static struct str upstream_end(struct ctx *c, const json_t *session, struct str state)
@@ -70,7 +65,7 @@ static enum err show_signed_out(struct ctx *c, const json_t *provider, struct st
 {
     json_t *d = json_pack("{s:s}", "sign_in_url", "/connexion");
     if (client_name.n)
-        json_object_set_new(d, "client_name", jstr(client_name));
+        json_object_set_new(d, "client_name", json_str(client_name));
     if (provider)
         json_object_set(d, "provider_name", (json_t *)provider);
     return ctx_page(c, "identity/signed_out", d);
@@ -146,17 +141,17 @@ static enum err ask(struct ctx *c, const struct asked *a)
     json_t *d = json_pack("{s:s}", "action", "/api/v2/session/end");
     json_t *hidden = json_array();
     if (a->k && a->to.n) {
-        json_array_append_new(hidden,
-                              json_pack("{s:s,s:o}", "name", "client_id", "value", jstr(a->k->id)));
+        json_array_append_new(
+            hidden, json_pack("{s:s,s:o}", "name", "client_id", "value", json_str(a->k->id)));
         json_array_append_new(hidden, json_pack("{s:s,s:o}", "name", "post_logout_redirect_uri",
-                                                "value", jstr(a->to)));
+                                                "value", json_str(a->to)));
         if (a->state.n)
-            json_array_append_new(hidden,
-                                  json_pack("{s:s,s:o}", "name", "state", "value", jstr(a->state)));
+            json_array_append_new(
+                hidden, json_pack("{s:s,s:o}", "name", "state", "value", json_str(a->state)));
     }
     json_object_set_new(d, "hidden", hidden);
     if (a->k)
-        json_object_set_new(d, "client_name", jstr(client_name_in(a->k, c->lang)));
+        json_object_set_new(d, "client_name", json_str(client_name_in(a->k, c->lang)));
     return ctx_page(c, "identity/sign_out", d);
 }
 

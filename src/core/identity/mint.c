@@ -12,11 +12,6 @@
 #include "platform/api.h"
 #include "platform/bound.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- what they are bound to
  * ---------------------------------------------------------------------- */
 static enum err proof_bad(struct ctx *c, bool *answered, const char *why)
@@ -79,8 +74,8 @@ static enum err idt_make(struct ctx *c, const struct minting *m, json_t **conten
     bool agent = str_starts(m->person, STR("agent:"));
     struct str text = codec_to_base64url(c->arena, key, sizeof key);
     json_t *v = json_object();
-    json_object_set_new(v, "person", jstr(m->person));
-    json_object_set_new(v, "key", jstr(text));
+    json_object_set_new(v, "person", json_str(m->person));
+    json_object_set_new(v, "key", json_str(text));
     json_object_set_new(v, "pivot", agent ? json_incref(m->claims) : pivot_only(m->claims));
     json_object_set(v, "claims", json_get(m->data, "claims"));
     struct str sealed = seal(c->arena, c->pf->token_seal, STR("token.idt"), json_text(c->arena, v));
@@ -103,7 +98,7 @@ enum err grants_get(struct ctx *c, const struct minting *m, json_t **grants)
         e = consents_active(c, m->person, m->k->id, &consents);
     if (e != ERR_OK)
         return e;
-    json_t *args = json_pack("{s:o,s:O,s:O}", "client_id", jstr(m->k->id), "scopes", scopes,
+    json_t *args = json_pack("{s:o,s:O,s:O}", "client_id", json_str(m->k->id), "scopes", scopes,
                              "consents", consents);
     e = platform_call(c, "exchange.grants", args, &found);
     json_decref(args);
@@ -121,21 +116,21 @@ static enum err access_claims(struct ctx *c, const struct minting *m, const json
     if (e != ERR_OK)
         return e;
     json_t *v = json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:o,s:o}", "iss", issuer, "aud", issuer, "sub",
-                          jstr(m->sub), "client_id", jstr(m->k->id), "iat", (json_int_t)m->now_s,
-                          "exp", (json_int_t)(m->now_s + m->k->access_life_s), "jti", jstr(m->jti),
-                          "scope", jstr(m->scope));
+                          json_str(m->sub), "client_id", json_str(m->k->id), "iat",
+                          (json_int_t)m->now_s, "exp", (json_int_t)(m->now_s + m->k->access_life_s),
+                          "jti", json_str(m->jti), "scope", json_str(m->scope));
     if (idt.p)
-        json_object_set_new(v, "idt", jstr(idt));
+        json_object_set_new(v, "idt", json_str(idt));
     if (m->data)
         json_object_set(v, "acr", json_get(m->data, "acr"));
     if (grants)
         json_object_set(v, "grants", (json_t *)grants);
     if (m->family.n)
-        json_object_set_new(v, "family", jstr(m->family));
+        json_object_set_new(v, "family", json_str(m->family));
     if (m->binding.jkt.n)
-        json_object_set_new(v, "cnf", json_pack("{s:o}", "jkt", jstr(m->binding.jkt)));
+        json_object_set_new(v, "cnf", json_pack("{s:o}", "jkt", json_str(m->binding.jkt)));
     else if (m->binding.x5t.n)
-        json_object_set_new(v, "cnf", json_pack("{s:o}", "x5t#S256", jstr(m->binding.x5t)));
+        json_object_set_new(v, "cnf", json_pack("{s:o}", "x5t#S256", json_str(m->binding.x5t)));
     *out = json_own(&c->pool, v);
     return ERR_OK;
 }
@@ -175,11 +170,12 @@ enum err mint_access_answer(struct ctx *c, const struct minting *m, const json_t
 static json_t *id_claims(struct ctx *c, const struct minting *m)
 {
     const json_t *d = m->data;
-    json_t *v = json_pack("{s:s,s:o,s:o,s:I,s:I,s:I,s:O?,s:O?}", "iss", c->pf->settings->base_url,
-                          "sub", jstr(m->sub), "aud", jstr(m->k->id), "iat", (json_int_t)m->now_s,
-                          "exp", (json_int_t)(m->now_s + m->k->id_token_life_s), "auth_time",
-                          (json_int_t)(json_get_i64(d, "auth_time_ms", 0) / 1000), "acr",
-                          json_get(d, "acr"), "sid", json_get(d, "sid"));
+    json_t *v =
+        json_pack("{s:s,s:o,s:o,s:I,s:I,s:I,s:O?,s:O?}", "iss", c->pf->settings->base_url, "sub",
+                  json_str(m->sub), "aud", json_str(m->k->id), "iat", (json_int_t)m->now_s, "exp",
+                  (json_int_t)(m->now_s + m->k->id_token_life_s), "auth_time",
+                  (json_int_t)(json_get_i64(d, "auth_time_ms", 0) / 1000), "acr",
+                  json_get(d, "acr"), "sid", json_get(d, "sid"));
     if (json_get(d, "nonce"))
         json_object_set(v, "nonce", json_get(d, "nonce"));
     if (json_get_str(d, "id_claims").n) {

@@ -15,11 +15,6 @@
 
 enum { LOGIN_MAX = 200 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static enum err login_blind(struct ctx *c, struct str login, struct str *out)
 {
     char *lower = arena_dupz(c->arena, str_trim(login));
@@ -117,7 +112,7 @@ static enum err form_page(struct ctx *c, bool wrong)
     if (!to.p)
         to = ctx_query(c, "return");
     json_t *d = json_pack("{s:s,s:o,s:b}", "action", "/connexion/operateur", "return",
-                          jstr(path_is_ours(to) ? to : STR("/")), "wrong", wrong);
+                          json_str(path_is_ours(to) ? to : STR("/")), "wrong", wrong);
     if (wrong)
         c->rs->status = 401;
     return ctx_page(c, "identity/operator", d);

@@ -9,11 +9,6 @@
 #include "core/identity/own.h"
 #include "core/identity/pivot.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 json_t *own_name(struct ctx *c)
 {
     const char *brand = c->pf->settings->brand_name;
@@ -62,14 +57,14 @@ enum err identity_call_own_flow(struct ctx *c, const json_t *args, json_t **out)
     bool again = client && (f->request.prompts & (PROMPT_LOGIN | PROMPT_SELECT) ||
                             f->request.max_age_s >= 0 || f->request.level == LEVEL_EIDAS3);
     int level = f->request.level > LEVEL_EIDAS1 ? (int)f->request.level : LEVEL_EIDAS1;
-    json_object_set_new(*out, "flow", jstr(f->id));
+    json_object_set_new(*out, "flow", json_str(f->id));
     json_object_set_new(*out, "level", json_integer(level));
     json_object_set_new(*out, "again", json_boolean(again));
-    json_object_set_new(*out, "choose_url", jstr(flow_url(c, f, "/connexion/choix")));
-    json_object_set_new(
-        *out, "client_name",
-        json_pack("{s:o,s:o}", "fr", jstr(f->client_name_fr), "en", jstr(f->client_name_en)));
-    json_object_set_new(*out, "redirect_uri", jstr(client ? f->request.redirect_uri : STR("")));
+    json_object_set_new(*out, "choose_url", json_str(flow_url(c, f, "/connexion/choix")));
+    json_object_set_new(*out, "client_name",
+                        json_pack("{s:o,s:o}", "fr", json_str(f->client_name_fr), "en",
+                                  json_str(f->client_name_en)));
+    json_object_set_new(*out, "redirect_uri", json_str(client ? f->request.redirect_uri : STR("")));
     return ERR_OK;
 }
 
@@ -123,7 +118,7 @@ enum err identity_call_own_person(struct ctx *c, const json_t *args, json_t **ou
     if (e == ERR_OK)
         e = person_signed_in(c, &who);
     if (e == ERR_OK)
-        json_object_set_new(*out, "person", jstr(who.person));
+        json_object_set_new(*out, "person", json_str(who.person));
     return e;
 }
 

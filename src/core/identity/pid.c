@@ -5,11 +5,6 @@
 
 const char PID_CREDENTIAL[] = "pid";
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- what is asked ------------------------------------------------------------------------------
  */
 /* The name at birth is asked first: the pivot is of births. Wallets whose issuer does not say it
@@ -32,7 +27,7 @@ json_t *pid_query(struct str vcts)
     json_t *types = json_array(), *claims = json_array();
     while (vcts.n && str_split(&vcts, ' ', &part))
         if (part.n)
-            json_array_append_new(types, jstr(part));
+            json_array_append_new(types, json_str(part));
     for (size_t i = 0; i < ASKED; i++)
         json_array_append_new(claims, json_pack("{s:s,s:[s]}", "id", asked[i], "path", asked[i]));
     return json_pack("{s:[{s:s,s:s,s:{s:o},s:o,s:[o,o]}]}", "credentials", "id", PID_CREDENTIAL,
@@ -78,8 +73,8 @@ static struct str commune_of(struct ctx *c, struct str name, struct str region)
     json_t *found;
     struct str code = STR("");
     size_t same = 0, here = 0;
-    json_t *args =
-        json_pack("{s:s,s:o,s:i}", "register", "communes", "q", jstr(name), "limit", (int)LIMIT);
+    json_t *args = json_pack("{s:s,s:o,s:i}", "register", "communes", "q", json_str(name), "limit",
+                             (int)LIMIT);
     enum err e = name.n ? platform_call(c, "registers.search", args, &found) : ERR_NOT_FOUND;
     json_decref(args);
     const json_t *items = e == ERR_OK ? json_get(found, "items") : NULL;
@@ -102,11 +97,11 @@ static void place_read(struct ctx *c, const json_t *place, json_t *out)
     struct str locality = json_get_str(place, "locality"), code = STR("");
     if (!country.p)
         return;
-    json_object_set_new(out, "birthcountry", jstr(country));
+    json_object_set_new(out, "birthcountry", json_str(country));
     if (str_eq_z(country, "99100"))
         code = is_commune_code(locality) ? locality
                                          : commune_of(c, locality, json_get_str(place, "region"));
-    json_object_set_new(out, "birthplace", jstr(code));
+    json_object_set_new(out, "birthplace", json_str(code));
 }
 
 json_t *pid_claims(struct ctx *c, const json_t *pid)
@@ -119,9 +114,9 @@ json_t *pid_claims(struct ctx *c, const json_t *pid)
     for (size_t i = 0; i < COUNT_OF(same); i++)
         if (json_get(pid, same[i]))
             json_object_set(out, same[i], json_get(pid, same[i]));
-    json_object_set_new(out, "family_name", jstr(born.n ? born : now));
+    json_object_set_new(out, "family_name", json_str(born.n ? born : now));
     if (born.n && now.n && !str_eq(born, now))
-        json_object_set_new(out, "preferred_username", jstr(now));
+        json_object_set_new(out, "preferred_username", json_str(now));
     if (gender)
         json_object_set_new(out, "gender", json_string(gender));
     place_read(c, json_get(pid, "place_of_birth"), out);

@@ -11,11 +11,6 @@
 #include "core/identity/upstream_token.h"
 #include "crypto/digest.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- the checklist ------------------------------------------------------------------------------
  */
 /* verdict: "pass", "fail", "warn" (works, and something is missing), "wait" (not reached). */
@@ -172,7 +167,7 @@ enum err identity_call_provider_try(struct ctx *c, const json_t *args, json_t **
                        codec_to_base64url(c->arena, hash, sizeof hash));
         url = url_with(c->arena, url, "code_challenge_method", STR("S256"));
     }
-    *out = json_pack("{s:o,s:s}", "url", jstr(url), "test", test);
+    *out = json_pack("{s:o,s:s}", "url", json_str(url), "test", test);
     return ERR_OK;
 }
 
@@ -235,7 +230,7 @@ static void end_url_tell(struct ctx *c, struct provider *p, const struct upstrea
     end = url_with(c->arena, end, "id_token_hint", a->id_token);
     end = url_with(c->arena, end, "post_logout_redirect_uri", json_get_str(args, "redirect_out"));
     json_object_set_new(out, "logout_url",
-                        jstr(url_with(c->arena, end, "state", json_get_str(args, "test"))));
+                        json_str(url_with(c->arena, end, "state", json_get_str(args, "test"))));
 }
 
 /* args: id, test, redirect, redirect_out, code, state, error. */

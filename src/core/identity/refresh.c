@@ -12,11 +12,6 @@ const int64_t refresh_life_ms = 183LL * 86400 * 1000;
 /* A denial outlives the longest access token. */
 static const int64_t DENY_MS = 3660LL * 1000;
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- the token: sealed for this platform, it names its family and its turn
  * ------------------------- */
 static struct str token_make(struct ctx *c, struct str family, int64_t turn)
@@ -104,8 +99,8 @@ enum err refresh_begin(struct ctx *c, struct minting *m, struct str *token)
     for (size_t i = 0; i < COUNT_OF(kept); i++)
         if (json_get(m->data, kept[i]))
             json_object_set(v, kept[i], json_get(m->data, kept[i]));
-    json_object_set_new(v, "jkt", jstr(m->binding.jkt));
-    json_object_set_new(v, "x5t", jstr(m->binding.x5t));
+    json_object_set_new(v, "jkt", json_str(m->binding.jkt));
+    json_object_set_new(v, "x5t", json_str(m->binding.x5t));
     enum err e = vault_seal(c, m->person, "refresh.data", json_text(c->arena, v), &row.data);
     json_decref(v);
     if (e == ERR_OK)

@@ -19,11 +19,6 @@ enum { SPACES_MAX = 2000 };
     "LEFT JOIN person_client pc ON pc.client_id = k.id AND pc.person = $1 "                \
     "WHERE u.kind = 'login' "
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* What opening a space tells her it receives: claims of her identity. What opens more than that
  * (lasting access, her account) has a page of its own, and so has a service that asks. */
 static struct str claims_to_tell(struct ctx *c, struct str scopes, struct str consent)
@@ -55,8 +50,8 @@ static json_t *labels(struct ctx *c, struct str claims, const json_t *hers)
         const char *key = arena_printf(c->arena, "claim.%s", d->name).p;
         json_array_append_new(
             list, json_pack("{s:s,s:{s:o,s:o}}", "name", d->name, "label", "fr",
-                            jstr(pages_text(c->arena, "identity", key, "fr", NULL)), "en",
-                            jstr(pages_text(c->arena, "identity", key, "en", NULL))));
+                            json_str(pages_text(c->arena, "identity", key, "fr", NULL)), "en",
+                            json_str(pages_text(c->arena, "identity", key, "en", NULL))));
     }
     return list;
 }
@@ -69,7 +64,7 @@ static json_t *space_json(struct ctx *c, const struct db_result *r, size_t i, co
     return json_pack("{s:s,s:{s:s,s:s},s:s,s:{s:s,s:s},s:o,s:I,s:b,s:o}", "client_id",
                      db_z(r, i, 0), "name", "fr", db_z(r, i, 1), "en", db_z(r, i, 2), "org_id",
                      db_z(r, i, 3), "org_name", "fr", db_z(r, i, 4), "en", db_z(r, i, 5), "url",
-                     jstr(url), "visited_at", (json_int_t)db_i64(r, i, 9), "to_tell",
+                     json_str(url), "visited_at", (json_int_t)db_i64(r, i, 9), "to_tell",
                      claims.n > 0 && !all_in(told, claims), "receives", labels(c, claims, hers));
 }
 

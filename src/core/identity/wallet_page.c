@@ -10,11 +10,6 @@
 #include "platform/qr.h"
 #include "web/pages.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- the end ------------------------------------------------------------------------------------
  */
 static enum err refused(struct ctx *c, struct flow *f, const struct wallet_request *r)
@@ -63,13 +58,13 @@ static struct str address_for(struct ctx *c, const struct wallet_request *r)
 static enum err waiting_page(struct ctx *c, struct flow *f, const struct wallet_request *same,
                              const struct wallet_request *cross)
 {
-    json_t *d = json_pack("{s:o,s:o,s:o,s:b}", "same_url", jstr(address_for(c, same)), "again_url",
-                          jstr(flow_url(c, f, "/connexion/portefeuille")), "choose_url",
-                          jstr(flow_url(c, f, "/connexion/choix")), "answered",
+    json_t *d = json_pack("{s:o,s:o,s:o,s:b}", "same_url", json_str(address_for(c, same)),
+                          "again_url", json_str(flow_url(c, f, "/connexion/portefeuille")),
+                          "choose_url", json_str(flow_url(c, f, "/connexion/choix")), "answered",
                           same->stage == WALLET_ANSWERED);
     if (f->kind == FLOW_CLIENT) {
         bool en = strcmp(c->lang, "en") == 0;
-        json_object_set_new(d, "client_name", jstr(en ? f->client_name_en : f->client_name_fr));
+        json_object_set_new(d, "client_name", json_str(en ? f->client_name_en : f->client_name_fr));
     }
     json_t *qr = c->pf->settings->wallet_cross_device ? qr_svg(address_for(c, cross)) : NULL;
     if (qr)

@@ -11,11 +11,6 @@
 enum { LIFE_MS = 10 * 60 * 1000 };
 static const char *const kind_names[WALLET_KINDS] = {"same", "cross"};
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- names --------------------------------------------------------------------------------------
  */
 static struct str mac_of(struct ctx *c, struct str key, const char *use, struct str data)
@@ -67,15 +62,15 @@ static struct str data_seal(struct ctx *c, const struct wallet_request *r)
 {
     uint8_t key[SEAL_KEY_LEN];
     json_t *v = json_pack("{s:i,s:I,s:o,s:o}", "kind", r->kind, "begun", (json_int_t)r->begun_ms,
-                          "flow", jstr(r->flow), "client_id", jstr(r->client_id));
+                          "flow", json_str(r->flow), "client_id", json_str(r->client_id));
     if (r->claims) {
         json_object_set(v, "claims", r->claims);
-        json_object_set_new(v, "subject", jstr(r->subject));
+        json_object_set_new(v, "subject", json_str(r->subject));
     }
     if (r->code_hash.n)
-        json_object_set_new(v, "code", jstr(r->code_hash));
+        json_object_set_new(v, "code", json_str(r->code_hash));
     if (r->why.n)
-        json_object_set_new(v, "why", jstr(r->why));
+        json_object_set_new(v, "why", json_str(r->why));
     data_key(r->id, key);
     struct str sealed = seal(c->arena, key, r->key, json_text(c->arena, v));
     mem_wipe(key, sizeof key);

@@ -5,8 +5,8 @@
 
 static json_t *team_json(const struct team *t)
 {
-    return json_pack("{s:o,s:o,s:o}", "id", partners_str(t->id), "name", partners_str(t->name),
-                     "org", partners_str(t->org_id));
+    return json_pack("{s:o,s:o,s:o}", "id", json_str(t->id), "name", json_str(t->name), "org",
+                     json_str(t->org_id));
 }
 
 static enum err answer(struct ctx *c, enum err e, int status, json_t *v)
@@ -62,8 +62,8 @@ enum err partners_api_invite(struct ctx *c)
     if (e == ERR_OK)
         e = team_invite(c, &t, &code);
     return e == ERR_OK ? ctx_json(c, 201,
-                                  json_pack("{s:o,s:o}", "code", partners_str(code), "url",
-                                            partners_str(arena_printf(
+                                  json_pack("{s:o,s:o}", "code", json_str(code), "url",
+                                            json_str(arena_printf(
                                                 c->arena, STR_FMT "/partenaires/rejoindre/" STR_FMT,
                                                 STR_ARG(c->site->base_url), STR_ARG(code)))))
                        : e;
@@ -98,8 +98,8 @@ enum err partners_api_client(struct ctx *c)
     if (e != ERR_OK)
         return e;
     json_t *v = json_copy(k.settings);
-    json_object_set_new(v, "stage", partners_str(k.stage));
-    json_object_set_new(v, "team", partners_str(k.team.id));
+    json_object_set_new(v, "stage", json_str(k.stage));
+    json_object_set_new(v, "team", json_str(k.team.id));
     json_object_set(v, "production", production);
     return ctx_json(c, 200, v);
 }
@@ -167,9 +167,9 @@ static enum err provider_answer(struct ctx *c, const struct tried *p)
     json_t *v = json_copy(p->settings);
     json_object_set_new(v, "checks", checks);
     json_object_set_new(v, "ready", json_boolean(ready));
-    json_object_set_new(v, "trial_redirect_uri", partners_str(provider_trial_url(c, p, "/retour")));
+    json_object_set_new(v, "trial_redirect_uri", json_str(provider_trial_url(c, p, "/retour")));
     json_object_set_new(v, "trial_post_logout_redirect_uri",
-                        partners_str(provider_trial_url(c, p, "/fin")));
+                        json_str(provider_trial_url(c, p, "/fin")));
     return ctx_json(c, 200, v);
 }
 

@@ -17,7 +17,7 @@ json_t *lines_of(struct ctx *c, struct str text)
     struct str rest = str_from(z), part;
     while (rest.n && json_array_size(list) < URIS_MAX && str_split(&rest, ' ', &part))
         if (part.n)
-            json_array_append_new(list, partners_str(part));
+            json_array_append_new(list, json_str(part));
     return list;
 }
 
@@ -43,7 +43,7 @@ enum err mine_get(struct ctx *c, struct str client_id, struct mine *out)
     out->stage = db_str(&r, 0, 1);
     out->request = db_str(&r, 0, 2);
     out->sandbox = db_str(&r, 0, 3);
-    json_t *args = json_pack("{s:o}", "client_id", partners_str(client_id));
+    json_t *args = json_pack("{s:o}", "client_id", json_str(client_id));
     e = partners_call(c, "identity.client_get", args, &out->settings);
     return e == ERR_NOT_FOUND ? ctx_fail(c, &partners_f_none, e, STR_NONE) : e;
 }
@@ -127,7 +127,7 @@ static void set_typed(struct ctx *c, json_t *args, const char *name, const char 
 {
     struct str v = str_trim(ctx_form(c, field));
     if (v.n)
-        json_object_set_new(args, name, partners_str(v));
+        json_object_set_new(args, name, json_str(v));
 }
 
 static enum err put(struct ctx *c, json_t *args, json_t **out)
@@ -142,7 +142,7 @@ static void addresses_put(struct ctx *c, json_t *args)
 {
     json_t *uris = lines_of(c, ctx_form(c, "redirect_uris"));
     if (json_array_size(uris) == 0) /* to try without a server of one's own */
-        json_array_append_new(uris, partners_str(portal_url(c, "/partenaires/retour")));
+        json_array_append_new(uris, json_str(portal_url(c, "/partenaires/retour")));
     json_object_set_new(args, "redirect_uris", uris);
     json_object_set_new(args, "post_logout_redirect_uris",
                         lines_of(c, ctx_form(c, "post_logout_uris")));
@@ -159,7 +159,7 @@ static bool auth_put(struct ctx *c, json_t *args, struct str auth)
         return false;
     json_object_set_new(args, "auth_methods", json_string(auths[i].methods));
     if (i > 0)
-        json_object_set_new(args, "jwks", partners_str(jwks));
+        json_object_set_new(args, "jwks", json_str(jwks));
     return true;
 }
 
@@ -185,9 +185,9 @@ enum err client_create(struct ctx *c, const struct team *t, json_t **out)
     id_new(id);
     auth = auth.n ? auth : STR("secret");
     json_t *args =
-        json_pack("{s:s,s:{s:o},s:o,s:o,s:s}", "client_id", id, "name", "fr", partners_str(name),
-                  "org", partners_str(t->org_id), "actor", partners_str(partners_actor(c)),
-                  "providers", providers_of(c->pf->settings));
+        json_pack("{s:s,s:{s:o},s:o,s:o,s:s}", "client_id", id, "name", "fr", json_str(name), "org",
+                  json_str(t->org_id), "actor", json_str(partners_actor(c)), "providers",
+                  providers_of(c->pf->settings));
     set_typed(c, args, "profile", "profile");
     set_typed(c, args, "realm", "realm");
     addresses_put(c, args);
@@ -213,14 +213,14 @@ enum err client_rotate(struct ctx *c, const struct mine *k, json_t **out)
     struct str typed = str_trim(ctx_form(c, "overlap_hours"));
     if (typed.n && (!str_to_i64(typed, &hours) || hours < 0 || hours > OVERLAP_MAX_HOURS))
         return partners_refuse(c, "overlap_hours");
-    json_t *args = json_pack("{s:o,s:o,s:I}", "client_id", partners_str(k->client_id), "actor",
-                             partners_str(partners_actor(c)), "overlap_hours", (json_int_t)hours);
+    json_t *args = json_pack("{s:o,s:o,s:I}", "client_id", json_str(k->client_id), "actor",
+                             json_str(partners_actor(c)), "overlap_hours", (json_int_t)hours);
     enum err e = partners_call(c, "identity.client_rotate", args, &made);
     if (e == ERR_NOT_FOUND)
         return ctx_fail(c, &partners_f_state, ERR_CONFLICT, STR_NONE);
     if (e != ERR_OK)
         return e;
-    json_object_set_new(made, "client_id", partners_str(k->client_id));
+    json_object_set_new(made, "client_id", json_str(k->client_id));
     *out = given(c, made, true);
     json_object_set_new(*out, "old_secret_until",
                         json_integer(clock_now_ms() + hours * 3600 * 1000));
@@ -232,8 +232,8 @@ enum err client_keys(struct ctx *c, const struct mine *k, json_t **out)
     struct str jwks = str_trim(ctx_form(c, "jwks"));
     if (!jwks.n)
         return partners_refuse(c, "jwks");
-    json_t *args = json_pack("{s:o,s:o,s:o}", "client_id", partners_str(k->client_id), "actor",
-                             partners_str(partners_actor(c)), "jwks", partners_str(jwks));
+    json_t *args = json_pack("{s:o,s:o,s:o}", "client_id", json_str(k->client_id), "actor",
+                             json_str(partners_actor(c)), "jwks", json_str(jwks));
     enum err e = partners_call(c, "identity.client_rotate", args, out);
     return e == ERR_OK && json_get(*out, "refused") ? partners_refuse(c, "jwks") : e;
 }
@@ -251,7 +251,7 @@ enum err client_all(struct ctx *c, const struct team *t, json_t **out)
                                "s", t->id)
                     : ERR_UNAVAILABLE;
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++)
-        json_array_append_new(ids, partners_str(db_str(&r, i, 0)));
+        json_array_append_new(ids, json_str(db_str(&r, i, 0)));
     json_t *args = json_pack("{s:o}", "clients", ids);
     if (e != ERR_OK) {
         json_decref(args);
@@ -266,9 +266,9 @@ enum err client_all(struct ctx *c, const struct team *t, json_t **out)
         for (size_t n = 0; n < r.n_rows; n++) {
             if (!str_eq(db_str(&r, n, 0), json_get_str(k, "client_id")))
                 continue;
-            json_object_set_new(k, "stage", partners_str(db_str(&r, n, 1)));
-            json_object_set_new(k, "request", partners_str(db_str(&r, n, 2)));
-            json_object_set_new(k, "sandbox", partners_str(db_str(&r, n, 3)));
+            json_object_set_new(k, "stage", json_str(db_str(&r, n, 1)));
+            json_object_set_new(k, "request", json_str(db_str(&r, n, 2)));
+            json_object_set_new(k, "sandbox", json_str(db_str(&r, n, 3)));
         }
     }
     return ERR_OK;
@@ -323,28 +323,28 @@ json_t *client_try(struct ctx *c, const struct mine *k)
                   str_eq_z(json_get_str(k->settings, "profile"), "fapi");
     json_object_set_new(
         v, "discovery",
-        partners_str(arena_printf(c->arena, "curl %s/.well-known/openid-configuration", issuer)));
+        json_str(arena_printf(c->arena, "curl %s/.well-known/openid-configuration", issuer)));
     if (pushed)
         json_object_set_new(
             v, "push",
-            partners_str(arena_printf(
+            json_str(arena_printf(
                 c->arena,
                 "curl %s/api/v2/par %s \\\n  -d response_type=code -d redirect_uri=%s \\\n  -d "
                 "scope=\"openid profile\" -d code_challenge=\"$CHALLENGE\" -d "
                 "code_challenge_method=S256",
                 issuer, auth, uri)));
     else
-        json_object_set_new(v, "authorize_url", partners_str(authorize_url(c, k)));
+        json_object_set_new(v, "authorize_url", json_str(authorize_url(c, k)));
     json_object_set_new(
         v, "token",
-        partners_str(arena_printf(c->arena,
-                                  "curl %s/api/v2/token %s \\\n  -d grant_type=authorization_code "
-                                  "-d code=\"$CODE\" \\\n  -d redirect_uri=%s",
-                                  issuer, auth, uri)));
+        json_str(arena_printf(c->arena,
+                              "curl %s/api/v2/token %s \\\n  -d grant_type=authorization_code "
+                              "-d code=\"$CODE\" \\\n  -d redirect_uri=%s",
+                              issuer, auth, uri)));
     json_object_set_new(
         v, "userinfo",
-        partners_str(arena_printf(
-            c->arena, "curl %s/api/v2/userinfo -H \"Authorization: Bearer $ACCESS_TOKEN\"",
-            issuer)));
+        json_str(arena_printf(c->arena,
+                              "curl %s/api/v2/userinfo -H \"Authorization: Bearer $ACCESS_TOKEN\"",
+                              issuer)));
     return v;
 }

@@ -13,14 +13,9 @@ const struct fault partners_f_none = {"PAR-404-NONE", 404, "partners",
                    partners_f_checks = {"PAR-409-CHECKS", 409, "partners", "Checks Not Passed"},
                    partners_f_invite = {"PAR-410-INVITE", 410, "partners", "Invitation Over"};
 
-json_t *partners_str(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 json_t *partners_text(struct ctx *c, const char *key)
 {
-    return partners_str(pages_text(c->arena, "partners", key, c->lang, NULL));
+    return json_str(pages_text(c->arena, "partners", key, c->lang, NULL));
 }
 
 enum err partners_call(struct ctx *c, const char *name, json_t *args, json_t **out)
@@ -45,7 +40,7 @@ enum err partners_act(struct ctx *c, const char *kind, struct str object, db_clo
 
 json_t *partners_when(struct ctx *c, int64_t at_ms)
 {
-    return partners_str(clock_in_words(c->arena, at_ms, c->lang, true));
+    return json_str(clock_in_words(c->arena, at_ms, c->lang, true));
 }
 
 enum err partners_refuse(struct ctx *c, const char *field)
@@ -84,8 +79,8 @@ static json_t *field(struct ctx *c, const struct input *in, const json_t *values
     struct str typed = ctx_form(c, in->name);
     struct str value = typed.p ? typed : json_get_str(values, in->name);
     json_t *f = json_pack("{s:s,s:s,s:o,s:o,s:b,s:o}", "id", in->name, "name", in->name, "label",
-                          words(c, "label", in->name), "value", partners_str(value),
-                          kinds[in->kind], 1, "hint", words(c, "hint", in->name));
+                          words(c, "label", in->name), "value", json_str(value), kinds[in->kind], 1,
+                          "hint", words(c, "hint", in->name));
     if (in->optional)
         json_object_set_new(f, "optional", json_true());
     if (in->kind == INPUT_SELECT)

@@ -45,7 +45,7 @@ static json_t *joined(struct ctx *c, const json_t *list)
     for (size_t i = 0; i < json_array_size(list); i++)
         all = arena_printf(c->arena, STR_FMT "%s%s", STR_ARG(all), i ? ", " : "",
                            json_string_value(json_array_get(list, i)));
-    return partners_str(all);
+    return json_str(all);
 }
 
 static const char *in_lang(struct ctx *c, const json_t *both)
@@ -74,7 +74,7 @@ enum err partners_page_home(struct ctx *c)
         return ctx_redirect(c, str_from(url(c, "equipes", all[0].id, "")));
     json_t *list = json_array();
     for (size_t i = 0; i < n; i++)
-        json_array_append_new(list, json_pack("{s:o,s:s}", "name", partners_str(all[i].name), "url",
+        json_array_append_new(list, json_pack("{s:o,s:s}", "name", json_str(all[i].name), "url",
                                               url(c, "equipes", all[i].id, "")));
     json_t *d = json_pack("{s:o}", "fields", partners_fields(c, team_inputs, 1, NULL));
     if (n)
@@ -148,7 +148,7 @@ static enum err team_page(struct ctx *c, const struct team *t, struct str invite
         e = team_members(c, t, &members);
     if (e != ERR_OK)
         return e;
-    json_t *d = json_pack("{s:o,s:s,s:s,s:s,s:b}", "name", partners_str(t->name), "new_client_url",
+    json_t *d = json_pack("{s:o,s:s,s:s,s:s,s:b}", "name", json_str(t->name), "new_client_url",
                           url(c, "equipes", t->id, "/clients/nouveau"), "new_provider_url",
                           url(c, "equipes", t->id, "/fournisseurs/nouveau"), "invite_action",
                           url(c, "equipes", t->id, "/inviter"), "of_org", t->org_id.n > 0);
@@ -160,8 +160,8 @@ static enum err team_page(struct ctx *c, const struct team *t, struct str invite
     if (invite.p)
         json_object_set_new(
             d, "invite_url",
-            partners_str(arena_printf(c->arena, STR_FMT "/partenaires/rejoindre/" STR_FMT,
-                                      STR_ARG(c->site->base_url), STR_ARG(invite))));
+            json_str(arena_printf(c->arena, STR_FMT "/partenaires/rejoindre/" STR_FMT,
+                                  STR_ARG(c->site->base_url), STR_ARG(invite))));
     return ctx_page(c, "partners/team", d);
 }
 
@@ -189,7 +189,7 @@ enum err partners_page_join(struct ctx *c)
     if (e != ERR_OK)
         return e;
     return ctx_page(c, "partners/join",
-                    json_pack("{s:o,s:s}", "name", partners_str(t.name), "action",
+                    json_pack("{s:o,s:s}", "name", json_str(t.name), "action",
                               url(c, "rejoindre", ctx_path(c, "code"), "")));
 }
 
@@ -263,7 +263,7 @@ static json_t *client_rows(struct ctx *c, const struct mine *k)
 {
     json_t *rows = json_array();
     const json_t *s = k->settings;
-    row_add(c, rows, "row.client_id", partners_str(k->client_id));
+    row_add(c, rows, "row.client_id", json_str(k->client_id));
     row_add(c, rows, "row.issuer", json_string(c->pf->settings->base_url));
     row_add(c, rows, "row.redirect_uris", joined(c, json_get(s, "redirect_uris")));
     row_add(c, rows, "row.post_logout", joined(c, json_get(s, "post_logout_redirect_uris")));
@@ -293,7 +293,7 @@ static json_t *refusals_page(struct ctx *c, const json_t *items, size_t most)
                                               "meaning", in_lang(c, json_get(v, "meaning")),
                                               "action", in_lang(c, json_get(v, "action")), "when",
                                               partners_when(c, at_ms), "datetime",
-                                              partners_str(clock_rfc3339(c->arena, at_ms, false))));
+                                              json_str(clock_rfc3339(c->arena, at_ms, false))));
     }
     return list;
 }
@@ -401,8 +401,8 @@ enum err partners_page_back(struct ctx *c)
     for (size_t i = 0; i < COUNT_OF(shown); i++) {
         struct str v = ctx_query(c, shown[i]);
         if (v.n)
-            json_array_append_new(
-                rows, json_pack("{s:s,s:o}", "label", shown[i], "value", partners_str(v)));
+            json_array_append_new(rows,
+                                  json_pack("{s:s,s:o}", "label", shown[i], "value", json_str(v)));
     }
     json_t *d = json_pack("{s:o,s:b}", "rows", rows, "ok", ctx_query(c, "code").n > 0);
     web_header(c->rs, "Cache-Control", STR("no-store"));
@@ -449,7 +449,7 @@ static void apis_put(struct ctx *c, json_t *fields)
         {
             struct str value = arena_printf(c->arena, "%s/%s", json_get_z(api, "id", ""),
                                             json_get_z(api, "version", ""));
-            json_array_append_new(list, json_pack("{s:o,s:s,s:b}", "value", partners_str(value),
+            json_array_append_new(list, json_pack("{s:o,s:s,s:b}", "value", json_str(value),
                                                   "label", in_lang(c, json_get(api, "title")),
                                                   "selected", str_eq(chosen, value)));
         }

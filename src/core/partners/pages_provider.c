@@ -89,11 +89,11 @@ static json_t *facts(struct ctx *c, const struct tried *p)
         const char *key;
         json_t *value;
     } rows[] = {
-        {"row.provider_id", partners_str(p->id)},
+        {"row.provider_id", json_str(p->id)},
         {"row.provider_issuer", json_incref(json_get(p->settings, "issuer"))},
         {"row.client_id", json_incref(json_get(p->settings, "client_id"))},
-        {"row.trial_uri", partners_str(provider_trial_url(c, p, "/retour"))},
-        {"row.trial_out_uri", partners_str(provider_trial_url(c, p, "/fin"))},
+        {"row.trial_uri", json_str(provider_trial_url(c, p, "/retour"))},
+        {"row.trial_out_uri", json_str(provider_trial_url(c, p, "/fin"))},
         {"row.final_uri", json_incref(json_get(p->settings, "redirect_uri"))},
     };
     json_t *list = json_array();
@@ -151,8 +151,8 @@ enum err partners_page_trial(struct ctx *c)
     enum err e = tried_get(c, ctx_path(c, "id"), &p);
     if (e != ERR_OK)
         return e;
-    json_t *args = json_pack("{s:o,s:o}", "id", partners_str(p.id), "redirect",
-                             partners_str(provider_trial_url(c, &p, "/retour")));
+    json_t *args = json_pack("{s:o,s:o}", "id", json_str(p.id), "redirect",
+                             json_str(provider_trial_url(c, &p, "/retour")));
     e = partners_call(c, "identity.provider_try", args, &v);
     if (e == ERR_UNAVAILABLE) { /* no metadata: the look says what is wrong */
         e = provider_check(c, &p);

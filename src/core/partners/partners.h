@@ -13,7 +13,6 @@ extern const struct db_migration partners_migrations[PARTNERS_MIGRATIONS];
 
 /* ---- common.c
  * -------------------------------------------------------------------------------------- */
-json_t *partners_str(struct str s);
 json_t *partners_text(struct ctx *c, const char *key);
 /* A call's result, the pool's. args is stolen. */
 enum err partners_call(struct ctx *c, const char *name, json_t *args, json_t **out) MUST_CHECK;

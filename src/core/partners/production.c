@@ -48,8 +48,7 @@ static enum err asked_get(struct ctx *c, const struct mine *k, struct str *clien
 
 static enum err contract_of(struct ctx *c, struct str request, json_t **out)
 {
-    return partners_call(c, "contracts.request", json_pack("{s:o}", "id", partners_str(request)),
-                         out);
+    return partners_call(c, "contracts.request", json_pack("{s:o}", "id", json_str(request)), out);
 }
 
 enum err production_state(struct ctx *c, const struct mine *k, json_t **out)
@@ -66,7 +65,7 @@ enum err production_state(struct ctx *c, const struct mine *k, json_t **out)
         e = contract_of(c, request, &r);
     if (e != ERR_OK)
         return e;
-    json_t *args = json_pack("{s:o}", "client_id", partners_str(client_id));
+    json_t *args = json_pack("{s:o}", "client_id", json_str(client_id));
     if (partners_call(c, "identity.client_get", args, &prod) != ERR_OK)
         prod = NULL;
     bool held = json_get_str(r, "held_by").n > 0;
@@ -74,8 +73,8 @@ enum err production_state(struct ctx *c, const struct mine *k, json_t **out)
     bool open = str_eq_z(json_get_str(prod, "state"), "active");
     json_object_set_new(*out, "state",
                         held ? json_string("suspended") : json_incref(json_get(r, "state")));
-    json_object_set_new(*out, "client_id", partners_str(client_id));
-    json_object_set_new(*out, "request", partners_str(request));
+    json_object_set_new(*out, "client_id", json_str(client_id));
+    json_object_set_new(*out, "request", json_str(request));
     json_object_set(*out, "consumer", json_get(r, "consumer"));
     json_object_set(*out, "provider", json_get(r, "provider"));
     json_object_set_new(*out, "open", json_boolean(open));
@@ -92,8 +91,7 @@ static enum err api_read(struct ctx *c, struct str *api, struct str *version)
     if (!str_split(&both, '/', api) || !both.n)
         return partners_refuse(c, "api_version");
     *version = both;
-    json_t *args =
-        json_pack("{s:o,s:o}", "api", partners_str(*api), "version", partners_str(*version));
+    json_t *args = json_pack("{s:o,s:o}", "api", json_str(*api), "version", json_str(*version));
     enum err e = partners_call(c, "exchange.api", args, &found);
     return e == ERR_NOT_FOUND ? partners_refuse(c, "api_version") : e;
 }
@@ -105,12 +103,12 @@ static json_t *terms_of(struct ctx *c, struct str client_id, struct str org, str
                fields = str_trim(ctx_form(c, "fields"));
     return json_pack(
         "{s:o,s:o,s:o,s:o,s:{s:o,s:o},s:{s:o,s:o},s:o,s:s,s:s,s:i,s:i,s:i,s:i,s:b,s:b}",
-        "client_id", partners_str(client_id), "api", partners_str(api), "version",
-        partners_str(version), "fields", partners_str(fields.n ? fields : STR("*")), "purpose",
-        "fr", partners_str(purpose), "en", partners_str(purpose), "legal_basis", "fr",
-        partners_str(basis), "en", partners_str(basis), "recipients", partners_str(org),
-        "impact_assessment", "", "officer_opinion", "", "months", 12, "duration_days", 90,
-        "quota_per_minute", 0, "report_days", 0, "consent_needed", 1, "purpose_needed", 0);
+        "client_id", json_str(client_id), "api", json_str(api), "version", json_str(version),
+        "fields", json_str(fields.n ? fields : STR("*")), "purpose", "fr", json_str(purpose), "en",
+        json_str(purpose), "legal_basis", "fr", json_str(basis), "en", json_str(basis),
+        "recipients", json_str(org), "impact_assessment", "", "officer_opinion", "", "months", 12,
+        "duration_days", 90, "quota_per_minute", 0, "report_days", 0, "consent_needed", 1,
+        "purpose_needed", 0);
 }
 
 /* It has the trial's settings, addresses and keys of its own, and waits. */
@@ -119,17 +117,17 @@ static enum err client_prepare(struct ctx *c, const struct mine *k, struct str o
     const json_t *s = k->settings;
     struct str jwks = str_trim(ctx_form(c, "jwks"));
     json_t *args = json_pack("{s:O,s:o,s:O,s:O,s:O,s:o,s:s,s:o}", "name", json_get(s, "name"),
-                             "org", partners_str(org), "profile", json_get(s, "profile"), "realm",
+                             "org", json_str(org), "profile", json_get(s, "profile"), "realm",
                              json_get(s, "realm"), "auth_methods", json_get(s, "auth_methods"),
                              "redirect_uris", lines_of(c, ctx_form(c, "redirect_uris")), "state",
-                             "pending", "actor", partners_str(partners_actor(c)));
+                             "pending", "actor", json_str(partners_actor(c)));
     json_object_set_new(args, "post_logout_redirect_uris",
                         lines_of(c, ctx_form(c, "post_logout_uris")));
     if (jwks.n)
-        json_object_set_new(args, "jwks", partners_str(jwks));
+        json_object_set_new(args, "jwks", json_str(jwks));
     struct str login = str_trim(ctx_form(c, "login_uri"));
     if (login.n)
-        json_object_set_new(args, "initiate_login_uri", partners_str(login));
+        json_object_set_new(args, "initiate_login_uri", json_str(login));
     if (strcmp(client_auth_of(s), "secret") != 0 && !jwks.n) {
         json_decref(args);
         return partners_refuse(c, "jwks");
@@ -145,8 +143,8 @@ static enum err client_prepare(struct ctx *c, const struct mine *k, struct str o
 
 static enum err client_drop(struct ctx *c, struct str client_id, enum err why)
 {
-    json_t *gone, *args = json_pack("{s:o,s:o}", "client_id", partners_str(client_id), "actor",
-                                    partners_str(partners_actor(c)));
+    json_t *gone, *args = json_pack("{s:o,s:o}", "client_id", json_str(client_id), "actor",
+                                    json_str(partners_actor(c)));
     return partners_call(c, "identity.client_remove", args, &gone) == ERR_OK ? why : ERR_INTERNAL;
 }
 
@@ -177,9 +175,9 @@ enum err production_ask(struct ctx *c, const struct mine *k, json_t **out)
     if (e != ERR_OK)
         return e;
     struct str id = json_get_str(made, "client_id");
-    json_t *args = json_pack("{s:o,s:o,s:s,s:o}", "org", partners_str(org), "who",
-                             partners_str(partners_actor(c)), "stage", "production", "terms",
-                             terms_of(c, id, org, api, version));
+    json_t *args =
+        json_pack("{s:o,s:o,s:s,s:o}", "org", json_str(org), "who", json_str(partners_actor(c)),
+                  "stage", "production", "terms", terms_of(c, id, org, api, version));
     e = partners_call(c, "contracts.draft", args, &draft);
     if (e != ERR_OK)
         return client_drop(c, id, e);
@@ -201,8 +199,8 @@ enum err production_open(struct ctx *c, const struct mine *k, json_t **out)
             c, json_get_bool(state, "open", false) ? &partners_f_state : &partners_f_contract,
             ERR_CONFLICT, json_get_str(state, "state"));
     struct str id = json_get_str(state, "client_id");
-    json_t *args = json_pack("{s:o,s:o}", "client_id", partners_str(id), "actor",
-                             partners_str(partners_actor(c)));
+    json_t *args =
+        json_pack("{s:o,s:o}", "client_id", json_str(id), "actor", json_str(partners_actor(c)));
     e = partners_call(c, "identity.client_activate", args, &made);
     if (e == ERR_CONFLICT)
         return ctx_fail(c, &partners_f_state, e, STR_NONE);
@@ -211,9 +209,8 @@ enum err production_open(struct ctx *c, const struct mine *k, json_t **out)
     const char *issuer = c->pf->settings->base_url;
     *out = json_own(
         &c->pool,
-        json_pack(
-            "{s:o,s:s,s:o}", "client_id", partners_str(id), "issuer", issuer, "discovery",
-            partners_str(arena_printf(c->arena, "%s/.well-known/openid-configuration", issuer))));
+        json_pack("{s:o,s:s,s:o}", "client_id", json_str(id), "issuer", issuer, "discovery",
+                  json_str(arena_printf(c->arena, "%s/.well-known/openid-configuration", issuer))));
     if (strcmp(client_auth_of(k->settings), "secret") == 0)
         json_object_set(*out, "client_secret", json_get(made, "client_secret"));
     return ERR_OK;

@@ -38,7 +38,7 @@ enum err tried_get(struct ctx *c, struct str id, struct tried *out)
     out->trial = list_read(c, db_str(&r, 0, 2));
     out->looked_ms = db_i64(&r, 0, 3);
     out->tried_ms = db_i64(&r, 0, 4);
-    return partners_call(c, "identity.provider_get", json_pack("{s:o}", "id", partners_str(id)),
+    return partners_call(c, "identity.provider_get", json_pack("{s:o}", "id", json_str(id)),
                          &out->settings);
 }
 
@@ -111,7 +111,7 @@ static enum err conf_read(struct ctx *c, json_t **conf)
     if (!*conf)
         *conf = json_object();
     if (auth.n)
-        json_object_set_new(*conf, "auth", partners_str(auth));
+        json_object_set_new(*conf, "auth", json_str(auth));
     return ERR_OK;
 }
 
@@ -130,13 +130,13 @@ static enum err put(struct ctx *c, struct str id)
     enum err e = conf_read(c, &conf);
     if (e != ERR_OK)
         return e;
-    json_t *args = json_pack("{s:o,s:o,s:o,s:{s:o}}", "id", partners_str(id), "conf", conf, "actor",
-                             partners_str(partners_actor(c)), "name", "fr",
-                             partners_str(str_trim(ctx_form(c, "provider_name"))));
+    json_t *args = json_pack("{s:o,s:o,s:o,s:{s:o}}", "id", json_str(id), "conf", conf, "actor",
+                             json_str(partners_actor(c)), "name", "fr",
+                             json_str(str_trim(ctx_form(c, "provider_name"))));
     for (size_t i = 0; i < COUNT_OF(typed); i++) {
         struct str v = str_trim(ctx_form(c, typed[i][1]));
         if (v.n)
-            json_object_set_new(args, typed[i][0], partners_str(v));
+            json_object_set_new(args, typed[i][0], json_str(v));
     }
     e = partners_call(c, "identity.provider_put", args, &out);
     if (e == ERR_CONFLICT)
@@ -172,7 +172,7 @@ enum err provider_declare(struct ctx *c, const struct team *t, json_t **out)
     struct row r = {.id = id, .team = t->id, .now_ms = clock_now_ms()};
     e = partners_act(c, "partners.provider_declared", id, row_insert, &r);
     if (e == ERR_OK)
-        *out = json_own(&c->pool, json_pack("{s:o}", "id", partners_str(id)));
+        *out = json_own(&c->pool, json_pack("{s:o}", "id", json_str(id)));
     return e;
 }
 
@@ -191,7 +191,7 @@ enum err provider_check(struct ctx *c, struct tried *p)
 {
     json_t *found;
     enum err e = partners_call(c, "identity.provider_look",
-                               json_pack("{s:o}", "id", partners_str(p->id)), &found);
+                               json_pack("{s:o}", "id", json_str(p->id)), &found);
     if (e != ERR_OK)
         return e;
     p->looked = json_get(found, "items");
@@ -210,12 +210,11 @@ enum err provider_trial_end(struct ctx *c, struct tried *p, json_t **out)
 {
     static const char *const params[] = {"code", "state", "error"};
     struct str test = json_get_str(json_get(c->session->data, "partners_trial"), p->id.p);
-    json_t *args =
-        json_pack("{s:o,s:o,s:o,s:o}", "id", partners_str(p->id), "test", partners_str(test),
-                  "redirect", partners_str(provider_trial_url(c, p, "/retour")), "redirect_out",
-                  partners_str(provider_trial_url(c, p, "/fin")));
+    json_t *args = json_pack("{s:o,s:o,s:o,s:o}", "id", json_str(p->id), "test", json_str(test),
+                             "redirect", json_str(provider_trial_url(c, p, "/retour")),
+                             "redirect_out", json_str(provider_trial_url(c, p, "/fin")));
     for (size_t i = 0; i < COUNT_OF(params); i++)
-        json_object_set_new(args, params[i], partners_str(ctx_query(c, params[i])));
+        json_object_set_new(args, params[i], json_str(ctx_query(c, params[i])));
     enum err e = partners_call(c, "identity.provider_tried", args, out);
     if (e != ERR_OK)
         return e;
@@ -263,7 +262,7 @@ static json_t *words(struct ctx *c, struct str slug, const char *check, const ch
             key = arena_printf(c->arena, "check.%s.wrong", check).p;
             t = pages_text(c->arena, "partners", key, langs[i], NULL);
         }
-        json_object_set_new(both, langs[i], partners_str(t));
+        json_object_set_new(both, langs[i], json_str(t));
     }
     return both;
 }
@@ -278,7 +277,7 @@ static void checks_add(struct ctx *c, json_t *out, const json_t *list, bool *all
         struct str why = json_get_str(v, "why");
         *all &= strcmp(verdict, "pass") == 0 || strcmp(verdict, "warn") == 0;
         json_array_append_new(out, json_pack("{s:s,s:s,s:o,s:o}", "check", check, "verdict",
-                                             verdict, "why", partners_str(why), "words",
+                                             verdict, "why", json_str(why), "words",
                                              words(c, slug_of(c, why), check, verdict)));
     }
 }
@@ -303,8 +302,8 @@ enum err provider_ask(struct ctx *c, struct tried *p)
     json_decref(provider_checklist(c, p, &ready));
     if (!ready)
         return ctx_fail(c, &partners_f_checks, ERR_CONFLICT, STR_NONE);
-    json_t *args = json_pack("{s:o,s:s,s:o}", "id", partners_str(p->id), "to", "asked", "actor",
-                             partners_str(partners_actor(c)));
+    json_t *args = json_pack("{s:o,s:s,s:o}", "id", json_str(p->id), "to", "asked", "actor",
+                             json_str(partners_actor(c)));
     enum err e = partners_call(c, "identity.provider_state", args, &done);
     return e == ERR_CONFLICT ? ctx_fail(c, &partners_f_state, e, STR_NONE) : e;
 }
@@ -321,7 +320,7 @@ enum err provider_all(struct ctx *c, const struct team *t, json_t **out)
                                "s", t->id)
                     : ERR_UNAVAILABLE;
     for (size_t i = 0; e == ERR_OK && i < r.n_rows; i++) {
-        json_t *args = json_pack("{s:o}", "id", partners_str(db_str(&r, i, 0)));
+        json_t *args = json_pack("{s:o}", "id", json_str(db_str(&r, i, 0)));
         if (partners_call(c, "identity.provider_get", args, &one) == ERR_OK)
             json_array_append(*out, one);
     }

@@ -65,8 +65,8 @@ static json_t *both(struct ctx *c, const char *key, const char *part)
 {
     const char *name = arena_printf(c->arena, "refusal.%s.%s", key, part).p;
     return json_pack("{s:o,s:o}", "fr",
-                     partners_str(pages_text(c->arena, "partners", name, "fr", NULL)), "en",
-                     partners_str(pages_text(c->arena, "partners", name, "en", NULL)));
+                     json_str(pages_text(c->arena, "partners", name, "fr", NULL)), "en",
+                     json_str(pages_text(c->arena, "partners", name, "en", NULL)));
 }
 
 /* ---- noting -------------------------------------------------------------------------------------

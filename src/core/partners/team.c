@@ -128,7 +128,7 @@ enum err team_members(struct ctx *c, const struct team *t, json_t **out)
         struct str name;
         if (vault_open(c, db_str(&r, i, 0), "partners.member", db_str(&r, i, 1), &name) != ERR_OK)
             name = STR("?"); /* erased */
-        json_array_append_new(*out, json_pack("{s:o,s:I,s:o,s:b}", "name", partners_str(name), "at",
+        json_array_append_new(*out, json_pack("{s:o,s:I,s:o,s:b}", "name", json_str(name), "at",
                                               (json_int_t)db_i64(&r, i, 2), "joined",
                                               partners_when(c, db_i64(&r, i, 2)), "you",
                                               str_eq(db_str(&r, i, 0), c->session->subject)));

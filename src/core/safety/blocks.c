@@ -157,9 +157,9 @@ static enum err again_write(struct db_conn *db, void *arg)
 static enum err cut_again(struct ctx *c, const struct block *b)
 {
     json_t *out;
-    json_t *args = json_pack("{s:o,s:o,s:b,s:I}", "person", safety_str(b->person), "provider",
-                             safety_str(b->provider), "all", b->provider.n == 0, "until",
-                             (json_int_t)b->at_ms);
+    json_t *args =
+        json_pack("{s:o,s:o,s:b,s:I}", "person", json_str(b->person), "provider",
+                  json_str(b->provider), "all", b->provider.n == 0, "until", (json_int_t)b->at_ms);
     enum err e = platform_call(c, "identity.cut", args, &out);
     json_decref(args);
     return e;
@@ -192,8 +192,8 @@ enum err safety_block_again(struct platform *pf, const json_t *leaf)
  */
 struct str safety_link(struct ctx *c, struct str person, struct str provider, struct str session)
 {
-    json_t *v = json_pack("{s:o,s:o,s:o,s:I}", "person", safety_str(person), "provider",
-                          safety_str(provider), "session", safety_str(session), "until",
+    json_t *v = json_pack("{s:o,s:o,s:o,s:I}", "person", json_str(person), "provider",
+                          json_str(provider), "session", json_str(session), "until",
                           (json_int_t)(clock_now_ms() + LINK_LIFE_MS));
     struct str sealed =
         seal(c->arena, c->pf->cookie_secret, str_from(LINK_CONTEXT), json_text(c->arena, v));

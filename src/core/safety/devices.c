@@ -18,11 +18,6 @@ enum { REMEMBERED_DAYS = 90, TRUSTED_DAYS = 390 /* 13 months */, DEVICES_MAX = 5
 /* Sign-ins that fail are counted by where they come from (identity does it). */
 static const struct throttle_rule failures = {"signin-failures", 5, 1};
 
-json_t *safety_str(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 json_t *safety_open(struct ctx *c, struct str person, struct str sealed)
 {
     struct str plain;
@@ -181,15 +176,15 @@ static enum err alert(struct ctx *c, const json_t *args, const json_t *kind, str
     }
     json_t *d = json_object();
     bool local = str_eq_z(network, "local") || !network.n;
-    json_object_set_new(d, "when", safety_str(clock_in_words(c->arena, a->now_ms, c->lang, true)));
+    json_object_set_new(d, "when", json_str(clock_in_words(c->arena, a->now_ms, c->lang, true)));
     json_object_set_new(d, "service", json_string(in_lang(c, json_get(args, "service"))));
     json_object_set_new(d, "provider", json_string(in_lang(c, json_get(args, "provider_name"))));
     json_object_set_new(d, "device", json_string(in_lang(c, kind)));
     json_object_set_new(d, "network",
-                        safety_str(local ? safety_text(c, "network.local", NULL) : network));
+                        json_str(local ? safety_text(c, "network.local", NULL) : network));
     json_object_set_new(d, "brand", json_string(c->pf->settings->brand_name));
-    json_object_set_new(d, "link", safety_str(safety_link(c, a->person, a->provider, a->session)));
-    json_object_set_new(d, "account", safety_str(portal_url(c, "/account/security")));
+    json_object_set_new(d, "link", json_str(safety_link(c, a->person, a->provider, a->session)));
+    json_object_set_new(d, "account", json_str(portal_url(c, "/account/security")));
     struct mail m = {.owner = arena_dupz(c->arena, a->person),
                      .to = to,
                      .subject = safety_text(c, "mail.new_device.subject", d),

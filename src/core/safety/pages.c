@@ -18,20 +18,20 @@ static enum err home(struct ctx *c)
 static void words_put(struct ctx *c, json_t *v, const char *name, const char *from)
 {
     json_object_set_new(
-        v, name, safety_str(clock_in_words(c->arena, json_get_i64(v, from, 0), c->lang, true)));
+        v, name, json_str(clock_in_words(c->arena, json_get_i64(v, from, 0), c->lang, true)));
 }
 
 static void network_put(struct ctx *c, json_t *v)
 {
     struct str n = json_get_str(v, "network");
     if (!n.n || str_eq_z(n, "local"))
-        json_object_set_new(v, "network", safety_str(safety_text(c, "network.local", NULL)));
+        json_object_set_new(v, "network", json_str(safety_text(c, "network.local", NULL)));
 }
 
 static void action_put(struct ctx *c, json_t *v, const char *format)
 {
-    json_object_set_new(
-        v, "action", safety_str(arena_printf(c->arena, "%s/%s", format, json_get_z(v, "id", ""))));
+    json_object_set_new(v, "action",
+                        json_str(arena_printf(c->arena, "%s/%s", format, json_get_z(v, "id", ""))));
 }
 
 /* {"items": [...]} or nothing: lists that are empty are left out of a page. */
@@ -184,7 +184,7 @@ enum err safety_page_block(struct ctx *c)
     if (provider.n && !provider_known(c, provider, &name))
         return ERR_NOT_FOUND;
     json_t *d = json_pack("{s:s,s:s,s:o}", "action", "/account/security/block", "back_url",
-                          "/account/security", "provider", safety_str(provider));
+                          "/account/security", "provider", json_str(provider));
     if (name)
         json_object_set(d, "name", (json_t *)name);
     return ctx_page(c, "safety/block", d);
@@ -256,12 +256,12 @@ static enum err report_form(struct ctx *c, bool wrong)
     static const char *const kept[] = {"sign_in", "session", "service", "words"};
     for (size_t i = 0; i < COUNT_OF(kept); i++)
         json_object_set_new(d, kept[i],
-                            safety_str(post ? ctx_form(c, kept[i]) : ctx_query(c, kept[i])));
+                            json_str(post ? ctx_form(c, kept[i]) : ctx_query(c, kept[i])));
     if (wrong) {
         struct str text = safety_text(c, "report.words.missing", NULL);
         json_object_set_new(
             d, "error_summary",
-            json_pack("{s:[{s:s,s:o}]}", "items", "id", "words", "text", safety_str(text)));
+            json_pack("{s:[{s:s,s:o}]}", "items", "id", "words", "text", json_str(text)));
         c->rs->status = 422;
     }
     return ctx_page(c, "safety/report", d);
@@ -289,7 +289,7 @@ enum err safety_page_report_post(struct ctx *c)
     if (e == ERR_INVALID)
         return report_form(c, true);
     return e == ERR_OK
-               ? ctx_page(c, "safety/reported", json_pack("{s:o}", "reference", safety_str(id)))
+               ? ctx_page(c, "safety/reported", json_pack("{s:o}", "reference", json_str(id)))
                : e;
 }
 
@@ -309,7 +309,7 @@ enum err safety_page_link(struct ctx *c)
     enum err e = link_asked(c, j, &link);
     if (e != ERR_OK)
         return e;
-    json_t *d = json_pack("{s:s,s:o}", "action", "/securite/alerte", "j", safety_str(j));
+    json_t *d = json_pack("{s:s,s:o}", "action", "/securite/alerte", "j", json_str(j));
     if (provider_known(c, json_get_str(link, "provider"), &name))
         json_object_set(d, "name", (json_t *)name);
     return ctx_page(c, "safety/alert", d);
@@ -424,5 +424,5 @@ enum err safety_api_report(struct ctx *c)
     enum err e = report_asked(c, &id);
     if (e == ERR_INVALID)
         return ctx_fail(c, &f_report, e, STR("words (4,000 bytes at most) is needed"));
-    return e == ERR_OK ? ctx_json(c, 201, json_pack("{s:o}", "id", safety_str(id))) : e;
+    return e == ERR_OK ? ctx_json(c, 201, json_pack("{s:o}", "id", json_str(id))) : e;
 }

@@ -56,9 +56,9 @@ enum err safety_report(struct ctx *c, const struct report *r, struct str *id)
     id_new(row->id);
     row->person = r->person;
     row->now_ms = clock_now_ms();
-    json_t *v = json_pack("{s:o,s:o,s:o,s:o,s:s}", "sign_in", safety_str(r->sign_in), "session",
-                          safety_str(r->session), "service", safety_str(r->service), "words",
-                          safety_str(r->words), "lang", c->lang);
+    json_t *v = json_pack("{s:o,s:o,s:o,s:o,s:s}", "sign_in", json_str(r->sign_in), "session",
+                          json_str(r->session), "service", json_str(r->service), "words",
+                          json_str(r->words), "lang", c->lang);
     if (!v)
         return ERR_INVALID;
     enum err e = safety_seal(c, r->person, v, &row->data);
@@ -149,7 +149,7 @@ enum err safety_report_close(struct ctx *c, struct str id, struct str answer)
     row->now_ms = clock_now_ms();
     row->person = db_str(&r, 0, 1);
     if (strcmp(json_get_z(v, "state", ""), "erased") != 0) {
-        json_t *d = json_pack("{s:s,s:o}", "reference", row->id, "answer", safety_str(answer));
+        json_t *d = json_pack("{s:s,s:o}", "reference", row->id, "answer", json_str(answer));
         c->lang = strcmp(json_get_z(v, "lang", "fr"), "en") == 0 ? "en" : "fr";
         e = mail_make(c, row->person, "identity.report_answered", "mail.answer", d, &row->mail);
         c->lang = lang;

@@ -15,7 +15,6 @@
 enum { SAFETY_MIGRATIONS = 1 };
 extern const struct db_migration safety_migrations[SAFETY_MIGRATIONS];
 
-json_t *safety_str(struct str s); /* "" for none */
 struct str safety_text(struct ctx *c, const char *key, const json_t *data);
 /* A value sealed for a person; NULL: erased. The pool's. */
 json_t *safety_open(struct ctx *c, struct str person, struct str sealed);

@@ -75,14 +75,14 @@ static json_t *sids(const struct ending *x)
 {
     json_t *list = json_array();
     for (size_t i = 0; i < x->n; i++)
-        json_array_append_new(list, safety_str(x->sids[i]));
+        json_array_append_new(list, json_str(x->sids[i]));
     return list;
 }
 
 /* Where the sessions led: services, and sites of ours. */
 static enum err tell(struct ctx *c, const struct ending *x)
 {
-    json_t *out, *args = json_pack("{s:o,s:o}", "person", safety_str(x->person), "sids", sids(x));
+    json_t *out, *args = json_pack("{s:o,s:o}", "person", json_str(x->person), "sids", sids(x));
     enum err e = platform_call(c, "identity.sessions_ended", args, &out);
     json_decref(args);
     return e;
@@ -100,7 +100,7 @@ static enum err end(struct ctx *c, struct ending *x)
 /* Lasting access outlives its session: it ends where she asks for that. */
 static enum err access_end(struct ctx *c, const struct ending *x)
 {
-    json_t *out, *args = json_pack("{s:o,s:o}", "person", safety_str(x->person), "sids", sids(x));
+    json_t *out, *args = json_pack("{s:o,s:o}", "person", json_str(x->person), "sids", sids(x));
     enum err e = platform_call(c, "identity.access_end", args, &out);
     json_decref(args);
     return e;
@@ -162,8 +162,8 @@ enum err safety_cut(struct ctx *c, struct str person, struct str provider)
         return e;
     x->person = person;
     ending_read(&r, x);
-    json_t *args = json_pack("{s:o,s:o,s:b}", "person", safety_str(person), "provider",
-                             safety_str(provider), "all", provider.n == 0);
+    json_t *args = json_pack("{s:o,s:o,s:b}", "person", json_str(person), "provider",
+                             json_str(provider), "all", provider.n == 0);
     e = platform_call(c, "identity.cut", args, &out);
     json_decref(args);
     return e == ERR_OK ? end(c, x) : e;

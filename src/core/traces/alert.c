@@ -12,11 +12,6 @@
 
 enum { ALERTS_MAX = 200 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 static enum err group_name(struct ctx *c, struct db_conn *db, struct str grp, struct str *name)
 {
     struct db_result r;
@@ -83,9 +78,9 @@ static enum err tell(struct ctx *c, struct db_conn *db, struct raise_job *j)
     struct str url = portal_url(c, "/operateur/alertes");
     struct str title = pages_text(c->arena, "traces", key.p, "fr", NULL);
     json_t *d = json_own(&c->pool, json_pack("{s:s,s:s,s:o,s:o,s:I,s:I,s:o}", "alert", j->id,
-                                             "rule", j->rule->id, "title", jstr(title), "about",
-                                             jstr(name), "n", (json_int_t)j->n, "usual",
-                                             (json_int_t)j->usual, "url", jstr(url)));
+                                             "rule", j->rule->id, "title", json_str(title), "about",
+                                             json_str(name), "n", (json_int_t)j->n, "usual",
+                                             (json_int_t)j->usual, "url", json_str(url)));
     j->told = json_text(c->arena, d);
     if (!*s->alert_mail)
         return ERR_OK;
@@ -174,11 +169,11 @@ enum err trace_alerts(struct ctx *c, bool all, struct trace_alert **out, size_t 
 
 json_t *trace_alert_json(struct ctx *c, const struct trace_alert *x)
 {
-    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:I}", "id", jstr(x->id), "rule",
-                     jstr(x->rule), "about", jstr(x->group), "state", jstr(x->state), "closed_by",
-                     jstr(x->closed_by), "first_at",
-                     jstr(clock_rfc3339(c->arena, x->first_ms, false)), "last_at",
-                     jstr(clock_rfc3339(c->arena, x->last_ms, false)), "n", (json_int_t)x->n,
+    return json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:I,s:I}", "id", json_str(x->id), "rule",
+                     json_str(x->rule), "about", json_str(x->group), "state", json_str(x->state),
+                     "closed_by", json_str(x->closed_by), "first_at",
+                     json_str(clock_rfc3339(c->arena, x->first_ms, false)), "last_at",
+                     json_str(clock_rfc3339(c->arena, x->last_ms, false)), "n", (json_int_t)x->n,
                      "usual", (json_int_t)x->usual);
 }
 

@@ -4,11 +4,6 @@
 #include "base/clock.h"
 #include "web/pages.h"
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* ---- search
  * -----------------------------------------------------------------------------------------
  */
@@ -18,7 +13,7 @@ static json_t *line_of(struct ctx *c, const struct trace_found *f)
     json_t *j = json_own(&c->pool, trace_found_json(c, f));
     json_t *line = json_copy(j);
     json_object_set_new(line, "when",
-                        jstr(clock_in_words(c->arena, f->event.at_ms, c->lang, true)));
+                        json_str(clock_in_words(c->arena, f->event.at_ms, c->lang, true)));
     const char *outcome = json_get_z(line, "outcome", NULL);
     if (outcome)
         json_object_set_new(line, "outcome_key", json_sprintf("line.outcome.%s", outcome));
@@ -32,10 +27,10 @@ static json_t *severities(struct ctx *c, int chosen)
     json_t *list = json_array();
     for (size_t i = 0; i < COUNT_OF(shown); i++) {
         struct str key = arena_printf(c->arena, "severity.%d", shown[i]);
-        json_array_append_new(list,
-                              json_pack("{s:i,s:o,s:b}", "value", shown[i], "label",
-                                        jstr(pages_text(c->arena, "traces", key.p, c->lang, NULL)),
-                                        "selected", shown[i] == chosen));
+        json_array_append_new(
+            list, json_pack("{s:i,s:o,s:b}", "value", shown[i], "label",
+                            json_str(pages_text(c->arena, "traces", key.p, c->lang, NULL)),
+                            "selected", shown[i] == chosen));
     }
     return list;
 }
@@ -55,10 +50,10 @@ enum err traces_page_search(struct ctx *c)
     for (size_t i = 0; i < n; i++)
         json_array_append_new(items, line_of(c, &found[i]));
     bool searched = q.words.n || q.severity < 7 || q.from_ms || q.to_ms;
-    json_t *d = json_pack("{s:o,s:o,s:o,s:o,s:o,s:b,s:i,s:b,s:b}", "q", jstr(q.words), "from",
-                          jstr(ctx_query(c, "from")), "to", jstr(ctx_query(c, "to")), "severities",
-                          severities(c, q.severity), "items", items, "some", n > 0, "total", (int)n,
-                          "more", n == q.limit, "searched", searched);
+    json_t *d = json_pack("{s:o,s:o,s:o,s:o,s:o,s:b,s:i,s:b,s:b}", "q", json_str(q.words), "from",
+                          json_str(ctx_query(c, "from")), "to", json_str(ctx_query(c, "to")),
+                          "severities", severities(c, q.severity), "items", items, "some", n > 0,
+                          "total", (int)n, "more", n == q.limit, "searched", searched);
     return ctx_page(c, "traces/search", d);
 }
 
@@ -69,15 +64,15 @@ static json_t *alert_of(struct ctx *c, const struct trace_alert *x)
 {
     json_t *j = trace_alert_json(c, x);
     struct str key = arena_printf(c->arena, "rule." STR_FMT, STR_ARG(x->rule));
-    json_object_set_new(j, "title", jstr(pages_text(c->arena, "traces", key.p, c->lang, NULL)));
-    json_object_set_new(j, "first", jstr(clock_in_words(c->arena, x->first_ms, c->lang, true)));
-    json_object_set_new(j, "last", jstr(clock_in_words(c->arena, x->last_ms, c->lang, true)));
+    json_object_set_new(j, "title", json_str(pages_text(c->arena, "traces", key.p, c->lang, NULL)));
+    json_object_set_new(j, "first", json_str(clock_in_words(c->arena, x->first_ms, c->lang, true)));
+    json_object_set_new(j, "last", json_str(clock_in_words(c->arena, x->last_ms, c->lang, true)));
     json_object_set_new(j, "open", json_boolean(str_eq_z(x->state, "open")));
     struct str search = url_with(c->arena, STR("/operateur/traces"), "q", x->group);
-    json_object_set_new(j, "search_url", jstr(search));
+    json_object_set_new(j, "search_url", json_str(search));
     json_object_set_new(
         j, "close_url",
-        jstr(arena_printf(c->arena, "/operateur/alertes/" STR_FMT "/close", STR_ARG(x->id))));
+        json_str(arena_printf(c->arena, "/operateur/alertes/" STR_FMT "/close", STR_ARG(x->id))));
     return j;
 }
 

@@ -5,11 +5,6 @@
 
 enum { LATE_MS = 60000, WITNESSES_SHOWN = 16, NODES_SHOWN = 100 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* Each witness of the settings, and when it signed this note; 0: it has not. */
 static json_t *witnesses_json(struct ctx *c, const struct checkpoint *cp, size_t *n_signed)
 {
@@ -25,8 +20,8 @@ static json_t *witnesses_json(struct ctx *c, const struct checkpoint *cp, size_t
             continue;
         bool has = checkpoint_cosigned(c->arena, cp, &w.key, &at_s, &line) == ERR_OK;
         *n_signed += has;
-        json_array_append_new(list, json_pack("{s:o, s:I}", "name", jstr(w.key.name), "signed_at",
-                                              has ? (json_int_t)at_s * 1000 : 0));
+        json_array_append_new(list, json_pack("{s:o, s:I}", "name", json_str(w.key.name),
+                                              "signed_at", has ? (json_int_t)at_s * 1000 : 0));
     }
     return list;
 }
@@ -84,11 +79,11 @@ static enum err state_json(struct ctx *c, json_t **out)
                            own.origin) == ERR_OK)
         kept_ms = db_i64(&r, 0, 0);
     json_t *witnesses = witnesses_json(c, &shown, &n_signed);
-    *out = json_pack("{s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:b, s:o}", "origin", jstr(own.origin),
-                     "entries", (json_int_t)own.size, "published", (json_int_t)shown.size, "key",
-                     jstr(key), "witnesses", witnesses, "quorum", (json_int_t)quorum, "signed",
-                     (json_int_t)n_signed, "late", is_late(c, &own, &shown, kept_ms), "nodes",
-                     nodes_json(c));
+    *out = json_pack("{s:o, s:I, s:I, s:o, s:o, s:I, s:I, s:b, s:o}", "origin",
+                     json_str(own.origin), "entries", (json_int_t)own.size, "published",
+                     (json_int_t)shown.size, "key", json_str(key), "witnesses", witnesses, "quorum",
+                     (json_int_t)quorum, "signed", (json_int_t)n_signed, "late",
+                     is_late(c, &own, &shown, kept_ms), "nodes", nodes_json(c));
     return ERR_OK;
 }
 
@@ -114,15 +109,17 @@ static void in_words(struct ctx *c, json_t *d)
     {
         int64_t at_ms = json_get_i64(one, "signed_at", 0);
         if (at_ms)
-            json_object_set_new(one, "when", jstr(clock_in_words(c->arena, at_ms, c->lang, true)));
+            json_object_set_new(one, "when",
+                                json_str(clock_in_words(c->arena, at_ms, c->lang, true)));
     }
     json_array_foreach(json_get(d, "nodes"), i, one)
     {
         const char *state = json_get_z(one, "state", "");
         json_object_set_new(one, "good", json_boolean(strcmp(state, "good") == 0));
-        json_object_set_new(one, "state_key", jstr(arena_printf(c->arena, "node.%s", state)));
+        json_object_set_new(one, "state_key", json_str(arena_printf(c->arena, "node.%s", state)));
         json_object_set_new(
-            one, "when", jstr(clock_in_words(c->arena, json_get_i64(one, "at", 0), c->lang, true)));
+            one, "when",
+            json_str(clock_in_words(c->arena, json_get_i64(one, "at", 0), c->lang, true)));
     }
 }
 

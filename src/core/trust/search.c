@@ -19,11 +19,6 @@ struct asked {
     bool has_before, any;
 };
 
-static json_t *jstr(struct str s)
-{
-    return json_stringn(s.p ? s.p : "", s.n);
-}
-
 /* RFC 3339, or as a browser's field sends it, taken as UTC. */
 static bool time_read(struct ctx *c, struct str text, int64_t *out_ms)
 {
@@ -94,7 +89,7 @@ static enum err asked_note(struct ctx *c, const struct asked *q, struct str *ent
                             .actor = c->session->subject,
                             .object = codec_to_base64url(c->arena, hash, sizeof hash),
                             .person = c->session->subject,
-                            .told = json_pack("{s:o}", "query", jstr(asked_words(c, q)))};
+                            .told = json_pack("{s:o}", "query", json_str(asked_words(c, q)))};
     enum err e = act_make(c, &info, &act);
     *entry = act.record.id;
     return e == ERR_OK ? act_write(c, NULL, NULL, &act, 1) : e;
@@ -212,11 +207,11 @@ static json_t *item_of(struct ctx *c, const struct journal_found *f)
     if (strcmp(json_get_z(leaf, "kind", ""), "audit.search") == 0)
         query_add(c, f, json_get_str(leaf, "actor"), facts);
     int64_t at_ms = json_get_i64(leaf, "at", 0);
-    json_t *item =
-        json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "id", json_get_z(leaf, "id", ""), "kind",
-                  json_get_z(leaf, "kind", ""), "time", jstr(clock_rfc3339(c->arena, at_ms, false)),
-                  "when", jstr(clock_in_words(c->arena, at_ms, c->lang, true)), "index",
-                  (json_int_t)f->at.index, "facts", facts);
+    json_t *item = json_pack("{s:s, s:s, s:o, s:o, s:I, s:o}", "id", json_get_z(leaf, "id", ""),
+                             "kind", json_get_z(leaf, "kind", ""), "time",
+                             json_str(clock_rfc3339(c->arena, at_ms, false)), "when",
+                             json_str(clock_in_words(c->arena, at_ms, c->lang, true)), "index",
+                             (json_int_t)f->at.index, "facts", facts);
     json_decref(leaf);
     return item;
 }
@@ -279,11 +274,11 @@ enum err trust_search_page(struct ctx *c)
     json_t *items = json_array();
     for (size_t i = 0; i < f.n; i++)
         json_array_append_new(items, item_of(c, &f.list[i]));
-    json_t *d = json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b,s:b}", "party", jstr(q.party),
-                          "purpose", jstr(q.purpose), "kind", jstr(q.kind), "person",
-                          jstr(q.person), "id", jstr(q.id), "from", jstr(q.from), "to", jstr(q.to),
-                          "items", items, "some", f.n > 0, "searched", q.any);
+    json_t *d = json_pack("{s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:o,s:b,s:b}", "party", json_str(q.party),
+                          "purpose", json_str(q.purpose), "kind", json_str(q.kind), "person",
+                          json_str(q.person), "id", json_str(q.id), "from", json_str(q.from), "to",
+                          json_str(q.to), "items", items, "some", f.n > 0, "searched", q.any);
     if (f.more)
-        json_object_set_new(d, "next_url", jstr(next_url(c, &q, f.next)));
+        json_object_set_new(d, "next_url", json_str(next_url(c, &q, f.next)));
     return ctx_page(c, "trust/search", d);
 }
